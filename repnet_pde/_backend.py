@@ -1,0 +1,79 @@
+"""DeepXDE on PyTorch, imported in one place and kept quiet.
+
+DeepXDE chooses its backend when it is first imported and reports that, like every change of
+precision, by printing; a library under a command line whose output is parsed cannot let it.
+"""
+
+import contextlib
+import io
+import os
+import random
+import sys
+
+if "deepxde" not in sys.modules:
+    os.environ.setdefault("DDE_BACKEND", "pytorch")
+with contextlib.redirect_stderr(io.StringIO()) as _said:
+    try:
+        import deepxde as dde
+    except Exception as _error:
+        raise ImportError(f"DeepXDE cannot be imported: {_error}. It said: {_said.getvalue().strip()}") from _error
+if dde.backend.backend_name != "pytorch":
+    raise ImportError(
+        f"repnet_pde needs DeepXDE's backend 'pytorch', but {dde.backend.backend_name!r} is in use: "
+        "set DDE_BACKEND=pytorch in the environment"
+    )
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from .errors import choose  # noqa: E402
+
+PRECISIONS = ("float32", "float64")
+
+
+def set_precision(dtype: str) -> None:
+    """Make ``dtype`` ("float32" or "float64") DeepXDE's default float, without its message."""
+    choose("dtype", dtype, PRECISIONS)
+    if dde.config.default_float() != dtype or torch.get_default_dtype() != getattr(torch, dtype):
+        with contextlib.redirect_stdout(io.StringIO()):
+            dde.config.set_default_float(dtype)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Swallow what DeepXDE prints to standard output, such as its point-count warnings."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def random_state() -> dict:
+    """The states of the three global generators that DeepXDE draws from, as plain types and tensors."""
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    version, internal, gauss = random.getstate()
+    return {
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
+        "python": [version, list(internal), gauss],
+        "torch": torch.get_rng_state(),
+    }
+
+
+def set_random_state(state: dict) -> None:
+    """Put back what `random_state` returned."""
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    torch.set_rng_state(state["torch"])
+
+
+@contextlib.contextmanager
+def seeded(seed: int):
+    """Run with all generators seeded by ``seed``, and leave the caller's generators as they were."""
+    before = random_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_random_state(before)

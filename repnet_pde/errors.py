@@ -1,0 +1,26 @@
+"""The exceptions of the package. The command line turns each into one line and an exit code."""
+
+
+class RepNetPDEError(Exception):
+    """Base of every error that the package raises on purpose (exit code 1)."""
+
+
+class InputError(RepNetPDEError, ValueError):
+    """An argument, option, file or field that cannot be used (exit code 2).
+
+    The message names the argument, what was given and what is allowed.
+    """
+
+
+class TrainingError(RepNetPDEError, RuntimeError):
+    """Training cannot go on, for example because the loss is not finite (exit code 1)."""
+
+
+def choose(argument: str, given: str, allowed) -> None:
+    """Raise `InputError` unless ``given`` is one of ``allowed``; the message lists the good ones."""
+    if given not in allowed:
+        import difflib
+
+        close = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise InputError(f"{argument}: {given!r} is not known{hint}; choose from {', '.join(map(str, allowed))}")

@@ -1,0 +1,581 @@
+"""Finite-difference references: orders on manufactured solutions, error estimates against exact solutions, cache."""
+
+import os
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+from repnet_pde.validation.finite_difference import (
+    REFERENCES,
+    burgers_cole_hopf,
+    cache,
+    collocation,
+    reference,
+    refine,
+    solve_burgers_1d,
+    solve_heat_1d,
+    solve_helmholtz_2d,
+    solve_poisson_1d,
+    solve_wave_1d,
+    stencils,
+)
+from scipy.linalg import expm
+from scipy.sparse import csr_array
+
+from repnet_pde.errors import InputError
+
+PI = np.pi
+DEFAULTS = {
+    "poisson_two_scale_1d": {"low": 2.0, "high": 50.0, "amplitude": 0.1},
+    "poisson_chirp_1d": {"low": 3.0, "high": 10.5},
+    "heat_high_frequency_1d": {"m": 50.0},
+    "wave_two_mode_1d": {"speed": 2.0},
+    "helmholtz_2d": {"kappa": 4 * PI},
+    "burgers_1d": {"nu": 0.01 / PI},
+}
+EXACT = {
+    "poisson_two_scale_1d": lambda x, low, high, amplitude: np.sin(low * PI * x) + amplitude * np.sin(high * PI * x),
+    "poisson_chirp_1d": lambda x, low, high: np.sin(2 * PI * (low * x + high * x**2)),
+    "heat_high_frequency_1d": lambda x, t, m: np.exp(-t) * np.sin(m * PI * x),
+    "wave_two_mode_1d": lambda x, t, speed: (
+        np.sin(PI * x) * np.cos(speed * PI * t) + np.sin(4 * PI * x) * np.cos(4 * speed * PI * t) / 2
+    ),
+    "helmholtz_2d": lambda x, y, kappa: np.sin(kappa * x) * np.sin(kappa * y),
+    "burgers_1d": lambda x, t, nu: burgers_cole_hopf(x, t, nu),
+}
+CASES = [*DEFAULTS.items()] + [
+    ("poisson_two_scale_1d", {"low": 1.0, "high": 333.3, "amplitude": 0.05}),
+    ("poisson_two_scale_1d", {"low": 2.0, "high": 3.0, "amplitude": 0.0}),
+    ("poisson_chirp_1d", {"low": 1.0, "high": 100.0}),
+    ("heat_high_frequency_1d", {"m": 1.0}),
+    ("heat_high_frequency_1d", {"m": 10.3}),
+    ("heat_high_frequency_1d", {"m": 500.0}),
+    ("wave_two_mode_1d", {"speed": 0.3}),
+    ("wave_two_mode_1d", {"speed": 5.3}),
+    ("helmholtz_2d", {"kappa": 24 * PI}),
+    ("helmholtz_2d", {"kappa": 5.0005 * PI}),
+    ("helmholtz_2d", {"kappa": 1.0}),
+    ("burgers_1d", {"nu": 0.001 / PI}),
+    ("burgers_1d", {"nu": 0.1}),
+    ("burgers_1d", {"nu": 1.0}),
+]
+
+
+def identify(case):
+    return case if isinstance(case, str) else ",".join(f"{k}={v:g}" for k, v in case.items())
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """Each reference computed once, without the cache."""
+    memory = {}
+
+    def get(name, parameters):
+        key = name, *parameters.values()
+        if key not in memory:
+            memory[key] = REFERENCES[name](**parameters)
+        return memory[key]
+
+    return get
+
+
+@pytest.fixture
+def cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def fitted_order(sizes, error_of):
+    return -np.polyfit(np.log(sizes), np.log([error_of(n) for n in sizes]), 1)[0]
+
+
+def maximum_error(grid, exact):
+    axes, values = grid
+    return np.abs(values[..., 0] - exact(*np.meshgrid(*axes, indexing="ij"))).max()
+
+
+# --- building blocks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("derivative", [1, 2])
+def test_stencils_are_exact_on_polynomials(derivative):
+    n = 12
+    x = np.linspace(0, 1, n + 1)
+    matrix = stencils.difference_matrix(n, 1 / n, derivative)
+    for degree in range(stencils.ORDER):
+        exact = np.polynomial.Polynomial.basis(degree).deriv(derivative)(x[1:-1])
+        assert np.allclose(matrix @ x**degree, exact, atol=1e-10)
+    inside = np.polynomial.Polynomial.basis(stencils.ORDER).deriv(derivative)(x[3:-3])
+    assert np.allclose((matrix @ x**stencils.ORDER)[2:-2], inside, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [stencils.SMALLEST, 21, 60, 150])
+def test_second_difference_has_real_negative_eigenvalues(n):
+    eigenvalues = np.linalg.eigvals(stencils.difference_matrix(n, 1 / n, 2)[:, 1:n].toarray())
+    assert np.abs(eigenvalues.imag).max() <= 1e-10 * n**2
+    assert eigenvalues.real.max() == pytest.approx(-(PI**2), rel=10 / n**4)
+
+
+@pytest.mark.parametrize(("method", "order"), [("radau", 5), ("gauss", 6)])
+def test_collocation_order_against_the_matrix_exponential(method, order):
+    matrix = np.array([[-1.0, 4.0, 0.0], [-4.0, -1.0, 1.0], [0.0, 0.5, -3.0]])
+    start = np.array([1.0, -2.0, 0.5])
+
+    def error(steps):
+        y = collocation.integrate(
+            csr_array(matrix), lambda t: np.zeros(3), start, np.array([0.0, 0.5, 1.0]), steps, method=method
+        )
+        return np.abs(y - [start, expm(matrix / 2) @ start, expm(matrix) @ start]).max()
+
+    assert fitted_order([8, 16, 32], error) >= order - 0.2
+
+
+# --- general solvers on manufactured solutions -------------------------------------------------------------
+
+
+def test_poisson_order():
+    def source(x):  # of u = exp(x) sin(5 x)
+        return np.exp(x) * (10 * np.cos(5 * x) - 24 * np.sin(5 * x))
+
+    def u(x):
+        return np.exp(x) * np.sin(5 * x)
+
+    def error(n):
+        return maximum_error(solve_poisson_1d(source, u(-0.5), u(1.5), interval=(-0.5, 1.5), n=n), u)
+
+    assert fitted_order([10, 20, 40, 80], error) >= 5.8
+
+
+def travelling(x, t):  # u = sin(3 x - 4 t) + exp(-t) x, with data that vary on both ends
+    return np.sin(3 * x - 4 * t) + np.exp(-t) * x
+
+
+def heat_error(n, steps, times=5, d=0.3):
+    def source(x, t):
+        return -4 * np.cos(3 * x - 4 * t) - np.exp(-t) * x + 9 * d * np.sin(3 * x - 4 * t)
+
+    solution = solve_heat_1d(
+        lambda x: travelling(x, 0.0),
+        lambda t: travelling(-1.0, t),
+        lambda t: travelling(2.0, t),
+        diffusivity=d,
+        interval=(-1.0, 2.0),
+        final_time=1.0,
+        n=n,
+        times=times,
+        steps=steps,
+        source=source,
+    )
+    return maximum_error(solution, travelling)
+
+
+def wave_error(n, steps, times=5, c=1.7):
+    def source(x, t):
+        return (9 * c**2 - 16) * np.sin(3 * x - 4 * t) + np.exp(-t) * x
+
+    solution = solve_wave_1d(
+        lambda x: travelling(x, 0.0),
+        lambda x: -4 * np.cos(3 * x) - x,
+        lambda t: travelling(-1.0, t),
+        lambda t: travelling(2.0, t),
+        speed=c,
+        interval=(-1.0, 2.0),
+        final_time=1.0,
+        n=n,
+        times=times,
+        steps=steps,
+        source=source,
+    )
+    return maximum_error(solution, travelling)
+
+
+@pytest.mark.parametrize("error", [heat_error, wave_error])
+def test_orders_in_space_and_time(error):
+    assert fitted_order([24, 48, 96], lambda n: error(n, 64)) >= 5.8
+    assert fitted_order([1, 2, 4], lambda steps: error(256, steps)) >= 3.8
+
+
+def test_helmholtz_order():
+    kappa = 7.3
+
+    def u(x, y):
+        return np.exp(x - 2 * y) + np.cos(3 * x + 2 * y)
+
+    def source(x, y):
+        return -(5 + kappa**2) * np.exp(x - 2 * y) + (13 - kappa**2) * np.cos(3 * x + 2 * y)
+
+    assert fitted_order([8, 16, 32], lambda n: maximum_error(solve_helmholtz_2d(source, u, kappa=kappa, n=n), u)) >= 5.8
+
+
+@pytest.mark.parametrize(("finest", "sizes"), [(1.0, [32, 64, 128]), (0.5, [128, 192, 256, 384])])
+def test_burgers_order(finest, sizes):
+    nu = 0.1
+
+    def u(x, t):
+        return np.cos(2 * x - 3 * t)
+
+    def source(x, t):
+        s, c = np.sin(2 * x - 3 * t), np.cos(2 * x - 3 * t)
+        return 3 * s - 2 * c * s + 4 * nu * c
+
+    def error(n):
+        solution = solve_burgers_1d(
+            lambda x: u(x, 0.0),
+            lambda t: u(-1.0, t),
+            lambda t: u(2.0, t),
+            nu=nu,
+            interval=(-1.0, 2.0),
+            final_time=1.0,
+            n=n,
+            times=11,
+            finest=finest,
+            rtol=1e-13,
+            source=source,
+        )
+        return maximum_error(solution, u)
+
+    assert fitted_order(sizes, error) >= 5.8
+
+
+# --- references -------------------------------------------------------------------------------------------
+
+
+def errors(r, parameters):
+    """True maximum and relative L2 error (trapezoidal) at the nodes; of long time axes every fifth time."""
+    axes, values = r.axes, r.values
+    if r.name == "burgers_1d":
+        axes, values = (axes[0], axes[1][::5]), values[:, ::5]
+    grids = np.meshgrid(*axes, indexing="ij")
+    exact = EXACT[r.name](*[g.ravel() for g in grids], **parameters).reshape(grids[0].shape)
+    weight = np.ones(1)
+    for axis in axes:
+        cell = np.diff(axis) / 2
+        weight = np.multiply.outer(weight, np.append(cell, 0) + np.append(0, cell))
+    difference = values[..., 0] - exact
+    l2 = np.sqrt((weight[0] * difference**2).sum() / (weight[0] * exact**2).sum())
+    return np.abs(difference).max(), l2
+
+
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=identify)
+def test_estimates_bound_the_true_errors(solved, name, parameters):
+    r = solved(name, parameters)
+    true_maximum, true_l2 = errors(r, parameters)
+    assert r.converged
+    assert true_maximum <= r.error_estimate <= max(100 * true_maximum, 1e-10)
+    assert true_l2 <= r.relative_l2_estimate <= max(100 * true_l2, 1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "goal"),
+    [
+        ("poisson_two_scale_1d", 1e-10),
+        ("poisson_chirp_1d", 1e-10),
+        ("heat_high_frequency_1d", 1e-8),
+        ("wave_two_mode_1d", 1e-8),
+        ("helmholtz_2d", 1e-9),
+        ("burgers_1d", 1e-6),
+    ],
+)
+def test_accuracy_at_catalogue_parameters(solved, name, goal):
+    r = solved(name, DEFAULTS[name])
+    assert r.error_estimate <= goal
+    assert r.values.nbytes < 30e6
+    points = np.random.default_rng(1).uniform(size=(2000, len(r.axes)))
+    exact = EXACT[name](*points.T, **DEFAULTS[name])
+    assert r(points).shape == (2000, 1)
+    assert np.abs(r(points)[:, 0] - exact).max() <= goal  # interpolation included
+
+
+@pytest.mark.parametrize(("name", "parameters"), CASES, ids=identify)
+def test_boundary_and_initial_values_are_met(solved, name, parameters):
+    r = solved(name, parameters)
+    for d in range(len(r.axes)):
+        for end in (0, -1):
+            if name != "helmholtz_2d" and len(r.axes) == 2 and (d, end) == (1, -1):
+                continue  # final time
+            chosen = list(r.axes)
+            chosen[d] = r.axes[d][[end]]
+            grids = np.meshgrid(*chosen, indexing="ij")
+            if name == "burgers_1d":
+                exact = -np.sin(PI * grids[0]) if d == 1 else np.zeros(grids[0].shape)
+            else:
+                exact = EXACT[name](*grids, **parameters)
+            assert np.allclose(np.take(r.values[..., 0], [end], axis=d), exact, rtol=0, atol=1e-12)
+
+
+def test_burgers_is_odd_and_matches_the_published_slope(solved):
+    """Basdevant et al. (1986): the steepest slope, at x = 0, is -152.00516 at pi t = 1.6037."""
+    r = solved("burgers_1d", DEFAULTS["burgers_1d"])
+    assert np.array_equal(r.axes[0], -r.axes[0][::-1])
+    assert np.abs(r.values + r.values[::-1]).max() <= r.error_estimate
+    h, t = 1e-6, 1.6037 / PI
+    assert burgers_cole_hopf(h, t, 0.01 / PI) / h == pytest.approx(-152.00516, abs=1e-4)
+    slope = (r(np.array([[h, t]])) - r(np.array([[-h, t]]))).item() / (2 * h)
+    assert slope == pytest.approx(-152.00516, abs=1e-2)
+
+
+@pytest.mark.parametrize("nu", [0.005 / PI, 0.01 / PI, 0.1])
+def test_cole_hopf_against_gauss_hermite(nu):
+    rng = np.random.default_rng(0)
+    x, t = rng.uniform(-1, 1, 200), rng.uniform(0.01, 1, 200)
+    z, weight = np.polynomial.hermite.hermgauss(200)
+    y = PI * (x[:, None] - np.sqrt(4 * nu * t)[:, None] * z)
+    exponent = -np.cos(y) / (2 * PI * nu)
+    w = weight * np.exp(exponent - exponent.max(axis=1, keepdims=True))
+    assert np.allclose(burgers_cole_hopf(x, t, nu), -(np.sin(y) * w).sum(1) / w.sum(1), rtol=0, atol=1e-12)
+
+
+def test_points_are_nodes_drawn_at_random(solved):
+    r = solved("helmholtz_2d", {"kappa": 1.0})
+    x, u = r.points()
+    assert x.shape == (r.values.size, 2)
+    assert np.array_equal(u.reshape(r.values.shape), r.values)
+    some, at_some = r.points(50, seed=3)
+    assert np.array_equal(some, r.points(50, seed=3)[0]) and not np.array_equal(some, r.points(50, seed=4)[0])
+    assert len(np.unique(some, axis=0)) == 50
+    assert np.allclose(r(some), at_some, rtol=0, atol=1e-13)
+
+
+def test_interpolation_input_is_checked(solved):
+    r = solved("helmholtz_2d", {"kappa": 1.0})
+    with pytest.raises(InputError, match=r"shape \(n, 2\), got \(4,\)"):
+        r(np.zeros(4))
+    for bad in (1.1, -1e-3, np.nan):
+        with pytest.raises(InputError, match=r"coordinate 1 .* lies in \[0, 1\]"):
+            r(np.array([[0.5, bad]]))
+    with pytest.raises(InputError, match="limit"):
+        r.points(0)
+
+
+# --- refinement ---------------------------------------------------------------------------------------------
+
+
+def made_up(error_of, calls=None):
+    """A `solve` whose solution is sin(x) plus error_of(n) times a smooth function."""
+
+    def solve(n):
+        if calls is not None:
+            calls.append(n)
+        x = np.linspace(0, 1, n + 1)
+        return (x,), (np.sin(x) + error_of(n) * np.cos(3 * x))[:, None]
+
+    return solve
+
+
+@pytest.mark.parametrize("p", [2, 4, 6])
+def test_refinement_sees_the_order_and_bounds_the_error(p):
+    r = refine("made up", {}, made_up(lambda n: 3.0 * n**-p), n=8, order=p, largest=64)
+    assert r.converged and r.order == pytest.approx(p, abs=1e-6)
+    assert 3.0 * 64.0**-p <= r.error_estimate <= 3 * 3.0 * 64.0**-p
+
+
+def test_refinement_flags_what_does_not_converge():
+    rng = np.random.default_rng(0)
+    noisy = refine("noise", {}, made_up(lambda n: 1e-3 * rng.standard_normal()), n=8, order=4, largest=256)
+    assert not noisy.converged and noisy.error_estimate > 1e-5
+    slow = refine("slow", {}, made_up(lambda n: 1 / n), n=8, order=4, largest=256)
+    assert not slow.converged and slow.error_estimate >= 1 / 256
+    single = refine("single", {}, made_up(lambda n: n**-4.0), n=8, order=4, largest=8)
+    assert not single.converged and single.error_estimate == np.inf
+    broken = refine("broken", {}, made_up(lambda n: np.nan if n > 16 else n**-4.0), n=8, order=4, largest=64)
+    assert not broken.converged and broken.error_estimate == np.inf
+
+
+def test_refinement_notices_the_floor():
+    rng = np.random.default_rng(0)
+    calls = []
+    floor = made_up(lambda n: 40.0 * n**-4 + 1e-7 * rng.uniform(0.5, 1) * (-1) ** len(calls), calls)
+    r = refine("floor", {}, floor, n=8, order=4, largest=2**16)
+    assert calls[-1] <= 2048  # going on would be useless
+    assert not r.converged and 1e-7 <= r.error_estimate <= 1e-5
+    calls.clear()
+    assert refine("floor", {}, floor, n=8, order=4, largest=2**16, tolerance=1e-5).converged
+
+
+def test_refinement_stops_at_its_limits():
+    calls = []
+    refine("tolerance", {}, made_up(lambda n: n**-4.0, calls), n=8, order=4, largest=2**16, tolerance=1e-6)
+    assert calls[-1] < 128
+    calls.clear()
+
+    def slow(n):
+        time.sleep(0.02)
+        return made_up(lambda n: n**-1.0, calls)(n)
+
+    refine("late", {}, slow, n=8, order=1, largest=2**20, seconds=0.2)
+    assert len(calls) < 8
+    with pytest.raises(InputError, match="not nested"):
+        refine("shifted", {}, lambda n: ((np.linspace(0, 1, n + 2),), np.zeros((n + 2, 1))), n=8, order=2, largest=99)
+
+
+# --- inputs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("poisson_1d", {}, "'poisson_1d' is not known.*choose from poisson_two_scale_1d"),
+        ("helmholtz_2d", {}, "helmholtz_2d: parameter kappa is missing"),
+        ("poisson_two_scale_1d", {"low": 2}, "parameter high, amplitude is missing"),
+        ("helmholtz_2d", {"kapa": 3.0}, "'kapa' is not known .did you mean 'kappa'"),
+        ("helmholtz_2d", {"kappa": np.nan}, "kappa must be a finite number, got nan"),
+        ("helmholtz_2d", {"kappa": "3"}, "kappa must be a finite number, got '3'"),
+        ("helmholtz_2d", {"kappa": 2.0, "largest": 100.5}, "largest must be a whole number"),
+        ("helmholtz_2d", {"kappa": 5 * PI}, r"kappa: .* resonance .*\(3\*\*2 \+ 4\*\*2\)"),
+        ("helmholtz_2d", {"kappa": -1.0}, "kappa: needs a positive number"),
+        ("helmholtz_2d", {"kappa": 1e4}, "kappa: 10000 needs at least"),
+        ("heat_high_frequency_1d", {"m": 0}, "m: needs a positive number"),
+        ("heat_high_frequency_1d", {"m": 1e5}, "m: 100000 half waves need at least"),
+        ("wave_two_mode_1d", {"speed": 0.0}, "speed: needs a positive number"),
+        ("wave_two_mode_1d", {"speed": 1e3}, "raise `largest`, lower `times` or `speed`"),
+        ("burgers_1d", {"nu": -0.1}, "nu: needs a positive viscosity"),
+        ("poisson_chirp_1d", {"low": 1.0, "high": 1e7}, "waves need at least"),
+    ],
+)
+def test_bad_input_is_named(cache_folder, name, parameters, message):
+    with pytest.raises(InputError, match=message):
+        reference(name, **parameters)
+
+
+def test_nothing_imports_torch_or_deepxde():
+    code = (
+        "import sys; import repnet_pde.validation.finite_difference as f; f.REFERENCES['helmholtz_2d'](kappa=1.0); "
+        "assert not {'torch', 'deepxde', 'repnet_pde.problems'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- cache --------------------------------------------------------------------------------------------------
+
+CHEAP = ("poisson_two_scale_1d", {"low": 1.0, "high": 5.0, "amplitude": 0.5})
+
+
+def fields(r):
+    arrays = [a.tobytes() for a in (*r.axes, r.values)]
+    return arrays, r.name, r.parameters, r.error_estimate, r.relative_l2_estimate, r.order, r.wall_seconds, r.converged
+
+
+def test_cache_gives_back_every_bit(cache_folder, monkeypatch):
+    name, parameters = CHEAP
+    first = reference(name, **parameters)
+    assert len(list(cache_folder.rglob("*.npz"))) == 1
+
+    def never(**_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setitem(REFERENCES, name, wrapped(REFERENCES[name], never))
+    second = reference(name, low=1, high=5, amplitude=0.5)  # whole numbers mean the same
+    assert fields(first) == fields(second)
+    assert second.values.dtype == np.float64
+
+
+def wrapped(function, replacement):
+    import functools
+
+    return functools.wraps(function)(lambda **parameters: replacement(**parameters))
+
+
+def test_other_parameters_get_another_file(cache_folder, monkeypatch):
+    name, parameters = CHEAP
+    reference(name, **parameters)
+    reference(name, **{**parameters, "high": np.nextafter(5.0, 6.0)})
+    reference(name, **parameters, tolerance=1e-6)
+    assert len(list(cache_folder.rglob("*.npz"))) == 3
+    monkeypatch.setattr(cache, "SCHEME", cache.SCHEME + 1)
+    reference(name, **parameters)
+    assert len(list(cache_folder.rglob("*.npz"))) == 4
+
+
+def truncated(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, lambda data: b"", lambda data: b"not a zip file"])
+def test_damaged_file_is_computed_again(cache_folder, damage):
+    name, parameters = CHEAP
+    good = reference(name, **parameters)
+    file = cache.path(name, parameters)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.warns(UserWarning, match="computed again") as seen:
+        again = reference(name, **parameters)
+    assert len(seen) == 1 and "\n" not in str(seen[0].message)
+    assert np.array_equal(good.values, again.values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fields(reference(name, **parameters)) == fields(again)  # replaced
+
+
+def test_foreign_file_is_not_believed(cache_folder):
+    name, parameters = CHEAP
+    reference(name, **parameters)
+    other = {**parameters, "high": 6.0}
+    cache.path(name, parameters).rename(cache.path(name, other))
+    with pytest.warns(UserWarning, match="belongs to another reference"):
+        assert reference(name, **other).parameters == other
+    cache.path(name, other).unlink()
+    with open(cache.path(name, other), "wb") as stream:
+        np.savez(stream, values=np.zeros(3))
+    with pytest.warns(UserWarning, match="computed again"):
+        assert reference(name, **other).parameters == other
+
+
+def test_unwritable_folder_only_warns(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "file"))
+    with pytest.warns(UserWarning) as seen:
+        assert reference(CHEAP[0], **CHEAP[1]).converged
+    assert any("is not cached" in str(w.message) for w in seen)
+
+
+def test_what_did_not_converge_is_not_kept(cache_folder):
+    r = cache.cached("single", {}, lambda: refine("single", {}, made_up(lambda n: 0.0), n=8, order=4, largest=8))
+    assert not r.converged and not list(cache_folder.rglob("*.npz"))
+
+
+def test_left_over_temporary_files_are_removed(cache_folder):
+    name, parameters = CHEAP
+    file = cache.path(name, parameters)
+    file.parent.mkdir(parents=True)
+    old, new = (file.parent / f".{file.stem}-{tag}.tmp" for tag in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half a file")
+    os.utime(old, (0, 0))
+    reference(name, **parameters)
+    assert not old.exists() and new.exists() and file.exists()
+
+
+def test_killed_concurrent_writers_leave_a_whole_file(cache_folder):
+    name, parameters = CHEAP
+    reference(name, **parameters)
+    code = (
+        "from repnet_pde.validation.finite_difference import cache, REFERENCES\n"
+        f"name, parameters = {CHEAP!r}\n"
+        "r = REFERENCES[name](**parameters)\n"
+        "print('ready', flush=True)\n"
+        "while True: cache._write(cache.path(name, parameters), cache._identity(name, parameters), r)\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(3)]
+    try:
+        for writer in writers:
+            assert writer.stdout.readline() == b"ready\n"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a warning would mean a damaged file
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                assert reference(name, **parameters).converged
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+            writer.stdout.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert reference(name, **parameters).converged

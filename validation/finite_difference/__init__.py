@@ -1,0 +1,67 @@
+"""Finite-difference references with numpy and scipy only: no torch, no DeepXDE, no problem's residual.
+
+`reference(name, **parameters)` is the way in for the catalogue's problems; the general solvers
+(`solve_...`) with `refine` make references for other data.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from numbers import Real
+
+from repnet_pde.errors import InputError, choose
+
+from .burgers_1d import burgers_1d, burgers_cole_hopf, solve_burgers_1d
+from .cache import cached
+from .heat_1d import heat_high_frequency_1d, solve_heat_1d
+from .helmholtz_2d import helmholtz_2d, solve_helmholtz_2d
+from .poisson_1d import poisson_chirp_1d, poisson_two_scale_1d, solve_poisson_1d
+from .reference import Reference
+from .refine import refine
+from .wave_1d import solve_wave_1d, wave_two_mode_1d
+
+__all__ = [
+    "REFERENCES",
+    "Reference",
+    "burgers_cole_hopf",
+    "cached",
+    "reference",
+    "refine",
+    "solve_burgers_1d",
+    "solve_heat_1d",
+    "solve_helmholtz_2d",
+    "solve_poisson_1d",
+    "solve_wave_1d",
+]
+
+REFERENCES: dict[str, Callable[..., Reference]] = {
+    "poisson_two_scale_1d": poisson_two_scale_1d,
+    "poisson_chirp_1d": poisson_chirp_1d,
+    "heat_high_frequency_1d": heat_high_frequency_1d,
+    "wave_two_mode_1d": wave_two_mode_1d,
+    "helmholtz_2d": helmholtz_2d,
+    "burgers_1d": burgers_1d,
+}
+
+
+def reference(name: str, **parameters: float) -> Reference:
+    """The reference for the catalogue problem `name` with its physical `parameters`, through the cache.
+
+    All physical parameters must be given, as finite numbers; the numerical ones of the function in
+    `REFERENCES` (such as `tolerance`) may be. Raises `InputError` otherwise.
+    """
+    choose("reference", name, REFERENCES)
+    known = inspect.signature(REFERENCES[name]).parameters
+    for key in parameters:
+        choose(f"parameter of {name}", key, known)
+    missing = [key for key, p in known.items() if p.default is p.empty and key not in parameters]
+    if missing:
+        raise InputError(f"{name}: parameter {', '.join(missing)} is missing")
+    for key, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise InputError(f"{name}: {key} must be a finite number, got {value!r}")
+        whole = known[key].annotation is not float and known[key].annotation is not inspect.Parameter.empty
+        if whole and value != int(value):
+            raise InputError(f"{name}: {key} must be a whole number, got {value!r}")
+        parameters[key] = int(value) if whole else float(value)
+    return cached(name, parameters, lambda: REFERENCES[name](**parameters))
