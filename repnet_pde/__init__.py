@@ -9,9 +9,20 @@ import importlib
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Problem": ".problem",
+    "Sampling": ".problem",
+    "catalogue": ".catalogue",
+    "load_problem": ".catalogue",
+    "solve": ".solve",
+    "resume": ".solve",
+    "Result": ".result",
+    "set_precision": "._backend",
+    "InputError": ".errors",
+    "TrainingError": ".errors",
     "RepNet": ".network",
     "register": ".network",
     "estimate_wavenumber": ".network",
+    "estimate_wavenumber_from_samples": ".network",
     "magnitudes": ".network",
 }
 __all__ = [*_EXPORTS, "__version__"]

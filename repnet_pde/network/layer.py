@@ -94,8 +94,8 @@ def spread(n_neurons: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def sobol(n: int, dim: int) -> torch.Tensor:
     """The first n points (n, dim) of a scrambled Sobol sequence seeded by torch's global generator, float64."""
-    if dim > torch.quasirandom.SobolEngine.MAXDIM:
-        raise InputError(f"layer_sizes: {dim // 2} inputs are more than the {torch.quasirandom.SobolEngine.MAXDIM // 2} "
-                         "that a Sobol sequence spreads partition points over")
+    most = torch.quasirandom.SobolEngine.MAXDIM
+    if dim > most:
+        raise InputError(f"layer_sizes: {dim // 2} inputs; a Sobol sequence spreads partition points over {most // 2}")
     seed = int(torch.randint(2**31, (1,)))
     return torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed).draw(n, dtype=torch.float64)

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from repnet_pde.errors import InputError, choose
+from ..errors import InputError, choose
+from ._arguments import check_sizes, positive
 
 _WEIGHT_VARIANCE = {
     "Glorot normal": lambda n_in, n_out: 2.0 / (n_in + n_out),
@@ -76,24 +77,20 @@ def magnitudes(
 
     ``layer_sizes`` is [d, width of the first layer, ..., outputs]; ``activation`` and ``first_activation`` (the same
     unless given) are "tanh" or "relu"; ``slope_scale`` is s in x̂, or (low, high) for log-uniform slopes;
-    ``stretch`` (d,) multiplies the directions per axis; ``feature_scale`` is c. The values are good to about 1 %
+    ``stretch`` (d,) multiplies the directions per axis; ``feature_scale`` is c. The values are good to 2 %
     for the infinitely wide network; one of width n scatters about them by a few times 1/sqrt(n).
+
+    Raises:
+        InputError: for an argument that cannot be used.
     """
     first_activation = activation if first_activation is None else first_activation
     choose("activation", activation, _HIDDEN)
     choose("first_activation", first_activation, _FIRST)
     choose("kernel_initializer", kernel_initializer, _WEIGHT_VARIANCE)
-    sizes = [int(n) for n in layer_sizes]
-    if len(sizes) < 3 or min(sizes) < 1:
-        raise InputError(
-            f"layer_sizes: {list(layer_sizes)} needs an input, at least one hidden layer and an output, all >= 1"
-        )
+    sizes = check_sizes(layer_sizes)
     dimension = sizes[0]
-    stretch = np.ones(dimension) if stretch is None else np.asarray(stretch, dtype=float)
-    if stretch.shape != (dimension,) or not np.all(np.isfinite(stretch) & (stretch > 0)):
-        raise InputError(f"stretch: {stretch} must be {dimension} positive numbers, one per axis")
-    if not (np.isfinite(feature_scale) and feature_scale > 0):
-        raise InputError(f"feature_scale: {feature_scale} must be a positive number")
+    stretch = positive(1.0 if stretch is None else stretch, dimension, "stretch")
+    feature_scale = float(positive(feature_scale, 1, "feature_scale")[0])
 
     x, x_weights = _input_points(dimension)
     field = _FIRST[first_activation](x, x_weights, _slope_range(slope_scale), stretch)
@@ -116,10 +113,10 @@ def _scaled(field: _Field, factor: float) -> _Field:
 
 
 def _slope_range(slope_scale: float | tuple[float, float]) -> tuple[float, float]:
-    values = np.asarray(slope_scale, dtype=float).ravel()
-    if values.size not in (1, 2) or not np.all(np.isfinite(values) & (values > 0)) or values[0] > values[-1]:
-        raise InputError(f"slope_scale: {slope_scale!r} must be a positive number or (low, high) with low <= high")
-    return float(values[0]), float(values[-1])
+    low, high = positive(slope_scale, 2, "slope_scale", "a number > 0 or (low, high) with 0 < low <= high")
+    if low > high:
+        raise InputError(f"slope_scale: {slope_scale!r} given; low must not exceed high")
+    return low, high
 
 
 # First layers ---------------------------------------------------------------------------------------------------
@@ -210,7 +207,7 @@ def _first_layer_samples(dimension: int) -> tuple[np.ndarray, np.ndarray, np.nda
     if dimension == 1:
         quantiles = (np.arange(256) + 0.5) / 256
         return np.ones((256, 1)), np.full((256, 1), 0.5), quantiles
-    u = qmc.Sobol(2 * dimension + 1, seed=0).random(1024)
+    u = qmc.Sobol(2 * dimension + 1, seed=0).random(4096)
     normal = ndtri(np.clip(u[:, :dimension], 1e-12, 1 - 1e-12))
     return normal / np.linalg.norm(normal, axis=1, keepdims=True), u[:, dimension:-1], u[:, -1]
 

@@ -7,6 +7,7 @@ import torch
 
 from .._backend import dde
 from ..errors import InputError, choose
+from ._arguments import check_sizes
 from .domain import box_of
 from .layer import ReparameterizedLinear
 from .slopes import FIRST_ACTIVATIONS, start
@@ -67,8 +68,8 @@ class RepNet(dde.nn.NN):
         stretch=None,
     ):
         super().__init__()
-        sizes = _check_sizes(layer_sizes)
-        if isinstance(kernel_initializer, str):
+        sizes = check_sizes(layer_sizes)
+        if not callable(kernel_initializer):
             choose("kernel_initializer", kernel_initializer, INITIALIZERS)
         if isinstance(activation, list) and len(activation) != len(sizes) - 1:
             raise InputError(f"activation: {len(activation)} given for {len(sizes) - 1} layers after the input")
@@ -137,20 +138,6 @@ def _activation(identifier):
             f"activation: {identifier!r} is not known; DeepXDE has elu, gelu, relu, selu, sigmoid, silu, sin, swish, "
             "tanh, 'LAAF-n name', or give a function"
         ) from None
-
-
-def _check_sizes(layer_sizes) -> tuple[int, ...]:
-    try:
-        sizes = tuple(int(n) for n in layer_sizes)
-        good = len(sizes) >= 3 and all(n >= 1 and n == m for n, m in zip(sizes, layer_sizes, strict=True))
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise InputError(
-            f"layer_sizes: {layer_sizes!r} given; [inputs, hidden, ..., outputs] with at least one hidden layer "
-            "and whole numbers >= 1 is needed"
-        )
-    return sizes
 
 
 def register() -> None:

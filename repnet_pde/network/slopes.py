@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, choose
+from ._arguments import positive
 from .domain import Box, box_of
 from .layer import sobol, spread
 
@@ -35,7 +36,7 @@ class Start:
 
 def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None) -> Start:
     """Choose the start of a first layer of ``width`` neurons on ``dim`` inputs; arguments as in `RepNet`."""
-    stretch = None if stretch is None else _positive(stretch, dim, "stretch")
+    stretch = None if stretch is None else positive(stretch, dim, "stretch")
     direction, anchor = spread(width, dim)
     if isinstance(slope_scale, str):
         choose("slope_scale", slope_scale, ("auto",))
@@ -65,7 +66,7 @@ def normalized_wavenumbers(wavenumber, box: Box) -> np.ndarray:
     """Wavenumbers (d,) in normalised coordinates; None means one wave across the domain."""
     if wavenumber is None:
         return np.full(box.dim, math.pi)
-    return _positive(wavenumber, box.dim, "wavenumber") * box.half_width
+    return positive(wavenumber, box.dim, "wavenumber") * box.half_width
 
 
 def suggest_slopes(dim, width, activation, wavenumbers):
@@ -91,28 +92,14 @@ def _slopes(slope_scale, width) -> torch.Tensor:
     if isinstance(slope_scale, tuple):
         if len(slope_scale) != 2:
             raise InputError(f"slope_scale: the tuple {slope_scale!r} given; allowed: {allowed}")
-        low, high = _positive(slope_scale, 2, "slope_scale", allowed)
+        low, high = positive(slope_scale, 2, "slope_scale", allowed)
         if low > high:
             raise InputError(f"slope_scale: {slope_scale!r} given; allowed: {allowed}")
         order = torch.randperm(width)  # neighbours get slopes of all scales
         return torch.exp(torch.linspace(math.log(low), math.log(high), width, dtype=torch.float64))[order]
     if isinstance(slope_scale, torch.Tensor):
         slope_scale = slope_scale.detach().cpu().numpy()
-    return torch.as_tensor(_positive(slope_scale, width, "slope_scale", allowed))
-
-
-def _positive(value, n: int, argument: str, allowed: str | None = None) -> np.ndarray:
-    """``value`` as (n,) positive finite float64; a single number is repeated."""
-    allowed = allowed or f"a number > 0 or {n} of them"
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.array(math.nan)
-    if array.ndim == 0:
-        array = np.repeat(array, n)
-    if array.shape != (n,) or not np.isfinite(array).all() or (array <= 0).any():
-        raise InputError(f"{argument}: {value!r} given; allowed: {allowed}")
-    return array
+    return torch.as_tensor(positive(slope_scale, width, "slope_scale", allowed))
 
 
 __all__ = ["FIRST_ACTIVATIONS", "Start", "box_of", "normalized_wavenumbers", "start", "suggest_slopes"]

@@ -1,0 +1,36 @@
+"""The Helmholtz equation on the unit square.
+
+    −Δu − κ² u = f on [0, 1]²,   u given on the boundary,
+
+where f = κ² sin κx sin κy is such that u = sin κx sin κy. The operator is indefinite: κ² lies between eigenvalues
+of −Δ, and must not be one of them (κ² = (i² + j²) π² with whole i, j ≥ 1).
+"""
+
+import math
+
+import deepxde as dde
+import numpy as np
+import torch
+
+from repnet_pde import Problem
+
+
+def problem(kappa=4 * math.pi):
+    square = dde.geometry.Rectangle([0, 0], [1, 1])
+
+    def pde(x, u):
+        laplacian = dde.grad.hessian(u, x, i=0, j=0) + dde.grad.hessian(u, x, i=1, j=1)
+        source = kappa**2 * torch.sin(kappa * x[:, 0:1]) * torch.sin(kappa * x[:, 1:2])
+        return -laplacian - kappa**2 * u - source
+
+    def solution(x):
+        return np.sin(kappa * x[:, 0:1]) * np.sin(kappa * x[:, 1:2])
+
+    return Problem(
+        geometry=square,
+        pde=pde,
+        conditions={"boundary": dde.icbc.DirichletBC(square, solution, lambda x, on_boundary: on_boundary)},
+        solution=solution,
+        reference="helmholtz_2d",
+        wavenumber=abs(kappa),
+    )

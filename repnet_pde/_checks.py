@@ -1,0 +1,313 @@
+"""The checks that a `Problem` passes when it is made: its fields one by one, then a trial evaluation."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ._backend import dde, quiet, seeded
+from .errors import InputError, RepNetPDEError, choose
+from .network.domain import box_of
+from .validation.finite_difference import REFERENCES
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+TRIAL_POINTS = 12
+
+
+def whole(argument: str, value, least: int) -> None:
+    """Raise unless ``value`` is None or a whole number of at least ``least``."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
+        raise InputError(f"{argument}: {value!r} given; a whole number >= {least} or None is needed")
+
+
+def number(argument: str, value) -> float:
+    """``value`` as a float; raise unless it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise InputError(f"{argument}: {value!r} given; a finite number is needed")
+    return float(value)
+
+
+def function(argument: str, value, arguments: str) -> None:
+    """Raise unless ``value`` is None or can be called with as many positional arguments as named."""
+    if value is None:
+        return
+    if not callable(value):
+        raise InputError(f"{argument}: {value!r} given; a function {argument}({arguments}) is needed")
+    try:
+        inspect.signature(value).bind(*(name for name in arguments.split(", ") if name))
+    except TypeError:
+        raise InputError(f"{argument}: must be callable as {argument}({arguments})") from None
+    except ValueError:  # a builtin without a signature
+        pass
+
+
+def fields(problem: "Problem") -> None:
+    """Check every field for itself and put the loose ones into their stored form."""
+    _geometry(problem.geometry)
+    box = box_of(problem.geometry, argument="geometry")
+    function("pde", problem.pde, "x, u")
+    function("solution", problem.solution, "x")
+    function("output_transform", problem.output_transform, "x, u")
+    function("input_transform", problem.input_transform, "x")
+    if isinstance(problem.reference, str):
+        choose("reference", problem.reference, REFERENCES)
+    else:
+        function("reference", problem.reference, "")
+    if not hasattr(problem.sampling, "distribution"):
+        raise InputError(f"sampling: {problem.sampling!r} given; a repnet_pde.Sampling is needed")
+    if problem.sampling.initial and not problem.in_time:
+        raise InputError("sampling.initial: given, but the geometry has no time; use a GeometryXTime")
+
+    outputs = _names("outputs", problem.outputs)
+    if not outputs:
+        raise InputError("outputs: at least one component name is needed")
+    residual_names = None if problem.residual_names is None else _names("residual_names", problem.residual_names)
+    conditions = _mapping("conditions", problem.conditions)
+    for name, condition in conditions.items():
+        if not (hasattr(condition, "collocation_points") and hasattr(condition, "error")):
+            raise InputError(f"conditions[{name!r}]: {condition!r} given; a dde.icbc object is needed")
+        if getattr(condition, "batch_size", None) is not None:
+            raise InputError(f"conditions[{name!r}]: has a batch_size; all points are used at once, leave it None")
+    if problem.pde is None and not conditions:
+        raise InputError("pde: None given and no conditions; there is nothing to solve")
+    unknowns = _mapping("unknowns", problem.unknowns)
+    for name, value in unknowns.items():
+        _unknown(name, value, problem.dtype)
+    truths = _mapping("true_unknowns", problem.true_unknowns)
+    for name, value in truths.items():
+        choose("true_unknowns", name, unknowns)
+        number(f"true_unknowns[{name!r}]", value)
+    problem._set(
+        outputs=outputs,
+        residual_names=residual_names,
+        conditions=conditions,
+        unknowns=unknowns,
+        true_unknowns=truths,
+        parameters=_mapping("parameters", problem.parameters),
+        wavenumber=_wavenumber(problem.wavenumber, box.dim),
+    )
+
+
+def _geometry(geometry) -> None:
+    space = geometry.geometry if hasattr(geometry, "timedomain") else geometry
+    if not isinstance(space, dde.geometry.geometry.Geometry):
+        raise InputError(
+            f"geometry: {geometry!r} given; a dde.geometry object, such as dde.geometry.Interval(0, 1) or a "
+            "GeometryXTime, is needed"
+        )
+
+
+def _names(argument: str, value) -> tuple[str, ...]:
+    names = () if isinstance(value, str) or not hasattr(value, "__iter__") else tuple(value)
+    if isinstance(value, str) or not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
+        raise InputError(f"{argument}: {value!r} given; different, non-empty names in a tuple or list are needed")
+    return names
+
+
+def _mapping(argument: str, value) -> dict:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) and key for key in value):
+        raise InputError(f"{argument}: {value!r} given; a mapping with names as keys is needed")
+    return dict(value)
+
+
+def _unknown(name: str, value, dtype: str) -> None:
+    if not (isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf and value.numel() == 1):
+        raise InputError(
+            f"unknowns[{name!r}]: {value!r} given; a dde.Variable with a float start value is needed, "
+            "such as dde.Variable(1.0)"
+        )
+    if value.dtype != getattr(torch, dtype):
+        raise InputError(
+            f"unknowns[{name!r}]: is {str(value.dtype).removeprefix('torch.')}, but the problem is made in {dtype}; "
+            "create it inside problem(), after the precision is set"
+        )
+    if not math.isfinite(value.item()):
+        raise InputError(f"unknowns[{name!r}]: starts at {value.item()}; a finite start value is needed")
+
+
+def _wavenumber(value, dim: int):
+    if value is None:
+        return None
+    try:
+        array = np.broadcast_to(np.asarray(value, dtype=np.float64), (dim,))
+        good = np.isfinite(array).all() and (array > 0).all()
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise InputError(f"wavenumber: {value!r} given; a number > 0 or {dim} of them, one per axis, is needed")
+    return tuple(float(k) for k in array)
+
+
+# The trial evaluation ---------------------------------------------------------------------------------------------
+
+
+def trial(problem: "Problem") -> None:
+    """Draw the points, evaluate everything once on a few of them with a small random network, look at the results."""
+    from .residuals import collocation, residual_vectors
+
+    with seeded(0):
+        collocation(problem)  # raises for a condition that selects no points
+        few = collocation(problem, few=TRIAL_POINTS)
+        points = _inner_points(problem)
+        net = _trial_network(problem, points)
+        _transformed(problem, net, points)
+        vectors = _evaluate(problem, few, net, residual_vectors)
+        if problem.residual_names is None:
+            count = len(vectors) - len(problem.conditions)
+            problem._set(residual_names=("pde",) if count == 1 else tuple(f"pde_{i + 1}" for i in range(count)))
+        _residuals(problem, vectors, few)
+        _dependence(problem, vectors, net)
+        dde.grad.clear()
+        _solution(problem, points)
+
+
+def _inner_points(problem) -> np.ndarray:
+    try:
+        with quiet():
+            return problem.geometry.random_points(TRIAL_POINTS, random="pseudo")
+    except Exception as error:
+        raise InputError(f"geometry: no points can be drawn from it: {_said(error)}") from error
+
+
+def _trial_network(problem, points):
+    """A smooth random network of float64-safe size with the problem's transforms."""
+    features = problem.dim
+    if problem.input_transform is not None:
+        try:
+            transformed = problem.input_transform(torch.as_tensor(points))
+        except Exception as error:
+            raise InputError(f"input_transform: raised {_said(error)}") from error
+        if not isinstance(transformed, torch.Tensor) or transformed.ndim != 2 or len(transformed) != len(points):
+            raise InputError(
+                f"input_transform: gave {_shape(transformed)} for x {points.shape}; a tensor "
+                f"({len(points)}, features) is needed"
+            )
+        _finite("input_transform", transformed)
+        features = transformed.shape[1]
+    net = dde.nn.FNN([features, 8, 8, len(problem.outputs)], "tanh", "Glorot normal")
+    if problem.input_transform is not None:
+        net.apply_feature_transform(problem.input_transform)
+    if problem.output_transform is not None:
+        net.apply_output_transform(problem.output_transform)
+    return net
+
+
+def _transformed(problem, net, points) -> None:
+    wanted = (len(points), len(problem.outputs))
+    try:
+        u = net(torch.as_tensor(points))
+    except Exception as error:
+        raise InputError(f"output_transform: raised {_said(error)}") from error
+    if not isinstance(u, torch.Tensor) or tuple(u.shape) != wanted:
+        raise InputError(f"output_transform: gave {_shape(u)} for {len(points)} points; a tensor {wanted} is needed")
+    _finite("output_transform", u)
+
+
+def _evaluate(problem, data, net, residual_vectors) -> list[torch.Tensor]:
+    try:
+        return residual_vectors(data, net)
+    except RepNetPDEError:
+        raise
+    except Exception as error:
+        dde.grad.clear()
+        raise InputError(f"{_blame(problem, data, net)}: raised {_said(error)}") from error
+
+
+def _blame(problem, data, net) -> str:
+    """Which field raises: the PDE, or one of the conditions, tried one by one."""
+    x = torch.as_tensor(data.train_x).requires_grad_()
+    field, begin = "pde", 0
+    try:
+        if problem.pde is not None:
+            problem.pde(x, net(x))
+        for (name, condition), count in zip(problem.conditions.items(), data.num_bcs, strict=True):
+            field = f"conditions[{name!r}]"
+            condition.error(data.train_x, x, net(x), begin, begin + count)
+            begin += count
+    except Exception:
+        return field
+    finally:
+        dde.grad.clear()
+    return "pde"
+
+
+def _residuals(problem, vectors, data) -> None:
+    n_pde = len(vectors) - len(problem.conditions)
+    if len(problem.residual_names) != n_pde:
+        raise InputError(
+            f"residual_names: {len(problem.residual_names)} given ({', '.join(problem.residual_names)}), "
+            f"but pde returns {n_pde} residual(s)"
+        )
+    clash = set(problem.residual_names) & set(problem.conditions)
+    if clash:
+        raise InputError(f"conditions: the name {min(clash)!r} is also the name of a residual of pde")
+    rows = [len(data.train_x) - sum(data.num_bcs)] * n_pde + list(data.num_bcs)
+    for i, (name, vector, n) in enumerate(zip(problem.term_names, vectors, rows, strict=True)):
+        condition = problem.conditions.get(name)
+        field = f"conditions[{name!r}]" if i >= n_pde else "pde" if n_pde == 1 else f"pde: residual {name!r}"
+        if condition is not None and hasattr(condition, "component_x"):
+            n //= 2  # a periodic condition pairs its points
+        components = len(condition.component) if isinstance(getattr(condition, "component", 0), list) else 1
+        if not isinstance(vector, torch.Tensor) or tuple(vector.shape) not in ((n, components), (n,)):
+            hint = "; x[:, 0] in place of x[:, 0:1] is a common cause" if np.ndim(vector) == 2 else ""
+            raise InputError(f"{field}: the residual is {_shape(vector)} for {n} points; ({n}, 1) is needed{hint}")
+        _finite(field, vector)
+
+
+def _dependence(problem, vectors, net) -> None:
+    """Each term must depend on the network or an unknown, and each unknown must be used by some term."""
+    unknowns = list(problem.unknowns.values())
+    wanted = [*net.parameters(), *unknowns]
+    used: set[str] = set()
+    for name, vector in zip(problem.term_names, vectors, strict=True):
+        field = f"conditions[{name!r}]" if name in problem.conditions else f"pde: residual {name!r}"
+        grads = (
+            torch.autograd.grad(vector.square().sum(), wanted, allow_unused=True, retain_graph=True)
+            if vector.requires_grad
+            else [None] * len(wanted)
+        )
+        if all(g is None for g in grads):
+            raise InputError(f"{field}: does not depend on the network's output or an unknown; was it detached?")
+        used |= {u for u, g in zip(problem.unknowns, grads[len(grads) - len(unknowns) :], strict=True) if g is not None}
+    for name in problem.unknowns:
+        if name not in used:
+            raise InputError(f"unknowns[{name!r}]: no residual depends on it, so it cannot be identified")
+
+
+def _solution(problem, points) -> None:
+    if problem.solution is None:
+        return
+    wanted = (len(points), len(problem.outputs))
+    try:
+        with np.errstate(all="ignore"):
+            u = problem.solution(points.astype(np.float64))
+    except Exception as error:
+        raise InputError(f"solution: raised {_said(error)}") from error
+    if not isinstance(u, np.ndarray) or u.shape != wanted:
+        raise InputError(
+            f"solution: gave {_shape(u)} for x {points.shape}; a NumPy array {wanted} is needed "
+            "(use x[:, 0:1] to keep two dimensions)"
+        )
+    _finite("solution", u)
+
+
+def _finite(field: str, value) -> None:
+    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        raise InputError(f"{field}: {bad} of {array.size} values are not finite at {len(array)} points of the domain")
+
+
+def _shape(value) -> str:
+    return str(tuple(value.shape)) if hasattr(value, "shape") else f"a {type(value).__name__}"
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"

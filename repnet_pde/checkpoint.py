@@ -1,0 +1,71 @@
+"""Files that survive a kill: written under another name, synchronised, renamed."""
+
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from .errors import InputError
+
+CHECKPOINT = "checkpoint.pt"
+RUN = "run.json"
+RESULT = "result.json"
+SOLUTION = "solution.nc"
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Have ``write`` make a temporary file beside ``path`` and put it in its place at once."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value) -> None:
+    text = json.dumps(value, indent=2, allow_nan=False)
+    write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object from a run directory; `InputError` when it is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path.parent}: is not a run directory, it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is damaged or cannot be read ({error})") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: is damaged, it holds no JSON object")
+    return value
+
+
+def write_checkpoint(path: Path, state: dict) -> None:
+    write_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def read_checkpoint(path: Path) -> dict | None:
+    """The state in ``path``, None when there is no such file; `InputError` when it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: the checkpoint is damaged ({reason}); delete it to start the run again") from error
+    if not isinstance(state, dict) or "progress" not in state:
+        raise InputError(f"{path}: is no checkpoint of repnet-pde; delete it to start the run again")
+    return state

@@ -1,0 +1,302 @@
+"""The command ``repnet-pde``. Heavy imports wait until a command needs them."""
+
+import ast
+import json
+import math
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import click
+
+from . import __version__
+from .catalogue import catalogue
+from .errors import InputError, RepNetPDEError
+
+INTERRUPTED_CODE = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, package_name="repnet-pde")
+def cli() -> None:
+    """Solve multiscale and high-frequency PDEs with RepNet, and compare with a reference."""
+
+
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, an object a problem.")
+def list_command(as_json: bool) -> None:
+    """List the problems of the catalogue."""
+    entries = catalogue().values()
+    if as_json:
+        click.echo(
+            json.dumps([{"name": e.name, "title": e.title, "equation": e.equation, "parameters": e.parameters} for e in entries])
+        )
+        return
+    from rich.table import Table
+
+    table = Table("problem", "what", "parameters")
+    for e in entries:
+        table.add_row(e.name, e.title, ", ".join(f"{k}={v:g}" for k, v in e.parameters.items()))
+    _print(table)
+
+
+@cli.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Show one problem: its equation, parameters, terms and points."""
+    from .catalogue import load_problem, locate
+
+    name, path = locate(name)
+    problem = load_problem(path if path.parent != _catalogue_folder() else name)
+    click.echo(sys.modules[f"repnet_pde_problem_{path.stem}"].__doc__ or name)
+    points = problem.points()
+    numbers = {"domain": points.domain, "boundary": points.boundary}
+    numbers |= {"initial": points.initial} if problem.in_time else {}
+    _print(
+        _key_values(
+            {
+                "parameters": ", ".join(f"{k}={v:g}" for k, v in problem.parameters.items()) or "none",
+                "terms": ", ".join(problem.term_names),
+                "outputs": ", ".join(problem.outputs),
+                "unknowns": ", ".join(problem.unknowns) or "none",
+                "wavenumber": "unknown" if problem.wavenumber is None else ", ".join(f"{k:.4g}" for k in problem.wavenumber),
+                "points": ", ".join(f"{v} {k}" for k, v in numbers.items()) + f" ({points.distribution})",
+                "exact solution": "yes" if problem.solution else "no",
+                "reference": problem.reference if isinstance(problem.reference, str) else "yes" if problem.reference else "none",
+                "file": str(path),
+            }
+        )
+    )
+
+
+@cli.command()
+@click.argument("name_or_file")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem; repeatable.")
+@click.option("--network", default="repnet", show_default=True, help="repnet, repnet-relu, repnet-sin, repnet-gaussian or fnn.")
+@click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: 128,64,64]")
+@click.option("--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]")
+@click.option("--method", default="auto", show_default=True, help="auto, adam, lbfgs, or a sequence such as adam+lbfgs.")
+@click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence.")
+@click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.001]")
+@click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
+def solve(
+    name_or_file, settings, network, layers, slope_scale, method, dtype, seed, iterations, learning_rate, time_limit, out, as_json
+) -> None:
+    """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
+    parameters = dict(_setting(text) for text in settings)
+    if len(parameters) < len(settings):
+        raise InputError("--set: the same parameter is given twice")
+    options = {}
+    if layers is not None:
+        options["layers"] = [_number("--layers", text, whole=True) for text in layers.split(",")]
+    if slope_scale is not None:
+        options["slope_scale"] = _slope_scale(slope_scale)
+    counts = _iterations(iterations)
+    method_options = {} if learning_rate is None else {"adam": {"learning_rate": learning_rate}}
+    _writable(out)
+
+    from .catalogue import load_problem
+    from .solve import solve as run
+
+    problem = load_problem(name_or_file, dtype=dtype, **parameters)
+    directory = _default_directory(problem.name) if out is None else out
+    result = run(
+        problem,
+        network,
+        method,
+        seed,
+        dtype,
+        time_limit,
+        iterations=counts,
+        network_options=options,
+        method_options=method_options,
+        out=directory,
+    )
+    _finish(result, directory, as_json)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--time-limit", type=float, metavar="S", help="Stop training after S more seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
+def resume(directory: Path, time_limit, as_json: bool) -> None:
+    """Continue the run in DIRECTORY to the result that it would have had without a stop."""
+    from .solve import resume as run
+
+    _finish(run(directory, time_limit=time_limit), directory, as_json)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def plot(directory: Path) -> None:
+    """Draw the pictures of the run in DIRECTORY again, as far as it has got."""
+    from .plots import draw
+    from .solve import load_result
+
+    for path in draw(load_result(directory), directory):
+        click.echo(str(path))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: every error is one line on standard error and an exit code (2 bad input, 1 failed, 130 Ctrl-C)."""
+    warnings.showwarning = _show_warning
+    sys.exit(_run(arguments))
+
+
+def _run(arguments) -> int:
+    try:
+        code = cli.main(arguments, prog_name="repnet-pde", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED_CODE)
+    except RepNetPDEError as error:
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return 1
+    except (OSError, MemoryError) as error:
+        return _fail(f"{type(error).__name__}: {error}", 1)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+
+
+def _fail(message: str, code: int) -> int:
+    print("repnet-pde: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"repnet-pde: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+# Options -----------------------------------------------------------------------------------------------------------
+
+
+def _number(option: str, text: str, whole: bool = False):
+    """A number as Python writes it: 50, 1e-3, -0.5, 1_000."""
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    good = isinstance(value, int) if whole else isinstance(value, (int, float)) and math.isfinite(value)
+    if isinstance(value, bool) or not good:
+        raise InputError(f"{option}: {text!r} given; a {'whole ' if whole else ''}number such as {'64' if whole else '50 or 1e-3'} is needed")
+    return value
+
+
+def _setting(text: str):
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip().isidentifier():
+        raise InputError(f"--set: {text!r} given; KEY=VALUE, such as high=50, is needed")
+    return key.strip(), _number(f"--set {key.strip()}", value)
+
+
+def _slope_scale(text: str):
+    if text == "auto":
+        return text
+    parts = [_number("--slope-scale", part) for part in text.split(":")]
+    if len(parts) > 2:
+        raise InputError(f"--slope-scale: {text!r} given; auto, a number or LOW:HIGH is needed")
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _iterations(text: str | None):
+    if text is None:
+        return None
+    if "=" not in text:
+        return _number("--iterations", text, whole=True)
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): _number("--iterations", value, whole=True) for name, _, value in pairs}
+
+
+def _writable(out: Path | None) -> None:
+    """Find out before any work whether the run directory can be made."""
+    place = Path("runs") if out is None else out
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"--out: {str(place)!r} is not a directory")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"--out: the directory {str(place.resolve())!r} cannot be written to")
+
+
+def _default_directory(name: str) -> Path:
+    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... : the first that is not there."""
+    number = 1
+    while True:
+        directory = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not directory.exists():
+            return directory
+        number += 1
+
+
+def _catalogue_folder() -> Path:
+    from .catalogue import folder
+
+    return folder()
+
+
+# Output ------------------------------------------------------------------------------------------------------------
+
+
+def _finish(result, directory: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), allow_nan=False))
+    else:
+        _print(_table(result, directory))
+    if not result.finished:
+        print(f"repnet-pde: stopped ({result.stopped}); continue with: repnet-pde resume {directory}", file=sys.stderr)
+    if result.stopped == "interrupted":
+        raise KeyboardInterrupt
+
+
+def _table(result, directory: Path):
+    errors, reference = result.errors, result.reference
+    rows = {"problem": f"{result.problem.name} ({', '.join(f'{k}={v:g}' for k, v in result.problem.parameters.items())})"}
+    if not result.problem.parameters:
+        rows["problem"] = result.problem.name
+    rows["network"] = f"{result.network}, {result.n_parameters:,} parameters, {result.dtype}"
+    rows["method"] = f"{result.method}, {result.iterations:,} iterations, seed {result.seed}"
+    if errors.against:
+        rows[f"error against the {errors.against}"] = f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
+    if reference is not None:
+        if errors.against != "reference":
+            measured = result.reference_errors
+            rows["error against the reference"] = f"relative L2 {measured.relative_l2:.2e}, maximum {measured.maximum:.2e}"
+        doubt = "" if reference.converged else " (NOT CONVERGED)"
+        rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
+    rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())
+    for name, value in result.unknowns.items():
+        true = result.problem.true_unknowns.get(name)
+        rows[f"unknown {name}"] = f"{value:.6g}" + ("" if true is None else f" (true {true:.6g})")
+    rows["training time"] = f"{result.wall_seconds:.1f} s; {result.stopped}"
+    if result.notes:
+        rows["notes"] = "; ".join(result.notes)
+    rows["written to"] = str(directory)
+    return _key_values(rows)
+
+
+def _key_values(rows: dict[str, str]):
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, value)
+    return table
+
+
+def _print(table) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, width=None if sys.stdout.isatty() else 110).print(table, markup=False)

@@ -1,0 +1,48 @@
+"""Adam with a cosine decay of the learning rate."""
+
+import math
+
+import torch
+
+from ..errors import InputError
+from ..objective import EVERY, Objective
+
+
+class Adam:
+    """Adam (D. P. Kingma, J. Ba, arXiv:1412.6980) whose learning rate falls to zero along half a cosine.
+
+    Args:
+        objective: the loss.
+        iterations: the whole number of iterations, over which the rate falls.
+        learning_rate: at the start.
+    """
+
+    default_iterations = 10_000
+
+    def __init__(self, objective: Objective, iterations: int, *, learning_rate: float = 1e-3):
+        if not (isinstance(learning_rate, (int, float)) and math.isfinite(learning_rate) and learning_rate > 0):
+            raise InputError(f"learning_rate: {learning_rate!r} given; a number > 0 is needed")
+        self.objective, self.iterations, self.learning_rate = objective, iterations, learning_rate
+        self.iteration = 0
+        self.optimizer = torch.optim.Adam(objective.parameters, lr=learning_rate)
+
+    @property
+    def stopped(self) -> str | None:
+        return "all iterations done" if self.iteration >= self.iterations else None
+
+    def step(self) -> None:
+        if self.iteration % EVERY == 0:
+            self.objective.balance(first=self.iteration == 0)
+        (group,) = self.optimizer.param_groups
+        group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.iteration / self.iterations))
+        if not torch.isfinite(self.objective.gradient()):
+            raise self.objective.describe_failure(self.iteration)
+        self.optimizer.step()
+        self.iteration += 1
+
+    def state_dict(self) -> dict:
+        return {"iteration": self.iteration, "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.iteration = state["iteration"]
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,163 @@
+"""The networks that `solve` knows by name, built for a problem."""
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ._backend import dde
+from ._checks import whole
+from .errors import InputError, choose
+from .network import RepNet
+
+LAYERS = (128, 64, 64)
+"""Hidden layers unless others are asked for: a wide first one, since it carries the partition points."""
+
+
+def _repnet(first_activation: str, activation: str):
+    def build(sizes, domain, wavenumber, *, activation: str = activation, slope_scale="auto"):
+        return RepNet(
+            sizes,
+            activation,
+            "Glorot normal",
+            domain=domain,
+            slope_scale=slope_scale,
+            wavenumber=wavenumber if isinstance(slope_scale, str) else None,
+            first_activation=first_activation,
+        )
+
+    return build
+
+
+def _fnn(sizes, domain, wavenumber, *, activation: str = "tanh"):
+    return dde.nn.FNN(list(sizes), activation, "Glorot normal")
+
+
+NETWORKS = {
+    "repnet": _repnet("tanh", "tanh"),
+    "repnet-relu": _repnet("relu", "relu"),
+    "repnet-sin": _repnet("sin", "tanh"),
+    "repnet-gaussian": _repnet("gaussian", "tanh"),
+    "fnn": _fnn,
+}
+"""Name -> function(sizes, domain, wavenumber, **options). The paper's are "repnet" (tanh) and "repnet-relu"."""
+
+
+def check_network(network, options: dict | None) -> tuple[str, dict]:
+    """The name of a network ("custom" for a user's own) and its options with defaults; `InputError` if unusable."""
+    options = dict(options or {})
+    if network is None or isinstance(network, str):
+        name = network or "repnet"
+        choose("network", name, NETWORKS)
+        known = ["layers", *(p for p, v in inspect.signature(NETWORKS[name]).parameters.items() if v.kind is v.KEYWORD_ONLY)]
+        for key in options:
+            choose(f"network_options of {name}", key, known)
+        options["layers"] = _layers(options.get("layers", LAYERS))
+        return name, options
+    if options:
+        raise InputError("network_options: only for networks chosen by name, but a network was given")
+    if not isinstance(network, torch.nn.Module) and not callable(network):
+        raise InputError(
+            f"network: {network!r} given; one of {', '.join(NETWORKS)}, a DeepXDE network, or a function of the "
+            "problem that makes one, is needed"
+        )
+    return "custom", {}
+
+
+def _layers(layers) -> list[int]:
+    if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
+        raise InputError(f"layers: {layers!r} given; the widths of the hidden layers, such as (128, 64, 64), are needed")
+    for width in layers:
+        if width is None:
+            raise InputError("layers: None is not a width")
+        whole("layers", width, 1)
+    return [int(width) for width in layers]
+
+
+def build_network(problem, network, options: dict, wavenumber):
+    """The network for ``problem``: built by name, by the user's function, or the user's own; transforms applied.
+
+    Args:
+        network: a name in `NETWORKS`, a module, or a function of the problem that returns one.
+        options: of the named network, as `check_network` returned them.
+        wavenumber: (d,) physical wavenumbers.
+    """
+    if isinstance(network, str):
+        box, n_in = problem.box, problem.dim
+        if problem.input_transform is not None:
+            box, n_in, wavenumber = *_feature_box(problem), None
+        options = dict(options)
+        sizes = [n_in, *options.pop("layers"), len(problem.outputs)]
+        net = NETWORKS[network](sizes, box, wavenumber, **options)
+    else:
+        net = network if isinstance(network, torch.nn.Module) else network(problem)
+        if not isinstance(net, dde.nn.NN):
+            raise InputError(f"network: a {type(net).__name__} was given; a subclass of dde.nn.NN is needed")
+    for argument, apply, present in (
+        ("input_transform", "apply_feature_transform", "_input_transform"),
+        ("output_transform", "apply_output_transform", "_output_transform"),
+    ):
+        transform = getattr(problem, argument)
+        if transform is not None and getattr(net, present) is not transform:
+            if getattr(net, present) is not None:
+                raise InputError(f"network: already has a transform of its own, and the problem has an {argument} too")
+            getattr(net, apply)(transform)
+    _fits(problem, net)
+    return net
+
+
+def _feature_box(problem) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+    """The range of the features of ``input_transform``, and their number; a constant feature gets a unit range."""
+    x = problem.geometry.random_points(1000, random="pseudo")
+    features = problem.input_transform(torch.as_tensor(x)).detach().cpu().numpy().astype(np.float64)
+    low, high = features.min(0), features.max(0)
+    flat = high - low < 1e-12 * np.maximum(1, np.abs(high))
+    return (np.where(flat, low - 1, low), np.where(flat, high + 1, high)), features.shape[1]
+
+
+def _fits(problem, net) -> None:
+    """Try the network on a few points."""
+    dtypes = {p.dtype for p in net.parameters()}
+    wanted = getattr(torch, problem.dtype)
+    if dtypes - {wanted}:
+        raise InputError(
+            f"network: has parameters in {', '.join(str(t).removeprefix('torch.') for t in dtypes)}, but the problem "
+            f"is in {problem.dtype}; make the network after repnet_pde.set_precision({problem.dtype!r})"
+        )
+    x = torch.as_tensor(problem.geometry.random_points(4, random="pseudo"))
+    try:
+        u = net(x)
+    except Exception as error:
+        raise InputError(f"network: cannot be evaluated at x {tuple(x.shape)}: {error}") from error
+    if tuple(u.shape) != (4, len(problem.outputs)):
+        raise InputError(
+            f"network: gives {tuple(u.shape)} for 4 points, but the problem has {len(problem.outputs)} output(s): "
+            f"{', '.join(problem.outputs)}"
+        )
+    if getattr(net, "first_activation", None) == "relu" and second_order(problem):
+        raise InputError(
+            "network: pde has second derivatives, which a ReLU network does not have; choose another, such as repnet"
+        )
+
+
+def second_order(problem) -> bool:
+    """Whether the PDE depends on second derivatives.
+
+    Two functions that agree at a point with their first derivatives, but not with their second: does the residual
+    see the difference there?
+    """
+    if problem.pde is None:
+        return False
+    x = torch.as_tensor(problem.geometry.random_points(1, random="pseudo")).requires_grad_()
+    centre, width = x.detach().clone(), torch.as_tensor(problem.box.half_width, dtype=x.dtype)
+    weights = 1 + 0.37 * torch.arange(problem.dim, dtype=x.dtype)  # so that u_tt - u_xx does not cancel
+    residuals = []
+    for bend in (0.0, 1.0):
+        offset = (x - centre) / width
+        u = torch.cat([torch.sin(offset.sum(1, keepdim=True) + c) for c in range(len(problem.outputs))], 1)
+        dde.grad.clear()
+        found = problem.pde(x, u + bend * (offset * weights).sum(1, keepdim=True) ** 2)
+        residuals.append([r.detach() for r in (found if isinstance(found, (list, tuple)) else [found])])
+    dde.grad.clear()
+    return any(not torch.equal(a, b) for a, b in zip(*residuals, strict=True))

@@ -1,0 +1,174 @@
+"""The pictures of a run: solution, error, history, and the first layer before and after training."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray
+from matplotlib.figure import Figure
+
+from .checkpoint import write_atomically
+from .export import grid
+from .network.repnet import RepNet
+
+PICTURES = ("solution.png", "error.png", "history.png", "first_layer.png")
+MOST_PIXELS = 800
+
+
+def draw(result, directory: str | Path, data: xarray.Dataset | None = None) -> list[Path]:
+    """Draw what there is to draw into ``directory`` and return the files. ``data``: from `export.grid`."""
+    directory = Path(directory)
+    data = grid(result) if data is None else data
+    figures = {"solution.png": solution(result, data), "error.png": error(result, data)}
+    figures["history.png"] = history(result)
+    figures["first_layer.png"] = first_layer(result)
+    written = []
+    for name, figure in figures.items():
+        if figure is not None:
+            write_atomically(directory / name, lambda path, f=figure: f.savefig(path, dpi=130))
+            written.append(directory / name)
+    return written
+
+
+def solution(result, data: xarray.Dataset) -> Figure:
+    """Network beside the exact solution or reference, a row for each output."""
+    outputs, against = result.problem.outputs, result.errors.against
+    columns = ["", f"_{against}"] if against else [""]
+    if data[outputs[0]].ndim == 1:
+        figure = _figure(len(outputs), 1)
+        for axes, output in zip(figure.axes, outputs, strict=True):
+            if against:
+                _line(axes, data[f"{output}_{against}"], color="0.6", linewidth=2.5, label=against)
+            _line(axes, data[output], linewidth=1, label=result.network)
+            axes.set_ylabel(output)
+            axes.legend(loc="upper right")
+    else:
+        figure = _figure(len(outputs), len(columns))
+        panels = iter(figure.axes)
+        for output in outputs:
+            values = _slice(data[f"{output}_{against}" if against else output])
+            limit = float(np.nanmax(np.abs(values))) or 1.0
+            for column in columns:
+                axes = next(panels)
+                name = result.network if not column else against
+                _map(figure, axes, data[output + column], f"{output}: {name}", limit)
+    figure.suptitle(_title(result))
+    return figure
+
+
+def error(result, data: xarray.Dataset) -> Figure | None:
+    """Absolute error of each output on a logarithmic scale."""
+    outputs = result.problem.outputs
+    if not result.errors.against:
+        return None
+    figure = _figure(len(outputs), 1)
+    for axes, output in zip(list(figure.axes), outputs, strict=True):
+        values = np.abs(data[f"{output}_error"])
+        label = f"|{output} − {result.errors.against}|"
+        if values.ndim == 1:
+            _line(axes, values.clip(min=1e-17), linewidth=0.8)
+            axes.set_yscale("log")
+            axes.set_ylabel(label)
+        else:
+            log = np.log10(values.clip(min=1e-17))
+            top = float(log.max())
+            _map(figure, axes, log, f"log₁₀ {label}", (max(float(log.quantile(0.02)), top - 8), top), "magma")
+    figure.suptitle(_title(result))
+    return figure
+
+
+def history(result) -> Figure | None:
+    """Loss, its terms and the error over the iterations; identified values below, where there are unknowns."""
+    past = result.history
+    if not len(past["iteration"]):
+        return None
+    figure = _figure(1 + bool(past["unknowns"]), 1)
+    axes = figure.axes[0]
+    iteration = past["iteration"]
+    for name, values in past["terms"].items():
+        axes.plot(iteration, np.sqrt(values), linewidth=1, label=f"{name}, rms")
+    if np.isfinite(past["relative_l2"]).any():
+        axes.plot(iteration, past["relative_l2"], color="black", linewidth=1.8, label="relative L2 error")
+    changes = np.flatnonzero(past["method"][1:] != past["method"][:-1])
+    for i in changes:
+        axes.axvline(iteration[i], color="0.7", linestyle="--", linewidth=1)
+        axes.annotate(f" {past['method'][i + 1]}", (iteration[i], 0.97), xycoords=("data", "axes fraction"), va="top")
+    axes.set_yscale("log")
+    axes.legend(loc="upper right", fontsize="small")
+    if past["unknowns"]:
+        for name, values in past["unknowns"].items():
+            (line,) = figure.axes[1].plot(iteration, values, label=name)
+            if name in result.problem.true_unknowns:
+                true = result.problem.true_unknowns[name]
+                figure.axes[1].axhline(true, color=line.get_color(), linestyle=":", label=f"{name}, true")
+        figure.axes[1].legend(loc="upper right", fontsize="small")
+    figure.axes[-1].set_xlabel("iteration")
+    figure.suptitle(_title(result))
+    return figure
+
+
+def first_layer(result) -> Figure | None:
+    """Partition points and slopes of the first layer before and after training; None without one."""
+    if not isinstance(result.net, RepNet) or result.first_layer is None:
+        return None
+    layer = result.net.first
+    trained = {key: value.clone() for key, value in layer.state_dict().items()}
+    states = []
+    for state in (result.first_layer, trained):
+        layer.load_state_dict(state)
+        states.append((layer.partition_points().cpu().numpy(), layer.slopes().cpu().numpy()))
+    (points_before, slopes_before), (points_after, slopes_after) = states
+    figure = _figure(2, 1, 3.0) if points_before.shape[1] == 1 else _figure(1, 2)
+    axes = figure.axes
+    if points_before.shape[1] == 1:
+        axes[0].plot(points_before[:, 0], slopes_before, ".", color="0.6", label="before training")
+        axes[0].plot(points_after[:, 0], slopes_after, ".", markersize=4, label="after training")
+        axes[0].set(xlabel="partition point", ylabel="slope, normalised")
+    else:
+        axes[0].plot(*points_before[:, :2].T, ".", color="0.6", label="before training")
+        axes[0].plot(*points_after[:, :2].T, ".", markersize=4, label="after training")
+        axes[0].set(xlabel="first coordinate", ylabel="second coordinate", title="a point of each partition hyperplane")
+    axes[0].legend(loc="upper right", fontsize="small")
+    both = np.concatenate([slopes_before, slopes_after])
+    low, high = max(float(both.min()), 1e-12), float(both.max())
+    bins = np.geomspace(low * 0.9, high * 1.1, 40)
+    axes[1].hist(slopes_before, bins, color="0.6", label="before training")
+    axes[1].hist(slopes_after, bins, alpha=0.7, label="after training")
+    axes[1].set(xscale="log", xlabel="slope, normalised", ylabel="neurons")
+    axes[1].legend(loc="upper right", fontsize="small")
+    figure.suptitle(f"First layer of {result.network}: {result.problem.name}")
+    return figure
+
+
+def _figure(rows: int, columns: int, height: float = 4.0) -> Figure:
+    figure = Figure(figsize=(7.5 if columns == 1 else 5.2 * columns, 0.6 + height * rows), layout="constrained")
+    figure.subplots(rows, columns)
+    return figure
+
+
+def _line(axes, values: xarray.DataArray, **style) -> None:
+    (name,) = values.dims
+    axes.plot(values[name], values, **style)
+    axes.set_xlabel(name)
+
+
+def _slice(values: xarray.DataArray) -> xarray.DataArray:
+    """The first two coordinates, through the middle of the others."""
+    return values.isel({name: values.sizes[name] // 2 for name in values.dims[2:]})
+
+
+def _map(figure, axes, values: xarray.DataArray, title: str, limits, colours: str = "RdBu_r") -> None:
+    low, high = limits if isinstance(limits, tuple) else (-limits, limits)
+    values = _slice(values)
+    values = values.isel({name: slice(None, None, -(-values.sizes[name] // MOST_PIXELS)) for name in values.dims})
+    across, up = reversed(values.dims) if values.dims[1] == "t" else values.dims
+    mesh = axes.pcolormesh(
+        values[across], values[up], values.transpose(up, across), cmap=colours, vmin=low, vmax=high, rasterized=True
+    )
+    axes.set(xlabel=across, ylabel=up, title=title)
+    figure.colorbar(mesh, ax=axes)
+
+
+def _title(result) -> str:
+    error = result.errors.relative_l2
+    measured = "" if error is None else f", relative L2 error {error:.1e}"
+    return f"{result.problem.name}: {result.network}, {result.method}{measured}"

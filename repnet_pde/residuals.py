@@ -1,0 +1,85 @@
+"""Collocation points of a problem and its residual vectors, through DeepXDE's own data objects."""
+
+import numpy as np
+import torch
+
+from ._backend import dde, quiet
+from .errors import InputError
+
+
+def collocation(problem, *, wavenumber=None, few: int | None = None, distribution: str | None = None):
+    """The ``dde.data.PDE`` (or TimePDE) of a problem, with its points drawn.
+
+    Args:
+        problem: a `Problem`.
+        wavenumber: sets the open numbers of points in place of the problem's own, as in `Problem.points`.
+        few: keep about this many points inside the domain: for trials.
+        distribution: in place of the problem's own.
+
+    Raises:
+        InputError: a condition selects none of the points.
+    """
+    points = problem.points(wavenumber)
+    numbers = {"num_domain": min(few, points.domain) if few else points.domain, "num_boundary": points.boundary}
+    if problem.in_time:
+        numbers["num_initial"] = points.initial
+    kind = dde.data.TimePDE if problem.in_time else dde.data.PDE
+    for name, condition in problem.conditions.items():
+        _selected(problem, name, condition)
+    try:
+        with quiet():
+            data = kind(
+                problem.geometry,
+                problem.pde,
+                list(problem.conditions.values()),
+                train_distribution=distribution or points.distribution,
+                **numbers,
+            )
+    except Exception as error:
+        raise InputError(f"conditions: DeepXDE cannot draw points: {type(error).__name__}: {error}") from error
+    for name, count in zip(problem.conditions, data.num_bcs, strict=True):
+        if count == 0:
+            raise InputError(
+                f"conditions[{name!r}]: selects none of the {points.boundary} boundary and {points.initial or 0} "
+                "initial points; look at its on_boundary function and at the numbers in sampling"
+            )
+    hold(problem, data.train_x)
+    return data
+
+
+def _selected(problem, name, condition) -> None:
+    """Try the condition's filter on a few points: an error in it should carry the condition's name."""
+    try:
+        with quiet():
+            x = problem.geometry.random_boundary_points(4, random="pseudo")
+        condition.collocation_points(x)
+    except Exception as error:
+        raise InputError(f"conditions[{name!r}]: selecting points raised {type(error).__name__}: {error}") from error
+
+
+def hold(problem, x: np.ndarray) -> None:
+    """Keep ``x`` alive as long as the problem's conditions.
+
+    They cache boundary values by ``id(x)`` without holding x: a later array at the same address would be given
+    the values of another.
+    """
+    for condition in problem.conditions.values():
+        held = condition.__dict__.setdefault("_repnet_pde_held", [])
+        if not any(x is other for other in held):
+            held.append(x)
+
+
+def residual_vectors(data, net, x: torch.Tensor | None = None) -> list[torch.Tensor]:
+    """The residual vector of every term of a DeepXDE data object, in its order, with their graphs.
+
+    Args:
+        data: ``dde.data.PDE`` or TimePDE with its points drawn.
+        net: the network; evaluated at ``data.train_x``.
+        x: ``data.train_x`` as a tensor that requires gradients, to spare the copy.
+
+    Each is (rows, 1). The caller calls ``dde.grad.clear()`` when done with the graph.
+    """
+    if x is None:
+        x = torch.as_tensor(data.train_x).requires_grad_()
+    dde.grad.clear()
+    return data.losses_train(None, net(x), lambda _zero, error: error, x, None)

@@ -1,0 +1,169 @@
+"""`Result`: a trained model with its errors, residuals and history, and the files that it writes."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import accuracy
+from ._backend import dde, quiet
+from .checkpoint import RESULT, SOLUTION, write_json
+from .validation.finite_difference import Reference
+
+
+@dataclass
+class Result:
+    """What `solve` returns.
+
+    problem: the `Problem`. network, method: what was used, by name. seed, dtype: as given.
+    net: the trained network.
+    errors: relative L2 and maximum, against the exact solution, else the reference, on test points.
+    reference: the finite-difference `Reference`, or None; reference_errors: the network against it.
+    residuals: root mean square of each term, by name, on fresh points.
+    history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
+        "terms" (mean squares, unweighted), "weights", "unknowns".
+    unknowns: name -> identified value.
+    iterations: done. stages: how each stage that is over ended. stopped: why training ended. finished: False when
+        it can be resumed.
+    wall_seconds: of training, all sessions together.
+    notes: what a user should know, such as how the slopes were chosen.
+    """
+
+    problem: Any
+    net: Any
+    network: str
+    network_options: dict
+    method: str
+    seed: int
+    dtype: str
+    errors: accuracy.Errors
+    reference: Reference | None
+    reference_errors: accuracy.Errors
+    residuals: dict[str, float]
+    history: dict
+    unknowns: dict[str, float]
+    iterations: int
+    stopped: str
+    finished: bool
+    wall_seconds: float
+    wavenumber: tuple[float, ...]
+    stages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    first_layer: dict | None = None
+    data: Any = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
+        """The solution (n, c) at points x (n, d), evaluated in chunks of rows."""
+        return accuracy.predict(self.net, x, self.problem.dim, self.dtype, chunk)
+
+    @cached_property
+    def model(self):
+        """The ``dde.Model``, compiled with Adam: predict, save or train on with DeepXDE's own means."""
+        model = dde.Model(self.data, self.net)
+        weights = list(self.history["weights"].values())
+        with quiet():
+            model.compile(
+                "adam",
+                lr=1e-3,
+                loss_weights=[w[-1] for w in weights] if self.history["iteration"].size else None,
+                external_trainable_variables=list(self.problem.unknowns.values()) or None,
+                verbose=0,
+            )
+        model.train_state.step = self.iterations
+        terms = np.stack(list(self.history["terms"].values()), axis=1)
+        for i, step in enumerate(self.history["iteration"]):
+            model.losshistory.append(int(step), terms[i], terms[i], None)
+        return model
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.net.parameters())
+
+    @property
+    def residual_rms(self) -> float:
+        """Root mean square of the PDE's residuals, or of the conditions where there is no PDE."""
+        names = self.problem.residual_names or tuple(self.residuals)
+        return math.sqrt(float(np.mean([self.residuals[name] ** 2 for name in names])))
+
+    def to_dict(self) -> dict:
+        """Plain types for ``result.json``; numbers that are not finite become None."""
+        reference = None
+        if self.reference is not None:
+            reference = {
+                "name": self.reference.name,
+                "relative_l2_estimate": self.reference.relative_l2_estimate,
+                "max_error_estimate": self.reference.error_estimate,
+                "converged": self.reference.converged,
+                "order": self.reference.order,
+                "wall_seconds": self.reference.wall_seconds,
+                "network_relative_l2": self.reference_errors.relative_l2,
+                "network_max_error": self.reference_errors.maximum,
+            }
+        return _plain(
+            {
+                "problem": self.problem.name,
+                "parameters": dict(self.problem.parameters),
+                "network": self.network,
+                "network_options": self.network_options,
+                "method": self.method,
+                "seed": self.seed,
+                "dtype": self.dtype,
+                "relative_l2": self.errors.relative_l2,
+                "max_error": self.errors.maximum,
+                "error_against": self.errors.against,
+                "errors": asdict(self.errors),
+                "reference": None if self.reference is None else self.reference.name,
+                "reference_error": None if self.reference is None else self.reference.relative_l2_estimate,
+                "reference_details": reference,
+                "residual_rms": self.residual_rms,
+                "residuals": self.residuals,
+                "n_parameters": self.n_parameters,
+                "iterations": self.iterations,
+                "stages": self.stages,
+                "stopped": self.stopped,
+                "finished": self.finished,
+                "wall_seconds": self.wall_seconds,
+                "wavenumber": list(self.wavenumber),
+                "unknowns": {
+                    name: {
+                        "estimate": value,
+                        "standard_error": None,
+                        "true": self.problem.true_unknowns.get(name),
+                    }
+                    for name, value in self.unknowns.items()
+                },
+                "notes": self.notes,
+                "versions": self.versions,
+            }
+        )
+
+    def save(self, directory: str | Path, pictures: bool = True) -> Path:
+        """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``."""
+        from . import export, plots
+
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / RESULT, self.to_dict())
+        export.write_netcdf(self, directory / SOLUTION)
+        if pictures:
+            plots.draw(self, directory)
+        return directory
+
+
+def _plain(value):
+    """``value`` as JSON has it: NumPy numbers as Python's, what is not finite as None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value
