@@ -5,6 +5,8 @@ The names below are imported when first used: importing torch and DeepXDE takes 
 """
 
 import importlib
+import sys
+import types
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,17 @@ def __getattr__(name):
     value = getattr(importlib.import_module(_EXPORTS[name], __name__), name)
     globals()[name] = value
     return value
+
+
+class _Package(types.ModuleType):
+    """Importing the submodule ``catalogue`` or ``solve`` must not put it in the place of the function of that name."""
+
+    def __setattr__(self, name, value):
+        if not (name in _EXPORTS and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__():

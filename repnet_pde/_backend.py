@@ -23,10 +23,10 @@ if dde.backend.backend_name != "pytorch":
         "set DDE_BACKEND=pytorch in the environment"
     )
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import torch
 
-from .errors import choose  # noqa: E402
+from .errors import choose
 
 PRECISIONS = ("float32", "float64")
 

@@ -28,9 +28,18 @@ def whole(argument: str, value, least: int) -> None:
 
 def number(argument: str, value) -> float:
     """``value`` as a float; raise unless it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise InputError(f"{argument}: {value!r} given; a finite number is needed")
+    try:
+        good = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of floats
+        good = False
+    if not good:
+        raise InputError(f"{argument}: {_cut(repr(value))} given; a finite number is needed")
     return float(value)
+
+
+def mapping(argument: str, value) -> dict:
+    """``value`` as a dict; raise unless it is a mapping whose keys are names. None is an empty one."""
+    return _mapping(argument, {} if value is None else value)
 
 
 def function(argument: str, value, arguments: str) -> None:
@@ -70,8 +79,16 @@ def fields(problem: "Problem") -> None:
     residual_names = None if problem.residual_names is None else _names("residual_names", problem.residual_names)
     conditions = _mapping("conditions", problem.conditions)
     for name, condition in conditions.items():
-        if not (hasattr(condition, "collocation_points") and hasattr(condition, "error")):
+        if isinstance(condition, type) or not (
+            hasattr(condition, "collocation_points") and hasattr(condition, "error")
+        ):
             raise InputError(f"conditions[{name!r}]: {condition!r} given; a dde.icbc object is needed")
+        for has, dim in (
+            ("its geometry has", getattr(getattr(condition, "geom", None), "dim", box.dim)),
+            ("its points have", np.shape(getattr(condition, "points", np.empty((0, box.dim))))[-1]),
+        ):
+            if dim != box.dim:
+                raise InputError(f"conditions[{name!r}]: {has} {dim} coordinate(s), but the problem has {box.dim}")
         if getattr(condition, "batch_size", None) is not None:
             raise InputError(f"conditions[{name!r}]: has a batch_size; all points are used at once, leave it None")
     if problem.pde is None and not conditions:
@@ -211,12 +228,30 @@ def _transformed(problem, net, points) -> None:
 
 def _evaluate(problem, data, net, residual_vectors) -> list[torch.Tensor]:
     try:
+        if problem.pde is not None:
+            _returned(problem, data, net)
         return residual_vectors(data, net)
     except RepNetPDEError:
         raise
     except Exception as error:
         dde.grad.clear()
         raise InputError(f"{_blame(problem, data, net)}: raised {_said(error)}") from error
+
+
+def _returned(problem, data, net) -> None:
+    """What ``pde`` returns must be residual vectors, before DeepXDE slices them."""
+    x = torch.as_tensor(data.train_x).requires_grad_()
+    returned = problem.pde(x, net(x))
+    dde.grad.clear()
+    residuals = returned if isinstance(returned, (list, tuple)) else [returned]
+    if not residuals:
+        raise InputError("pde: returned no residual; a tensor (n, 1) or a list of them is needed")
+    for residual in residuals:
+        if not isinstance(residual, torch.Tensor) or tuple(residual.shape) not in ((len(x), 1), (len(x),)):
+            hint = "; x[:, 0] in place of x[:, 0:1] is a common cause" if np.ndim(residual) == 2 else ""
+            raise InputError(
+                f"pde: the residual is {_shape(residual)} for {len(x)} points; a tensor ({len(x)}, 1) is needed{hint}"
+            )
 
 
 def _blame(problem, data, net) -> str:
@@ -289,9 +324,10 @@ def _solution(problem, points) -> None:
             u = problem.solution(points.astype(np.float64))
     except Exception as error:
         raise InputError(f"solution: raised {_said(error)}") from error
-    if not isinstance(u, np.ndarray) or u.shape != wanted:
+    if not isinstance(u, np.ndarray) or u.shape != wanted or u.dtype.kind not in "fiu":
+        kind = f" of {u.dtype}" if isinstance(u, np.ndarray) else ""
         raise InputError(
-            f"solution: gave {_shape(u)} for x {points.shape}; a NumPy array {wanted} is needed "
+            f"solution: gave {_shape(u)}{kind} for x {points.shape}; a NumPy array {wanted} of real numbers is needed "
             "(use x[:, 0:1] to keep two dimensions)"
         )
     _finite("solution", u)
@@ -305,9 +341,14 @@ def _finite(field: str, value) -> None:
 
 
 def _shape(value) -> str:
-    return str(tuple(value.shape)) if hasattr(value, "shape") else f"a {type(value).__name__}"
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return ("" if isinstance(value, torch.Tensor) else "a NumPy array ") + str(tuple(value.shape))
+    return f"a {type(value).__name__}"
 
 
 def _said(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+    return f"{type(error).__name__}: {_cut(' '.join(str(error).split()))}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 300 else text[:300] + "..."

@@ -79,13 +79,13 @@ def locate(name_or_path: str | Path) -> tuple[str, Path]:
     """The name and the file of a problem; `InputError` lists the names of the catalogue."""
     text = str(name_or_path)
     path = Path(text).expanduser()
-    if path.suffix == ".py" or path.exists() or len(path.parts) > 1:
+    entries = {p.stem: p for p in sorted(folder().glob("[!_]*.py"))}
+    if path.suffix == ".py" or len(path.parts) > 1 or (path.exists() and text not in entries):
         if not path.is_file():
             raise InputError(f"problem: there is no file {text!r}")
         if path.suffix != ".py":
             raise InputError(f"problem: {text!r} is not a Python file (.py)")
         return path.stem, path.resolve()
-    entries = {p.stem: p for p in sorted(folder().glob("[!_]*.py"))}
     choose("problem", text, entries)
     return text, entries[text]
 
@@ -145,7 +145,7 @@ def _run(path: Path, function, *args, **kwargs):
         return function(*args, **kwargs)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, SyntaxError) and error.filename == str(path):
             line, message = error.lineno, error.msg
         else:

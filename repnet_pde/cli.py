@@ -30,7 +30,12 @@ def list_command(as_json: bool) -> None:
     entries = catalogue().values()
     if as_json:
         click.echo(
-            json.dumps([{"name": e.name, "title": e.title, "equation": e.equation, "parameters": e.parameters} for e in entries])
+            json.dumps(
+                [
+                    {"name": e.name, "title": e.title, "equation": e.equation, "parameters": e.parameters}
+                    for e in entries
+                ]
+            )
         )
         return
     from rich.table import Table
@@ -60,10 +65,16 @@ def show(name: str) -> None:
                 "terms": ", ".join(problem.term_names),
                 "outputs": ", ".join(problem.outputs),
                 "unknowns": ", ".join(problem.unknowns) or "none",
-                "wavenumber": "unknown" if problem.wavenumber is None else ", ".join(f"{k:.4g}" for k in problem.wavenumber),
+                "wavenumber": "unknown"
+                if problem.wavenumber is None
+                else ", ".join(f"{k:.4g}" for k in problem.wavenumber),
                 "points": ", ".join(f"{v} {k}" for k, v in numbers.items()) + f" ({points.distribution})",
                 "exact solution": "yes" if problem.solution else "no",
-                "reference": problem.reference if isinstance(problem.reference, str) else "yes" if problem.reference else "none",
+                "reference": problem.reference
+                if isinstance(problem.reference, str)
+                else "yes"
+                if problem.reference
+                else "none",
                 "file": str(path),
             }
         )
@@ -73,10 +84,14 @@ def show(name: str) -> None:
 @cli.command()
 @click.argument("name_or_file")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem; repeatable.")
-@click.option("--network", default="repnet", show_default=True, help="repnet, repnet-relu, repnet-sin, repnet-gaussian or fnn.")
+@click.option(
+    "--network", default="repnet", show_default=True, help="repnet, repnet-relu, repnet-sin, repnet-gaussian or fnn."
+)
 @click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: 128,64,64]")
 @click.option("--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]")
-@click.option("--method", default="auto", show_default=True, help="auto, adam, lbfgs, or a sequence such as adam+lbfgs.")
+@click.option(
+    "--method", default="auto", show_default=True, help="auto, adam, lbfgs, or a sequence such as adam+lbfgs."
+)
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence.")
@@ -85,12 +100,26 @@ def show(name: str) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
 def solve(
-    name_or_file, settings, network, layers, slope_scale, method, dtype, seed, iterations, learning_rate, time_limit, out, as_json
+    name_or_file,
+    settings,
+    network,
+    layers,
+    slope_scale,
+    method,
+    dtype,
+    seed,
+    iterations,
+    learning_rate,
+    time_limit,
+    out,
+    as_json,
 ) -> None:
     """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
     parameters = dict(_setting(text) for text in settings)
     if len(parameters) < len(settings):
         raise InputError("--set: the same parameter is given twice")
+    if "dtype" in parameters:
+        raise InputError("--set dtype: the precision is no parameter of a problem; use --dtype float64 or float32")
     options = {}
     if layers is not None:
         options["layers"] = [_number("--layers", text, whole=True) for text in layers.split(",")]
@@ -187,9 +216,13 @@ def _number(option: str, text: str, whole: bool = False):
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None
-    good = isinstance(value, int) if whole else isinstance(value, (int, float)) and math.isfinite(value)
+    try:
+        good = isinstance(value, int) if whole else isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        good = False
     if isinstance(value, bool) or not good:
-        raise InputError(f"{option}: {text!r} given; a {'whole ' if whole else ''}number such as {'64' if whole else '50 or 1e-3'} is needed")
+        wanted = "whole number such as 64" if whole else "number such as 50 or 1e-3"
+        raise InputError(f"{option}: {text[:100]!r} given; a {wanted} is needed")
     return value
 
 
@@ -261,17 +294,23 @@ def _finish(result, directory: Path, as_json: bool) -> None:
 
 def _table(result, directory: Path):
     errors, reference = result.errors, result.reference
-    rows = {"problem": f"{result.problem.name} ({', '.join(f'{k}={v:g}' for k, v in result.problem.parameters.items())})"}
+    rows = {
+        "problem": f"{result.problem.name} ({', '.join(f'{k}={v:g}' for k, v in result.problem.parameters.items())})"
+    }
     if not result.problem.parameters:
         rows["problem"] = result.problem.name
     rows["network"] = f"{result.network}, {result.n_parameters:,} parameters, {result.dtype}"
     rows["method"] = f"{result.method}, {result.iterations:,} iterations, seed {result.seed}"
     if errors.against:
-        rows[f"error against the {errors.against}"] = f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
+        rows[f"error against the {errors.against}"] = (
+            f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
+        )
     if reference is not None:
         if errors.against != "reference":
             measured = result.reference_errors
-            rows["error against the reference"] = f"relative L2 {measured.relative_l2:.2e}, maximum {measured.maximum:.2e}"
+            rows["error against the reference"] = (
+                f"relative L2 {measured.relative_l2:.2e}, maximum {measured.maximum:.2e}"
+            )
         doubt = "" if reference.converged else " (NOT CONVERGED)"
         rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
     rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())

@@ -18,9 +18,11 @@ class TrainingError(RepNetPDEError, RuntimeError):
 
 def choose(argument: str, given: str, allowed) -> None:
     """Raise `InputError` unless ``given`` is one of ``allowed``; the message lists the good ones."""
-    if given not in allowed:
+    if given not in list(allowed):  # a list, so that what cannot be hashed is refused too
         import difflib
 
         close = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise InputError(f"{argument}: {given!r} is not known{hint}; choose from {', '.join(map(str, allowed))}")
+        raise InputError(
+            f"{argument}: {given!r} is not known{hint}; choose from {', '.join(map(str, allowed)) or 'none'}"
+        )

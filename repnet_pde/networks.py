@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ._backend import dde
-from ._checks import whole
+from ._checks import mapping, whole
 from .errors import InputError, choose
 from .network import RepNet
 
@@ -31,7 +31,10 @@ def _repnet(first_activation: str, activation: str):
 
 
 def _fnn(sizes, domain, wavenumber, *, activation: str = "tanh"):
-    return dde.nn.FNN(list(sizes), activation, "Glorot normal")
+    try:
+        return dde.nn.FNN(list(sizes), activation, "Glorot normal")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"activation: {activation!r} given; one of DeepXDE's, such as tanh, is needed") from error
 
 
 NETWORKS = {
@@ -46,11 +49,14 @@ NETWORKS = {
 
 def check_network(network, options: dict | None) -> tuple[str, dict]:
     """The name of a network ("custom" for a user's own) and its options with defaults; `InputError` if unusable."""
-    options = dict(options or {})
+    options = mapping("network_options", options)
     if network is None or isinstance(network, str):
         name = network or "repnet"
         choose("network", name, NETWORKS)
-        known = ["layers", *(p for p, v in inspect.signature(NETWORKS[name]).parameters.items() if v.kind is v.KEYWORD_ONLY)]
+        known = [
+            "layers",
+            *(p for p, v in inspect.signature(NETWORKS[name]).parameters.items() if v.kind is v.KEYWORD_ONLY),
+        ]
         for key in options:
             choose(f"network_options of {name}", key, known)
         options["layers"] = _layers(options.get("layers", LAYERS))
@@ -67,7 +73,9 @@ def check_network(network, options: dict | None) -> tuple[str, dict]:
 
 def _layers(layers) -> list[int]:
     if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
-        raise InputError(f"layers: {layers!r} given; the widths of the hidden layers, such as (128, 64, 64), are needed")
+        raise InputError(
+            f"layers: {layers!r} given; the widths of the hidden layers, such as (128, 64, 64), are needed"
+        )
     for width in layers:
         if width is None:
             raise InputError("layers: None is not a width")
@@ -91,7 +99,12 @@ def build_network(problem, network, options: dict, wavenumber):
         sizes = [n_in, *options.pop("layers"), len(problem.outputs)]
         net = NETWORKS[network](sizes, box, wavenumber, **options)
     else:
-        net = network if isinstance(network, torch.nn.Module) else network(problem)
+        try:
+            net = network if isinstance(network, torch.nn.Module) else network(problem)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"network: the function raised {type(error).__name__}: {error}") from error
         if not isinstance(net, dde.nn.NN):
             raise InputError(f"network: a {type(net).__name__} was given; a subclass of dde.nn.NN is needed")
     for argument, apply, present in (
@@ -135,10 +148,24 @@ def _fits(problem, net) -> None:
             f"network: gives {tuple(u.shape)} for 4 points, but the problem has {len(problem.outputs)} output(s): "
             f"{', '.join(problem.outputs)}"
         )
-    if getattr(net, "first_activation", None) == "relu" and second_order(problem):
+    if (getattr(net, "first_activation", None) == "relu" or _flat(net, x)) and second_order(problem):
         raise InputError(
             "network: pde has second derivatives, which a ReLU network does not have; choose another, such as repnet"
         )
+
+
+def _flat(net, x: torch.Tensor) -> bool:
+    """Whether all second derivatives of the network, without its output transform, are zero."""
+    transform, net._output_transform = net._output_transform, None
+    try:
+        x = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+        if not slope.requires_grad:
+            return True
+        bends = [torch.autograd.grad(s.sum(), x, retain_graph=True, allow_unused=True)[0] for s in slope.T]
+        return not any(bend is not None and bend.any() for bend in bends)
+    finally:
+        net._output_transform = transform
 
 
 def second_order(problem) -> bool:

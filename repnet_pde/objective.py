@@ -54,7 +54,7 @@ class Objective:
         return loss
 
     def gradient(self) -> torch.Tensor:
-        """Evaluate the loss and leave its gradient in the parameters; a loss that is not finite is returned as it is."""
+        """Evaluate the loss and leave its gradient in the parameters; one that is not finite is returned as it is."""
         for parameter in self.parameters:
             parameter.grad = None
         loss = self.total()

@@ -9,12 +9,12 @@ import numpy as np
 
 from . import _checks
 from ._backend import dde
-from .errors import InputError
+from .errors import choose
 from .network.domain import Box, box_of
 
 DISTRIBUTIONS = ("Hammersley", "Halton", "Sobol", "LHS", "pseudo", "uniform")
 POINTS_PER_WAVE = 10
-LEAST_DOMAIN = {1: 200, 2: 1000, 3: 2000}
+LEAST_DOMAIN = {1: 400, 2: 1000, 3: 2000}
 MOST_DOMAIN = 20_000
 
 
@@ -40,10 +40,7 @@ class Sampling:
     def __post_init__(self):
         for name, least in (("domain", 1), ("boundary", 0), ("initial", 0), ("test", 1)):
             _checks.whole(f"sampling.{name}", getattr(self, name), least)
-        if self.distribution not in DISTRIBUTIONS:
-            raise InputError(
-                f"sampling.distribution: {self.distribution!r} given; choose from {', '.join(DISTRIBUTIONS)}"
-            )
+        choose("sampling.distribution", self.distribution, DISTRIBUTIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +124,16 @@ class Problem:
     def points(self, wavenumber: Sequence[float] | None = None) -> Sampling:
         """`sampling` with its open numbers filled in, from the dimension and ``wavenumber`` (default: the problem's).
 
-        Ten points a wave along each axis; inside the domain between 200 (1-D), 1,000 (2-D) or 2,000 points and
-        20,000.
+        Twenty points a wave in 1-D, ten along each axis above; inside the domain between 400 (1-D), 1,000 (2-D) or
+        2,000 points and 20,000.
         """
         given, wavenumber = self.sampling, self.wavenumber if wavenumber is None else wavenumber
-        k = np.full(self.dim, np.pi) / self.box.half_width if wavenumber is None else np.broadcast_to(wavenumber, self.dim)
-        per_axis = POINTS_PER_WAVE * (1 + k * self.box.half_width / np.pi)
+        k = (
+            np.full(self.dim, np.pi) / self.box.half_width
+            if wavenumber is None
+            else np.broadcast_to(wavenumber, self.dim)
+        )
+        per_axis = (2 * POINTS_PER_WAVE if self.dim == 1 else POINTS_PER_WAVE) * (1 + k * self.box.half_width / np.pi)
         space = per_axis[:-1] if self.in_time else per_axis
         domain = int(np.clip(np.prod(per_axis), LEAST_DOMAIN[min(self.dim, 3)], MOST_DOMAIN))
         if len(space) == 1:
@@ -144,4 +145,6 @@ class Problem:
         test = int(np.clip(2 * np.prod(per_axis), 2000, MOST_DOMAIN))
         chosen = {"domain": domain, "boundary": boundary, "initial": initial, "test": test}
         numbers = {name: getattr(given, name) for name in chosen}
-        return Sampling(**{n: chosen[n] if v is None else v for n, v in numbers.items()}, distribution=given.distribution)
+        return Sampling(
+            **{n: chosen[n] if v is None else v for n, v in numbers.items()}, distribution=given.distribution
+        )

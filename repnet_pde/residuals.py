@@ -30,7 +30,7 @@ def collocation(problem, *, wavenumber=None, few: int | None = None, distributio
         with quiet():
             data = kind(
                 problem.geometry,
-                problem.pde,
+                _two_arguments(problem.pde),
                 list(problem.conditions.values()),
                 train_distribution=distribution or points.distribution,
                 **numbers,
@@ -45,6 +45,11 @@ def collocation(problem, *, wavenumber=None, few: int | None = None, distributio
             )
     hold(problem, data.train_x)
     return data
+
+
+def _two_arguments(pde):
+    """DeepXDE counts the parameters of ``pde`` and ignores it where they are not two: ``*args``, defaults, partials."""
+    return None if pde is None else lambda x, u: pde(x, u)
 
 
 def _selected(problem, name, condition) -> None:

@@ -84,17 +84,8 @@ def solve(
         InputError: for any argument that cannot be used, before training begins.
         TrainingError: the loss became NaN or infinite.
     """
-    if not isinstance(problem, Problem):
-        raise InputError(f"problem: {type(problem).__name__} given; a repnet_pde.Problem, from load_problem, is needed")
-    choose("dtype", dtype, PRECISIONS)
-    if problem.dtype != dtype:
-        raise InputError(
-            f"dtype: {dtype!r} asked for, but the problem was made in {problem.dtype!r}; make it again after "
-            f"repnet_pde.set_precision({dtype!r}), or by load_problem(..., dtype={dtype!r})"
-        )
-    whole("seed", seed, 0)
-    if seed is None or seed > 2**32 - 2:
-        raise InputError(f"seed: {seed!r} given; a whole number from 0 to 2**32 - 2 is needed")
+    _of_precision(problem, dtype)
+    _seed(seed)
     _seconds("time_limit", time_limit)
     _seconds("checkpoint_seconds", checkpoint_seconds)
     name, network_options = check_network(network, network_options)
@@ -109,6 +100,17 @@ def solve(
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / RUN, _description(problem, settings))
     return run.execute(directory, time_limit, progress, checkpoint_seconds)
+
+
+def _of_precision(problem, dtype: str) -> None:
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem: {type(problem).__name__} given; a repnet_pde.Problem, from load_problem, is needed")
+    choose("dtype", dtype, PRECISIONS)
+    if problem.dtype != dtype:
+        raise InputError(
+            f"dtype: {dtype!r} asked for, but the problem was made in {problem.dtype!r}; make it again after "
+            f"repnet_pde.set_precision({dtype!r}), or by load_problem(..., dtype={dtype!r})"
+        )
 
 
 def resume(
@@ -153,12 +155,15 @@ def _stored(directory: Path, problem: Problem | None, network) -> "tuple[_Run, d
     stored = read_json(directory / RUN)
     try:
         if stored["format"] != FORMAT:
-            raise InputError(f"{directory / RUN}: was written by another version of repnet-pde")
+            raise InputError("was written by another version of repnet-pde")
         settings = Settings(**stored["settings"])
         settings.stages = [(name, count, options) for name, count, options in settings.stages]
+        _usable(settings)
         described = stored["problem"]
         source, parameters = described["source"], described["parameters"]
         name, digest = (described["name"] if described["catalogue"] else source), described["sha256"]
+    except InputError as error:
+        raise InputError(f"{directory / RUN}: {error}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{directory / RUN}: is damaged ({type(error).__name__}: {error})") from None
     if problem is None:
@@ -168,11 +173,22 @@ def _stored(directory: Path, problem: Problem | None, network) -> "tuple[_Run, d
         if source_digest(path) != digest:
             raise InputError(f"problem: {path} has changed since the run was started; start a new run")
         problem = load_problem(name, dtype=settings.dtype, **parameters)
+    _of_precision(problem, settings.dtype)
     if settings.network == "custom" and network is None:
         raise InputError("network: this run used a network of its own; pass one of the same architecture")
     state = read_checkpoint(directory / CHECKPOINT)
     _reset_unknowns(problem)
     return _Run(problem, network if settings.network == "custom" else settings.network, settings), state
+
+
+def _usable(settings: Settings) -> None:
+    """The checks of `solve`, for settings read from a file."""
+    choose("dtype", settings.dtype, PRECISIONS)
+    _seed(settings.seed)
+    if settings.network != "custom":
+        check_network(settings.network, settings.network_options)
+    for name, count, options in settings.stages:
+        sequence(name, count, {name: options})
 
 
 class _Run:
@@ -181,6 +197,7 @@ class _Run:
     def __init__(self, problem: Problem, network, settings: Settings):
         self.problem, self.settings = problem, settings
         self.notes: list[str] = []
+        set_precision(settings.dtype)
         self.wavenumber, note = problem_wavenumber(problem)
         self.notes += [note] if note else []
         self.target = accuracy.Target(problem, problem.points(self.wavenumber).test)
@@ -200,9 +217,7 @@ class _Run:
             self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights
         )
         _trains(self.objective)
-        self.training = Training(
-            self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net)
-        )
+        self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
 
     def _warn(self, text: str) -> None:
         self.notes.append(text)
@@ -211,9 +226,11 @@ class _Run:
     def load(self, directory: Path, state: dict) -> None:
         try:
             self.training.load_state_dict(state)
-        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{directory / CHECKPOINT}: does not belong to this run or is damaged ({reason})") from error
+            raise InputError(
+                f"{directory / CHECKPOINT}: does not belong to this run or is damaged ({reason})"
+            ) from error
 
     def execute(self, directory, time_limit, progress, checkpoint_seconds, state=None) -> Result:
         with seeded(self.settings.seed):
@@ -276,9 +293,7 @@ def _trains(objective: Objective) -> None:
 
 def _by_name(history: dict, problem: Problem) -> dict:
     """The history's lists as arrays, those of terms, weights and unknowns by name."""
-    result = {
-        key: np.asarray(history[key]) for key in ("iteration", "seconds", "method", "loss")
-    }
+    result = {key: np.asarray(history[key]) for key in ("iteration", "seconds", "method", "loss")}
     result["relative_l2"] = np.asarray([np.nan if e is None else e for e in history["relative_l2"]], dtype=float)
     for key, names in (("terms", problem.term_names), ("weights", problem.term_names), ("unknowns", problem.unknowns)):
         table = np.asarray(history[key], dtype=float).reshape(len(result["loss"]), len(names))
@@ -291,6 +306,12 @@ def _reset_unknowns(problem: Problem) -> None:
     with torch.no_grad():
         for name, value in problem.unknowns.items():
             value.fill_(problem.start_values[name])
+
+
+def _seed(seed) -> None:
+    whole("seed", seed, 0)
+    if seed is None or seed > 2**32 - 2:
+        raise InputError(f"seed: {seed!r} given; a whole number from 0 to 2**32 - 2 is needed")
 
 
 def _seconds(argument: str, value) -> None:

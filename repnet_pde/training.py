@@ -49,6 +49,8 @@ class Training:
         self.first_layer = (
             {k: v.clone() for k, v in net.first.state_dict().items()} if isinstance(net, RepNet) else None
         )
+        for name, iterations, options in self.stages:
+            METHODS[name](objective, iterations, **options)  # bad options are refused before any training
         self.method = self._method()
 
     def _method(self):

@@ -1,11 +1,101 @@
 """The largest wavenumber of a problem's solution: stated by the problem, or estimated from its data."""
 
+import warnings
+
 import numpy as np
+import torch
+
+from ._backend import dde
+from .network import estimate_wavenumber, estimate_wavenumber_from_samples
+from .residuals import hold
 
 
 def problem_wavenumber(problem) -> tuple[tuple[float, ...], str | None]:
-    """Physical wavenumbers (d,) to plan for, and a note when they were not stated."""
+    """Physical wavenumbers (d,) to plan for, and a note in words when the problem does not state them.
+
+    They are then the largest found, along each axis, in what is known before the problem is solved: the PDE's
+    residual at u = 0, which is minus the source term where the PDE is linear; boundary and initial values on the
+    faces of the bounding box; observations. Scales that only the solution has, such as those of a shock, are missed.
+    """
     if problem.wavenumber is not None:
         return problem.wavenumber, None
-    k = np.pi / problem.box.half_width
-    return tuple(float(v) for v in k), "no wavenumber given"
+    found, doubts = np.pi / problem.box.half_width, []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for what, estimate in _estimates(problem):
+            try:
+                found = np.maximum(found, estimate())
+            except Exception:  # the user's functions may not be made for the whole bounding box
+                doubts.append(what)
+    doubts += ["not resolved by the samples"] * any("not resolved" in str(w.message) for w in said)
+    note = f"wavenumber estimated from the problem's data: {', '.join(f'{k:.4g}' for k in found)}"
+    return tuple(float(k) for k in found), note + (f" ({', '.join(doubts)})" if doubts else "")
+
+
+def _estimates(problem):
+    """(what, function that returns wavenumbers (d,)) for each source of knowledge."""
+    if problem.pde is not None:
+        yield "not from the source term", lambda: estimate_wavenumber(lambda x: _source(problem, x), problem.geometry)
+    for name, condition in problem.conditions.items():
+        if hasattr(condition, "points"):
+            values = condition.values.detach().cpu().numpy()
+            values = np.broadcast_to(
+                values.reshape(len(values), -1) if values.ndim else values, (len(condition.points), 1)
+            )
+            yield f"not from {name}", lambda c=condition, v=values: estimate_wavenumber_from_samples(c.points, v)
+            continue
+        for axis in range(problem.dim if problem.dim > 1 else 0):
+            for side in (problem.box.lower[axis], problem.box.upper[axis]):
+                if _covers(problem, condition, axis, side):
+                    yield f"not from {name}", lambda c=condition, a=axis, s=side: _on_face(problem, c, a, s)
+
+
+def _zero(problem, x: torch.Tensor) -> torch.Tensor:
+    """u = 0 (n, c) as a function of x that can be differentiated, with the problem's hard constraint."""
+    u = (0 * torch.sin(x.sum(1, keepdim=True))).expand(-1, len(problem.outputs))
+    return u if problem.output_transform is None else problem.output_transform(x, u)
+
+
+def _source(problem, x: np.ndarray) -> np.ndarray:
+    """The PDE's residuals (n, equations) at u = 0."""
+    dde.grad.clear()
+    x = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
+    residuals = problem.pde(x, _zero(problem, x))
+    residuals = residuals if isinstance(residuals, (list, tuple)) else [residuals]
+    values = torch.cat([r.detach().reshape(len(x), 1) for r in residuals], 1).cpu().numpy()
+    dde.grad.clear()
+    return values
+
+
+def _face_points(problem, axis: int, side: float, free: np.ndarray) -> np.ndarray:
+    return np.insert(free, axis, side, axis=1).astype(problem.dtype)
+
+
+def _covers(problem, condition, axis: int, side: float) -> bool:
+    """Whether the condition holds on the whole face of the bounding box (tried at scattered points)."""
+    lower, upper = (np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
+    free = lower + (upper - lower) * (0.02 + 0.96 * np.random.default_rng(0).random((32, problem.dim - 1)))
+    x = _face_points(problem, axis, side, free)
+    if hasattr(condition, "on_initial"):
+        selected = condition.on_initial(x, condition.geom.on_initial(x))
+    elif hasattr(condition, "component_x") or not hasattr(condition, "on_boundary"):
+        return False
+    else:
+        selected = condition.on_boundary(x, condition.geom.on_boundary(x))
+    return bool(np.all(selected))
+
+
+def _on_face(problem, condition, axis: int, side: float) -> np.ndarray:
+    """Wavenumbers (d,) of the condition's residual at u = 0 on a face; along ``axis`` none."""
+
+    def values(free):
+        x = _face_points(problem, axis, side, free)
+        hold(problem, x)
+        inputs = torch.as_tensor(x).requires_grad_()
+        dde.grad.clear()
+        error = condition.error(x, inputs, _zero(problem, inputs), 0, len(x))
+        dde.grad.clear()
+        return error.detach().cpu().numpy()
+
+    lower, upper = (np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
+    return np.insert(estimate_wavenumber(values, (lower, upper)), axis, 0.0)

@@ -10,8 +10,9 @@ A method is a class made as ``Method(objective, iterations, **options)`` with
 """
 
 import inspect
+from collections.abc import Mapping
 
-from .._checks import whole
+from .._checks import mapping, whole
 from ..errors import InputError, choose
 from .adam import Adam
 from .lbfgs import LBFGS
@@ -38,13 +39,14 @@ def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int,
     names = (AUTOMATIC if method == "auto" else method).split("+")
     for name in names:
         choose("method", name, ("auto", *METHODS) if len(names) == 1 else METHODS)
-    numbers = iterations if isinstance(iterations, dict) else dict.fromkeys(names, iterations)
+    numbers = iterations if isinstance(iterations, Mapping) else dict.fromkeys(names, iterations)
     for name, value in numbers.items():
         choose("iterations", name, names)
         whole("iterations", value, 0)
-    options = options or {}
+    options = mapping("method_options", options)
     for name, chosen in options.items():
         choose("method_options", name, names)
+        options[name] = chosen = mapping(f"method_options[{name!r}]", chosen)
         known = [p for p in inspect.signature(METHODS[name]).parameters if p not in ("objective", "iterations")]
         for key in chosen:
             choose(f"method_options[{name!r}]", key, known)

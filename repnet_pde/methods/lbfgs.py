@@ -2,6 +2,8 @@
 
 import torch
 
+from .._checks import whole
+from ..errors import InputError
 from ..objective import Objective
 
 CHUNK = 25
@@ -25,6 +27,9 @@ class LBFGS:
     default_iterations = 3_000
 
     def __init__(self, objective: Objective, iterations: int, *, memory: int = 50):
+        if memory is None:
+            raise InputError("memory: None given; a whole number >= 1 is needed")
+        whole("memory", memory, 1)
         self.objective, self.iterations = objective, iterations
         self.iteration = 0
         self._reason: str | None = None

@@ -138,14 +138,7 @@ def _first_tanh(x: np.ndarray, x_weights: np.ndarray, slopes: tuple[float, float
     With z = s b·(x̂ − p) the mean over p_k is (F(z₊) − F(z₋)) / (z₊ − z₋), F an antiderivative: the integrand
     becomes smooth however steep the layer is. In 1-D nothing but the mean over s is left to the quadrature.
     """
-    directions, uniforms, s_uniform = _first_layer_samples(len(stretch))
-    s = slopes[0] * (slopes[1] / slopes[0]) ** s_uniform
-    if slopes[0] == slopes[1] and len(stretch) == 1:
-        directions, uniforms, s = directions[:1], uniforms[:1], s[:1]
-    sb = s[:, None] * directions * stretch  # (N, d)
-    k = np.argmax(np.abs(sb), axis=1)[:, None]
-    half = np.abs(np.take_along_axis(sb, k, 1))[:, 0]
-
+    sb, k, half, uniforms = _tanh_samples(slopes, stretch)
     p = 2 * uniforms - 1
     np.put_along_axis(p, k, 0.0, 1)
     centre = x @ sb.T - np.sum(sb * p, axis=1)  # (m, N)
@@ -158,8 +151,16 @@ def _first_tanh(x: np.ndarray, x_weights: np.ndarray, slopes: tuple[float, float
         ends = ends + sign * t**2
     over = 1 / (2 * half * len(half))
     field = _Field(squares @ over, (ends * over) @ sb, (slope_squares * over) @ sb**2)
+    return _exact_mean(field, x_weights, *tanh_means(slopes, stretch))
 
-    # The mean over x̂ as well: x̂_k − p_k has the triangular density (2 − |δ|)/4, which makes a second difference.
+
+def tanh_means(slopes: tuple[float, float], stretch: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean square of the first layer's tanh features, and of their slopes per axis of x̂, (d,).
+
+    The mean over x̂ is exact along the axis k as well: x̂_k − p_k has the triangular density (2 − |δ|)/4, which
+    makes a second difference.
+    """
+    sb, k, half, uniforms = _tanh_samples(slopes, stretch)
     delta = 2 * np.sign(uniforms - 0.5) * (1 - np.sqrt(1 - np.abs(2 * uniforms - 1)))
     np.put_along_axis(delta, k, 0.0, 1)
     centre = np.sum(sb * delta, axis=1)
@@ -169,7 +170,18 @@ def _first_tanh(x: np.ndarray, x_weights: np.ndarray, slopes: tuple[float, float
         squares = squares + factor * double_square
         slope_squares = slope_squares + factor * double_slope
     over = 1 / (4 * half**2 * len(half))
-    return _exact_mean(field, x_weights, squares @ over, (slope_squares * over) @ sb**2)
+    return float(squares @ over), (slope_squares * over) @ sb**2
+
+
+def _tanh_samples(slopes: tuple[float, float], stretch: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Samples of s b (N, d), the axis k (N, 1) of its largest component, that component's size, and uniforms (N, d)."""
+    directions, uniforms, s_uniform = _first_layer_samples(len(stretch))
+    s = slopes[0] * (slopes[1] / slopes[0]) ** s_uniform
+    if slopes[0] == slopes[1] and len(stretch) == 1:
+        directions, uniforms, s = directions[:1], uniforms[:1], s[:1]
+    sb = s[:, None] * directions * stretch
+    k = np.argmax(np.abs(sb), axis=1)[:, None]
+    return sb, k, np.abs(np.take_along_axis(sb, k, 1))[:, 0], uniforms
 
 
 def _exact_mean(field: _Field, weights: np.ndarray, mean_square: float, mean_square_slope: np.ndarray) -> _Field:

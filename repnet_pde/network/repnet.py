@@ -42,7 +42,8 @@ class RepNet(dde.nn.NN):
             slopes; a list, array or tensor with one value per neuron; or "auto" (see
             `repnet_pde.network.slopes.suggest_slopes`).
         wavenumber: the largest wavenumber k of sin(k x) expected in the solution, in radians per unit length,
-            one number or one per axis; only used by "auto". None assumes one wave across the domain.
+            one number or one per axis; only used by "auto". One wave across the domain is the least, and what None
+            assumes: `repnet_pde.estimate_wavenumber` finds it from a source term, initial value or observations.
         first_activation: "tanh", "relu", "sin" or "gaussian" (exp(−z²/2)); None takes ``activation`` when it is
             one of them, and tanh otherwise.
         stretch: factors (d,) on the components of the directions, for solutions that vary faster along some

@@ -10,6 +10,7 @@ from ..errors import InputError, choose
 from ._arguments import positive
 from .domain import Box, box_of
 from .layer import sobol, spread
+from .magnitudes import tanh_means
 
 FIRST_ACTIVATIONS = {
     "tanh": torch.tanh,
@@ -19,7 +20,10 @@ FIRST_ACTIVATIONS = {
 }
 
 OVERSAMPLING = 1.25
-"""Sine features cover wavenumbers up to this multiple of the largest one asked for (method: 1.2 to 2)."""
+"""Sine features cover wavenumbers up to this multiple of the largest one asked for."""
+
+MOST_SLOPE_PER_SPACING = 2.0
+"""Largest automatic slope times the spacing of the partition points; Adam does best between 1 and 2."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,13 @@ def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=No
         choose("slope_scale", slope_scale, ("auto",))
         numbers = normalized_wavenumbers(wavenumber, box)
         if activation == "sin":
+            if stretch is not None:
+                raise InputError("stretch: the automatic sine features take the wavenumber of each axis instead")
             direction, anchor, slope = _cover_wavenumbers(width, OVERSAMPLING * numbers)
-            note = f"sine slopes spread evenly over wavenumbers up to {OVERSAMPLING:g} times the largest expected"
+            note = f"sine features spread evenly over wavenumbers up to {_list(OVERSAMPLING * numbers)} (normalised)"
             return Start(direction, anchor, slope, box, 1.0, note)
-        scale, stretch_auto, note = suggest_slopes(dim, width, activation, numbers)
+        scale, stretch, note = suggest_slopes(dim, width, activation, numbers, stretch)
         slope = torch.full((width,), scale, dtype=torch.float64)
-        stretch = stretch_auto if stretch is None else stretch
     else:
         if wavenumber is not None:
             raise InputError('wavenumber: only used with slope_scale="auto", but a slope_scale was given too')
@@ -63,16 +68,49 @@ def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=No
 
 
 def normalized_wavenumbers(wavenumber, box: Box) -> np.ndarray:
-    """Wavenumbers (d,) in normalised coordinates; None means one wave across the domain."""
+    """Wavenumbers (d,) in normalised coordinates; one wave across the domain is the least, and the one for None."""
     if wavenumber is None:
         return np.full(box.dim, math.pi)
-    return positive(wavenumber, box.dim, "wavenumber") * box.half_width
+    return np.maximum(positive(wavenumber, box.dim, "wavenumber") * box.half_width, math.pi)
 
 
-def suggest_slopes(dim, width, activation, wavenumbers):
-    k = float(np.max(wavenumbers))
-    s = min(1.5 * k, 0.75 * width)
-    return s, wavenumbers / k, f"{s}"
+def suggest_slopes(dim: int, width: int, activation: str, wavenumbers, stretch=None) -> tuple[float, np.ndarray, str]:
+    """Slope scale, stretch (d,) and a line that says what was chosen, for the largest wavenumbers in x̂, (d,).
+
+    - *Stretch.* The directions are stretched in proportion to the wavenumbers, unless ``stretch`` is given.
+    - *Slope scale.* The Fourier transform of a tanh feature of slope s falls like exp(−πω/2s): s = κ̂, the largest
+      wavenumber, reaches it at a fifth. The mean-square gradient of the features over their mean square
+      (`magnitudes`) is then about 2κ̂/3 in every dimension, so that none needs a factor of its own; the note tells
+      the root mean squares that are predicted. A Gaussian feature falls like exp(−ω²/2s²) and takes s = κ̂/3.
+      The features of ReLU are rescaled to O(1), so only the stretch matters.
+    - *Cap.* Slopes steeper than ``MOST_SLOPE_PER_SPACING`` over the spacing 2/width^(1/n) of the partition
+      hyperplanes leave gaps between the features; n = Σ stretch_i / max stretch is the number of axes in use.
+    """
+    wavenumbers = np.asarray(wavenumbers, dtype=np.float64)
+    largest = float(wavenumbers.max())
+    stretch = wavenumbers / largest if stretch is None else np.asarray(stretch, dtype=np.float64)
+    if activation == "relu":
+        note = f"ReLU features rescaled to O(1), which leaves no slope to choose; stretch {_list(stretch)}"
+        return largest, stretch, note
+    steepest = stretch.max()  # the slope along an axis is the product of the two
+    wanted = (largest / 3 if activation == "gaussian" else largest) / steepest
+    axes = float(stretch.sum() / steepest)
+    cap = MOST_SLOPE_PER_SPACING * width ** (1 / axes) / 2 / steepest
+    scale = float(min(wanted, cap))
+    note = f"slope scale {scale:.3g} for the wavenumber {largest:.3g} (both in the normalised domain)"
+    if dim > 1:
+        note += f", stretch {_list(stretch)}"
+    if activation == "tanh":
+        square, slope_squares = tanh_means((scale, scale), stretch)
+        note += f"; predicted rms of slope over feature {_list(np.sqrt(slope_squares / square))}"
+    if wanted > cap:
+        needed = math.ceil((2 * wanted * steepest / MOST_SLOPE_PER_SPACING) ** axes)
+        note += f"; {wanted:.3g} was wanted, but {width} neurons are few: about {needed} in the first layer would do"
+    return scale, stretch, note
+
+
+def _list(values) -> str:
+    return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
 
 
 def _cover_wavenumbers(width, largest):

@@ -1,0 +1,72 @@
+"""Shared by all tests: one thread, a reference cache of the session's own, and runs that several tests look at."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """References are computed once a session, in a folder that is no user's."""
+    before = os.environ.get("REPNET_PDE_CACHE")
+    os.environ["REPNET_PDE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["REPNET_PDE_CACHE"]
+    else:
+        os.environ["REPNET_PDE_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def precision_restored():
+    """A test that works in float32 leaves float64 to the next."""
+    from repnet_pde import set_precision
+
+    set_precision("float64")
+    yield
+    set_precision("float64")
+
+
+@pytest.fixture
+def command(capsys):
+    """Run the command line in this process: ``command("list", "--json") -> (exit code, stdout, stderr)``."""
+    import warnings
+
+    from repnet_pde.cli import main
+
+    def run(*arguments):
+        capsys.readouterr()
+        shown = warnings.showwarning
+        try:
+            main([str(a) for a in arguments])
+        except SystemExit as end:
+            code = end.code
+        finally:
+            warnings.showwarning = shown
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def process():
+    """Run a command line in a process of its own: ``process("-m", "repnet_pde", "list") -> CompletedProcess``."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
+        )
+
+    return run
