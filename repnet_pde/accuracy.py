@@ -49,7 +49,7 @@ def predict(net, x, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
     net.eval()
     try:
         with torch.no_grad():
-            parts = [net(torch.as_tensor(x[i : i + chunk])).cpu().numpy() for i in range(0, max(len(x), 1), chunk)]
+            parts = [net(torch.tensor(x[i : i + chunk])).cpu().numpy() for i in range(0, max(len(x), 1), chunk)]
     finally:
         net.train(training)
     return np.concatenate(parts)
@@ -116,13 +116,14 @@ class Target:
 def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
     """Errors of the network at x (n, d) against the values u (n, c)."""
     difference = predict(net, x, problem.dim, problem.dtype).astype(np.float64) - u
-    return Errors(
-        _relative(difference, u),
-        float(np.abs(difference).max()),
-        against,
-        {name: _relative(difference[:, i], u[:, i]) for i, name in enumerate(problem.outputs)},
-        len(x),
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges says so itself
+        return Errors(
+            _relative(difference, u),
+            float(np.abs(difference).max()),
+            against,
+            {name: _relative(difference[:, i], u[:, i]) for i, name in enumerate(problem.outputs)},
+            len(x),
+        )
 
 
 def _relative(difference: np.ndarray, u: np.ndarray) -> float:

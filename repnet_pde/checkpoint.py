@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,8 @@ CHECKPOINT = "checkpoint.pt"
 RUN = "run.json"
 RESULT = "result.json"
 SOLUTION = "solution.nc"
+TEMPORARY = re.compile(r"\.(run|checkpoint|result|solution|error|history|first_layer)-\w{8}\.(json|pt|nc|png)")
+"""Names of unfinished files."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -33,6 +36,13 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Remove what a killed process left behind of `write_atomically`."""
+    for path in directory.iterdir():
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value) -> None:

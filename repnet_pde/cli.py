@@ -1,6 +1,7 @@
 """The command ``repnet-pde``. Heavy imports wait until a command needs them."""
 
 import ast
+import contextlib
 import json
 import math
 import os
@@ -85,12 +86,16 @@ def show(name: str) -> None:
 @click.argument("name_or_file")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem; repeatable.")
 @click.option(
-    "--network", default="repnet", show_default=True, help="repnet, repnet-relu, repnet-sin, repnet-gaussian or fnn."
+    "--network",
+    help="repnet, repnet-relu, repnet-sin, repnet-gaussian or fnn.  [default: the one that suits the method]",
 )
-@click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: 128,64,64]")
+@click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]")
 @click.option("--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]")
 @click.option(
-    "--method", default="auto", show_default=True, help="auto, adam, lbfgs, or a sequence such as adam+lbfgs."
+    "--method",
+    default="auto",
+    show_default=True,
+    help="auto, least-squares, gauss-newton, adam, lbfgs, or a sequence such as adam+lbfgs.",
 )
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -98,6 +103,7 @@ def show(name: str) -> None:
 @click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.001]")
 @click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]")
+@click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
 def solve(
     name_or_file,
@@ -112,6 +118,7 @@ def solve(
     learning_rate,
     time_limit,
     out,
+    checkpoint_seconds,
     as_json,
 ) -> None:
     """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
@@ -132,32 +139,37 @@ def solve(
     from .catalogue import load_problem
     from .solve import solve as run
 
-    problem = load_problem(name_or_file, dtype=dtype, **parameters)
-    directory = _default_directory(problem.name) if out is None else out
-    result = run(
-        problem,
-        network,
-        method,
-        seed,
-        dtype,
-        time_limit,
-        iterations=counts,
-        network_options=options,
-        method_options=method_options,
-        out=directory,
-    )
+    with _only_json(as_json):
+        problem = load_problem(name_or_file, dtype=dtype, **parameters)
+        directory = _default_directory(problem.name) if out is None else out
+        result = run(
+            problem,
+            network,
+            method,
+            seed,
+            dtype,
+            time_limit,
+            iterations=counts,
+            network_options=options,
+            method_options=method_options,
+            out=directory,
+            checkpoint_seconds=checkpoint_seconds,
+        )
     _finish(result, directory, as_json)
 
 
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--time-limit", type=float, metavar="S", help="Stop training after S more seconds.")
+@click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
-def resume(directory: Path, time_limit, as_json: bool) -> None:
+def resume(directory: Path, time_limit, checkpoint_seconds, as_json: bool) -> None:
     """Continue the run in DIRECTORY to the result that it would have had without a stop."""
     from .solve import resume as run
 
-    _finish(run(directory, time_limit=time_limit), directory, as_json)
+    with _only_json(as_json):
+        result = run(directory, time_limit=time_limit, checkpoint_seconds=checkpoint_seconds)
+    _finish(result, directory, as_json)
 
 
 @cli.command()
@@ -281,6 +293,11 @@ def _catalogue_folder() -> Path:
 # Output ------------------------------------------------------------------------------------------------------------
 
 
+def _only_json(as_json: bool):
+    """With --json, what a user's file prints goes to standard error."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+
+
 def _finish(result, directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_dict(), allow_nan=False))
@@ -289,7 +306,7 @@ def _finish(result, directory: Path, as_json: bool) -> None:
     if not result.finished:
         print(f"repnet-pde: stopped ({result.stopped}); continue with: repnet-pde resume {directory}", file=sys.stderr)
     if result.stopped == "interrupted":
-        raise KeyboardInterrupt
+        raise click.exceptions.Exit(INTERRUPTED_CODE)
 
 
 def _table(result, directory: Path):

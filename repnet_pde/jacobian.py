@@ -60,54 +60,79 @@ def linearize(
     chosen = {k: everything[k].detach() for k in parameters}
     width = sum(v.numel() for v in chosen.values())
     x = torch.as_tensor(data.train_x)
+    starts = np.cumsum([0, *data.num_bcs])
     block = max(1, int(block_bytes // (8 * max(width, 1))))
-    blocks = torch.arange(len(x)).split(block)
+    # DeepXDE drops the PDE's residual at the points of the conditions, which come first: no block mixes the two.
+    blocks = [*torch.arange(starts[-1]).split(block), *torch.arange(starts[-1], len(x)).split(block)]
 
     def one(copy, row):
         return functional_call(net, {**shared, **copy, **buffers}, (row[None],))[0]
 
-    gradients: list[list[torch.Tensor]] = []
-    values: list[torch.Tensor] = []
-    for rows in blocks:
+    pieces: list[list[torch.Tensor]] = [[] for _ in names]
+    for rows in (rows for rows in blocks if len(rows)):
         copies = {k: v.expand(len(rows), *v.shape).clone().requires_grad_() for k, v in chosen.items()}
 
         def per_row(inputs, rows=rows, copies=copies):
-            u = vmap(one)(copies, inputs[rows])
-            return u if len(blocks) == 1 else net(inputs).detach().index_copy(0, rows, u)
+            return net(inputs).detach().index_copy(0, rows, vmap(one)(copies, inputs[rows]))
 
-        vectors = _vectors(data, net, per_row, x, whole=len(blocks) == 1)
-        found = []
-        for v in vectors:
+        vectors = _vectors(data, per_row, x)
+        n_pde = len(vectors) - len(data.num_bcs)
+        of_conditions = rows[0] < starts[-1]
+        for i, v in enumerate(vectors):
+            if (i >= n_pde) != of_conditions:
+                continue
             grads = torch.autograd.grad(
                 v.sum(), list(copies.values()), retain_graph=True, allow_unused=True, materialize_grads=True
             )
-            found.append(torch.cat([g.reshape(len(rows), -1) for g in grads], 1))
-        gradients.append(found)
-        values = [v.detach().reshape(len(v), -1) for v in vectors]
+            pieces[i].append(torch.cat([g.reshape(len(rows), -1) for g in grads], 1))
         del vectors, copies
     dde.grad.clear()
 
-    columns = _unknown_columns(data, net, x, unknowns)
-    starts = np.cumsum([0, *data.num_bcs])
-    n_pde = len(values) - len(data.num_bcs)
+    values, columns = _values(data, net, x, unknowns)
     terms = []
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        full = torch.cat([found[i] for found in gradients])
-        if i < n_pde:
-            jacobian = full[starts[-1] :]
-        else:
+        jacobian = torch.cat(pieces[i])
+        if i >= n_pde:
             begin, end = starts[i - n_pde], starts[i - n_pde + 1]
-            jacobian = full[begin:end]
+            jacobian = jacobian[begin:end]
             if hasattr(data.bcs[i - n_pde], "component_x"):
-                half = (end - begin) // 2
-                jacobian = jacobian[:half] + jacobian[half:]
+                jacobian = jacobian[: len(value)] + jacobian[len(value) :]
         if value.shape[1] != 1:
             raise InputError(f"conditions[{name!r}]: has {value.shape[1]} components; give each a condition of its own")
         terms.append(Linearization(name, value[:, 0], torch.cat([jacobian, columns[i]], 1)))
     return terms
 
 
-def _vectors(data, net, per_row: Callable, x, whole: bool):
+def check_rows(data, net, terms: Sequence[Linearization], parameters: Sequence[str] | None = None) -> None:
+    """Raise `InputError` unless every residual row depends on its own input row only, as `linearize` assumes.
+
+    The product of each Jacobian with one random direction is compared with the exact directional derivative, taken
+    by a double backward pass without any assumption.
+    """
+    everything = dict(net.named_parameters())
+    chosen = [everything[name] for name in (everything if parameters is None else parameters)]
+    generator = torch.Generator().manual_seed(0)
+    direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p) for p in chosen]
+    flat = torch.cat([d.reshape(-1) for d in direction])
+    for term, v in zip(terms, residual_vectors(data, net), strict=True):
+        v = v.reshape(-1)
+        weights = torch.zeros_like(v, requires_grad=True)
+        slopes = torch.autograd.grad(v, chosen, weights, create_graph=True, allow_unused=True, materialize_grads=True)
+        along = sum((s * d).sum() for s, d in zip(slopes, direction, strict=True))
+        exact = torch.zeros_like(v)
+        if along.requires_grad:
+            (exact,) = torch.autograd.grad(along, weights, allow_unused=True, materialize_grads=True)
+        found = term.jacobian[:, : len(flat)] @ flat
+        size = max(exact.abs().max().item(), found.abs().max().item(), 1e-300)
+        if (found - exact).abs().max().item() > 1e-6 * size:
+            raise InputError(
+                f"residual {term.name!r}: its rows depend on several points (a mean, an integral or a shift), which "
+                "least-squares and gauss-newton cannot use; choose adam or lbfgs"
+            )
+    dde.grad.clear()
+
+
+def _vectors(data, per_row: Callable, x):
     try:
         return residual_vectors(data, per_row, x.clone().requires_grad_())
     except RuntimeError as error:
@@ -117,8 +142,8 @@ def _vectors(data, net, per_row: Callable, x, whole: bool):
         ) from error
 
 
-def _unknown_columns(data, net, x, unknowns) -> list[torch.Tensor]:
-    """For every term the derivatives (r, number of unknowns) of its residual with respect to the unknowns."""
+def _values(data, net, x, unknowns) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Every term's residual (r, 1) and its derivatives (r, number of unknowns) with respect to the unknowns."""
     vectors = residual_vectors(data, net, x.clone().requires_grad_())
     columns = []
     for v in vectors:
@@ -129,11 +154,12 @@ def _unknown_columns(data, net, x, unknowns) -> list[torch.Tensor]:
             (slope,) = torch.autograd.grad(
                 v, unknown, weights, create_graph=True, allow_unused=True, materialize_grads=True
             )
-            if slope.requires_grad:
-                (column,) = torch.autograd.grad(slope.sum(), weights, allow_unused=True, materialize_grads=True)
-            else:
-                column = torch.zeros_like(v)
+            (column,) = (
+                torch.autograd.grad(slope.sum(), weights, allow_unused=True, materialize_grads=True)
+                if slope.requires_grad
+                else (torch.zeros_like(v),)
+            )
             found.append(column.detach()[:, None])
-        columns.append(torch.cat(found, 1))
+        columns.append(torch.cat(found, 1).detach())
     dde.grad.clear()
-    return columns
+    return [v.detach().reshape(len(v), -1) for v in vectors], columns

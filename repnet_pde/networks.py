@@ -11,26 +11,30 @@ from ._checks import mapping, whole
 from .errors import InputError, choose
 from .network import RepNet
 
-LAYERS = (128, 64, 64)
-"""Hidden layers unless others are asked for: a wide first one, since it carries the partition points."""
+LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "gauss-newton": (30, 20, 20)}
+"""Hidden layers by the first method of a run, unless others are asked for: the first one, which carries the partition
+points, is the widest. Least squares chooses the width of its one layer from the wavenumber (`planning`)."""
+
+DEFAULT = {"adam": "repnet", "lbfgs": "repnet", "gauss-newton": "repnet", "least-squares": "repnet-sin"}
+"""The network that is taken when none is asked for, by the first method."""
 
 
 def _repnet(first_activation: str, activation: str):
-    def build(sizes, domain, wavenumber, *, activation: str = activation, slope_scale="auto"):
+    def build(sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None):
         return RepNet(
             sizes,
             activation,
             "Glorot normal",
             domain=domain,
             slope_scale=slope_scale,
-            wavenumber=wavenumber if isinstance(slope_scale, str) else None,
+            wavenumber=(expected if wavenumber is None else wavenumber) if isinstance(slope_scale, str) else None,
             first_activation=first_activation,
         )
 
     return build
 
 
-def _fnn(sizes, domain, wavenumber, *, activation: str = "tanh"):
+def _fnn(sizes, domain, expected, *, activation: str = "tanh"):
     try:
         return dde.nn.FNN(list(sizes), activation, "Glorot normal")
     except (KeyError, TypeError, ValueError) as error:
@@ -44,14 +48,14 @@ NETWORKS = {
     "repnet-gaussian": _repnet("gaussian", "tanh"),
     "fnn": _fnn,
 }
-"""Name -> function(sizes, domain, wavenumber, **options). The paper's are "repnet" (tanh) and "repnet-relu"."""
+"""Name -> function(sizes, domain, expected wavenumber, **options). The paper's are "repnet" and "repnet-relu"."""
 
 
-def check_network(network, options: dict | None) -> tuple[str, dict]:
-    """The name of a network ("custom" for a user's own) and its options with defaults; `InputError` if unusable."""
+def check_network(network, options: dict | None, method: str) -> tuple[str, dict]:
+    """The name of a network ("custom" for a user's own) and its options, with defaults for the first ``method``."""
     options = mapping("network_options", options)
     if network is None or isinstance(network, str):
-        name = network or "repnet"
+        name = network or DEFAULT[method]
         choose("network", name, NETWORKS)
         known = [
             "layers",
@@ -59,7 +63,9 @@ def check_network(network, options: dict | None) -> tuple[str, dict]:
         ]
         for key in options:
             choose(f"network_options of {name}", key, known)
-        options["layers"] = _layers(options.get("layers", LAYERS))
+        layers = options.get("layers", LAYERS.get(method))
+        if layers is not None:
+            options["layers"] = _layers(layers)
         return name, options
     if options:
         raise InputError("network_options: only for networks chosen by name, but a network was given")

@@ -27,7 +27,8 @@ class Objective:
 
     def __init__(self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights):
         self.data, self.net, self.names = data, net, tuple(names)
-        self.parameters = [p for p in net.parameters() if p.requires_grad] + list(unknowns)
+        self.unknowns = list(unknowns)
+        self.parameters = [p for p in net.parameters() if p.requires_grad] + self.unknowns
         self.x = torch.as_tensor(data.train_x).requires_grad_()
         self.automatic = weights == AUTOMATIC
         fixed = {} if self.automatic else weights
@@ -78,11 +79,13 @@ class Objective:
         norms = torch.stack(norms)
         if not torch.isfinite(norms).all():
             return
-        # A term that is met exactly has no gradient and needs no weight beyond the others'.
-        floor = norms.max() * 1e-8
-        if floor == 0:
+        # A term that happens to be met has no gradient, such as u(0) = 0 at the start of a network without biases: it
+        # needs no weight beyond the others'. (A small gradient alone is none: terms differ by k⁴.)
+        met = (terms.detach() <= 1e-24 * terms.max()) | (norms == 0)
+        if met.all():
             return
-        wanted = norms.sum() / norms.clamp_min(floor)
+        wanted = norms.sum() / norms
+        wanted[met] = wanted[~met].max()
         self.weights = wanted if first else MEMORY * self.weights + (1 - MEMORY) * wanted
 
     def describe_failure(self, iteration: int) -> TrainingError:

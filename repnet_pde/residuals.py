@@ -7,20 +7,24 @@ from ._backend import dde, quiet
 from .errors import InputError
 
 
-def collocation(problem, *, wavenumber=None, few: int | None = None, distribution: str | None = None):
+def collocation(
+    problem, *, wavenumber=None, few: int | None = None, least: int = 0, distribution: str | None = None
+):
     """The ``dde.data.PDE`` (or TimePDE) of a problem, with its points drawn.
 
     Args:
         problem: a `Problem`.
         wavenumber: sets the open numbers of points in place of the problem's own, as in `Problem.points`.
         few: keep about this many points inside the domain: for trials.
+        least: points inside the domain at least, where the problem leaves their number open.
         distribution: in place of the problem's own.
 
     Raises:
         InputError: a condition selects none of the points.
     """
     points = problem.points(wavenumber)
-    numbers = {"num_domain": min(few, points.domain) if few else points.domain, "num_boundary": points.boundary}
+    inside = points.domain if problem.sampling.domain else max(points.domain, least)
+    numbers = {"num_domain": min(few, inside) if few else inside, "num_boundary": points.boundary}
     if problem.in_time:
         numbers["num_initial"] = points.initial
     kind = dde.data.TimePDE if problem.in_time else dde.data.PDE

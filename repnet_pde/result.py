@@ -76,7 +76,7 @@ class Result:
         model.train_state.step = self.iterations
         terms = np.stack(list(self.history["terms"].values()), axis=1)
         for i, step in enumerate(self.history["iteration"]):
-            model.losshistory.append(int(step), terms[i], terms[i], None)
+            model.losshistory.append(int(step), terms[i], terms[i], [])
         return model
 
     @property

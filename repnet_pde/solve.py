@@ -1,6 +1,7 @@
 """The main path: problem -> network -> method -> `Result`; and `resume`, which picks it up again."""
 
 import platform
+import time
 import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,11 +15,12 @@ from . import __version__, accuracy
 from ._backend import PRECISIONS, dde, seeded, set_precision
 from ._checks import whole
 from .catalogue import folder, load_problem, locate, source_digest
-from .checkpoint import CHECKPOINT, RUN, read_checkpoint, read_json, write_json
+from .checkpoint import CHECKPOINT, RUN, TEMPORARY, read_checkpoint, read_json, remove_temporaries, write_json
 from .errors import InputError, choose
 from .methods import sequence
 from .networks import build_network, check_network
 from .objective import Objective, check_weights
+from .planning import automatic_method, least_points, plan_least_squares
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
@@ -40,6 +42,8 @@ class Settings:
     loss_weights: dict | str
     seed: int
     dtype: str
+    notes: list[str]
+    planned: bool = False
 
 
 def solve(
@@ -62,9 +66,10 @@ def solve(
 
     Args:
         problem: from `load_problem`, or your own `Problem`.
-        network: a name in `networks.NETWORKS` (default "repnet"), a DeepXDE network, or a function of the problem
-            that makes one.
-        method: "auto", "adam", "lbfgs", or a sequence such as "adam+lbfgs".
+        network: a name in `networks.NETWORKS`, a DeepXDE network, or a function of the problem that makes one; None
+            takes the one that suits the method.
+        method: "least-squares", "gauss-newton", "adam", "lbfgs", a sequence such as "adam+lbfgs", or "auto": least
+            squares for linear problems and Gauss-Newton for others.
         seed: of network, points and everything else; the caller's random generators are left as they were.
         dtype: "float64" or "float32"; the problem must have been made in it.
         time_limit: seconds of training, or None. The run can be resumed after it.
@@ -88,10 +93,17 @@ def solve(
     _seed(seed)
     _seconds("time_limit", time_limit)
     _seconds("checkpoint_seconds", checkpoint_seconds)
-    name, network_options = check_network(network, network_options)
+    notes = []
+    if method == "auto":
+        method, note = automatic_method(problem, network, network_options)
+        notes.append(f"auto: {note}")
     stages = sequence(method, iterations, method_options)
+    first = stages[0][0]
+    if dtype == "float32" and first in ("least-squares", "gauss-newton"):
+        raise InputError(f"dtype: 'float32' given, but {first} needs 'float64'")
+    name, network_options = check_network(network, network_options, first)
     weights = check_weights(loss_weights, problem.term_names)
-    settings = Settings(name, network_options, method, stages, weights, seed, dtype)
+    settings = Settings(name, network_options, method, stages, weights, seed, dtype, notes)
     directory = None if out is None else _new_directory(Path(out))
 
     _reset_unknowns(problem)
@@ -186,7 +198,7 @@ def _usable(settings: Settings) -> None:
     choose("dtype", settings.dtype, PRECISIONS)
     _seed(settings.seed)
     if settings.network != "custom":
-        check_network(settings.network, settings.network_options)
+        check_network(settings.network, settings.network_options, settings.stages[0][0])
     for name, count, options in settings.stages:
         sequence(name, count, {name: options})
 
@@ -196,10 +208,11 @@ class _Run:
 
     def __init__(self, problem: Problem, network, settings: Settings):
         self.problem, self.settings = problem, settings
-        self.notes: list[str] = []
+        self.notes: list[str] = settings.notes
         set_precision(settings.dtype)
         self.wavenumber, note = problem_wavenumber(problem)
-        self.notes += [note] if note else []
+        if note and note not in self.notes:
+            self.notes.append(note)
         self.target = accuracy.Target(problem, problem.points(self.wavenumber).test)
         reference = self.target.reference
         if reference is not None and not reference.converged:
@@ -207,10 +220,18 @@ class _Run:
                 f"the reference {reference.name!r} has not converged (estimated relative L2 error "
                 f"{reference.relative_l2_estimate:.1e}): errors against it mean little"
             )
+        begun = time.monotonic()
+        first, options = settings.stages[0][0], settings.network_options
+        if first == "least-squares" and settings.network != "custom" and not settings.planned:
+            options, said = plan_least_squares(problem, network, options, self.wavenumber, settings.seed)
+            settings.network_options, settings.planned = options, True
+            self.notes += said
+        planning = time.monotonic() - begun
         with seeded(settings.seed):
-            self.net = build_network(problem, network, settings.network_options, self.wavenumber)
-            self.data = collocation(problem, wavenumber=self.wavenumber)
-        if getattr(self.net, "slope_note", None):
+            self.net = build_network(problem, network, options, self.wavenumber)
+            least = least_points(first, self.net)
+            self.data = collocation(problem, wavenumber=self.wavenumber, least=least)
+        if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
             self.notes.append(self.net.slope_note)
         unknowns = problem.unknowns
         self.objective = Objective(
@@ -218,9 +239,11 @@ class _Run:
         )
         _trains(self.objective)
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
+        self.training.seconds = planning
 
     def _warn(self, text: str) -> None:
-        self.notes.append(text)
+        if text not in self.notes:
+            self.notes.append(text)
         warnings.warn(text, stacklevel=4)
 
     def load(self, directory: Path, state: dict) -> None:
@@ -233,6 +256,8 @@ class _Run:
             ) from error
 
     def execute(self, directory, time_limit, progress, checkpoint_seconds, state=None) -> Result:
+        if directory is not None:
+            remove_temporaries(directory)
         with seeded(self.settings.seed):
             if state is not None:
                 self.load(directory, state)
@@ -320,7 +345,9 @@ def _seconds(argument: str, value) -> None:
 
 
 def _new_directory(directory: Path) -> Path:
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and (
+        not directory.is_dir() or not all(TEMPORARY.fullmatch(path.name) for path in directory.iterdir())
+    ):
         raise InputError(
             f"out: {str(directory)!r} exists and is not an empty directory; choose another, or resume the run in it"
         )

@@ -338,7 +338,13 @@ SOLVE = {
 @pytest.mark.parametrize("case", SOLVE, ids=list(SOLVE))
 def test_argument_of_solve(case, problem, tmp_path):
     changes, argument, allowed = SOLVE[case]
-    given = {"problem": problem, "iterations": 0, "progress": False, "out": tmp_path / "run"} | changes
+    given = {
+        "problem": problem,
+        "method": "adam+lbfgs",
+        "iterations": 0,
+        "progress": False,
+        "out": tmp_path / "run",
+    } | changes
     with pytest.raises(InputError) as raised:
         solve(**given)
     message = str(raised.value)
@@ -535,14 +541,17 @@ COMMANDS = {
     "--slope-scale reversed": (["solve", "poisson_chirp_1d", "--slope-scale", "5:1"], "slope_scale"),
     "--iterations text": (["solve", "helmholtz_2d", "--iterations", "many"], "--iterations"),
     "--iterations negative": (["solve", "helmholtz_2d", "--iterations", "-4"], "iterations: -4"),
-    "--iterations of another": (["solve", "helmholtz_2d", "--iterations", "adm=4"], "adam"),
+    "--iterations of another": (["solve", "helmholtz_2d", "--method", "adam", "--iterations", "adm=4"], "adam"),
     "--method": (["solve", "helmholtz_2d", "--method", "lbgfs"], "did you mean 'lbfgs'"),
     "--network": (["solve", "helmholtz_2d", "--network", "fn"], "did you mean 'fnn'"),
     "--dtype": (["solve", "helmholtz_2d", "--dtype", "float"], "float32, float64"),
     "--seed text": (["solve", "helmholtz_2d", "--seed", "one"], "--seed"),
     "--seed negative": (["solve", "helmholtz_2d", "--seed", "-1"], "seed: -1"),
     "--learning-rate text": (["solve", "helmholtz_2d", "--learning-rate", "fast"], "--learning-rate"),
-    "--learning-rate negative": (["solve", "poisson_chirp_1d", "--learning-rate", "-1"], "learning_rate"),
+    "--learning-rate negative": (
+        ["solve", "poisson_chirp_1d", "--method", "adam", "--learning-rate", "-1"],
+        "learning_rate",
+    ),
     "--learning-rate of lbfgs": (
         ["solve", "poisson_chirp_1d", "--learning-rate", "0.1", "--method", "lbfgs"],
         "method_options: 'adam'",

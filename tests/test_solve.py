@@ -10,8 +10,7 @@ import pytest
 import torch
 import xarray
 
-import repnet_pde
-from repnet_pde import Problem, Sampling, TrainingError, load_problem, set_precision, solve
+from repnet_pde import Problem, Sampling, TrainingError, export, load_problem, set_precision, solve
 from repnet_pde.methods.lbfgs import LBFGS
 from repnet_pde.objective import Objective, check_weights
 from repnet_pde.residuals import collocation, residual_vectors
@@ -91,7 +90,9 @@ def saved(tmp_path_factory):
     """One run with everything: two terms, an unknown-free problem, both methods, its directory."""
     set_precision("float64")
     out = tmp_path_factory.mktemp("saved") / "run"
-    result = solve(two_terms(), "repnet", iterations=40, network_options=SMALL, out=out, progress=False, seed=3)
+    result = solve(
+        two_terms(), "repnet", "adam+lbfgs", iterations=40, network_options=SMALL, out=out, progress=False, seed=3
+    )
     return result, out
 
 
@@ -107,7 +108,8 @@ def test_a_smooth_problem_is_solved(network):
 
 
 def test_adam_lowers_the_error():
-    result = solve(sine_problem(), "fnn", "adam", iterations=300, network_options=SMALL, progress=False)
+    options = {"adam": {"learning_rate": 1e-2}}
+    result = solve(sine_problem(), **QUICK | {"method": "adam", "iterations": 300}, method_options=options)
     assert result.errors.relative_l2 < 0.1 * result.history["relative_l2"][0]
 
 
@@ -163,7 +165,7 @@ def left(x, on_boundary):
 
 CONDITIONS = {
     "Neumann": lambda: dde.icbc.NeumannBC(LINE, lambda x: np.full((len(x), 1), -PI), right),
-    "Robin": lambda: dde.icbc.RobinBC(LINE, lambda x, u: -PI + u, right),
+    "Robin": lambda: dde.icbc.RobinBC(LINE, lambda x, u: -PI - u, right),
     "operator": lambda: dde.icbc.OperatorBC(LINE, lambda x, u, _: dde.grad.jacobian(u, x) + PI, right),
     "observations": lambda: dde.icbc.PointSetBC(np.array([[0.5], [1.0]]), np.array([[1.0], [0.0]])),
     "operator at points": lambda: dde.icbc.PointSetOperatorBC(
@@ -199,7 +201,7 @@ def test_periodic_conditions_in_time():
         solution=solution,
         sampling=Sampling(domain=200, boundary=40, initial=40),
     )
-    assert solve(problem, **QUICK).errors.relative_l2 < 5e-2
+    assert solve(problem, **QUICK | {"iterations": 400}).errors.relative_l2 < 5e-2
 
 
 def test_periodic_features():
@@ -260,7 +262,7 @@ def test_ordinary_differential_equation():
         sampling=Sampling(domain=40),
     )
     assert solve(problem, **QUICK).errors.relative_l2 < 1e-3
-    assert repnet_pde.export.coordinate_names(problem) == ["t"]
+    assert export.coordinate_names(problem) == ["t"]
 
 
 def test_nothing_to_compare_with():
@@ -306,7 +308,7 @@ def test_an_unknown_within_a_condition():
         unknowns={"a": a},
         sampling=Sampling(domain=20),
     )
-    assert solve(problem, **QUICK).unknowns["a"] == pytest.approx(6.0, rel=1e-2)
+    assert solve(problem, **QUICK | {"iterations": 300}).unknowns["a"] == pytest.approx(6.0, rel=2e-2)
 
 
 # Reproducible --------------------------------------------------------------------------------------------------------
@@ -319,7 +321,7 @@ def generators():
 @pytest.mark.parametrize("network", ["fnn", "repnet"])
 @pytest.mark.parametrize("distribution", ["Hammersley", "pseudo", "LHS"])
 def test_the_seed_decides(network, distribution):
-    options = {"network_options": SMALL, "iterations": 8, "progress": False}
+    options = {"method": "adam+lbfgs", "network_options": SMALL, "iterations": 8, "progress": False}
     results = []
     for seed, noise in ((5, 1), (5, 2), (6, 1)):
         np.random.seed(noise)
@@ -385,6 +387,16 @@ def test_the_automatic_balance_makes_gradients_equal(scale):
         assert not 0.5 < before[0] / before[1] < 2
 
 
+def test_the_automatic_balance_of_a_term_that_happens_to_be_met():
+    """u(0) = 0 holds for a network without biases: no reason for a weight of its own."""
+    conditions = {"left": dde.icbc.DirichletBC(LINE, lambda x: 0, left)}
+    conditions["right"] = dde.icbc.DirichletBC(LINE, lambda x: 1, right)
+    loss = objective(two_terms(conditions=conditions), "auto")
+    loss.balance(first=True)
+    assert loss.terms[1] == 0 and gradient_norms(loss)[1] == 0
+    assert loss.weights[1] == max(loss.weights[0], loss.weights[2])
+
+
 def test_fixed_weights_are_kept_and_enter_the_loss():
     weights = {"ends": 7.0}
     result = solve(two_terms(), **QUICK | {"iterations": 30}, loss_weights=weights)
@@ -406,7 +418,8 @@ def test_regularisation_enters_the_loss():
 
 
 def test_history():
-    result = solve(two_terms(), "fnn", iterations={"adam": 250, "lbfgs": 50}, network_options=SMALL, progress=False)
+    counts = {"adam": 250, "lbfgs": 50}
+    result = solve(two_terms(), **QUICK | {"method": "adam+lbfgs", "iterations": counts})
     history = result.history
     assert set(history) == {"iteration", "seconds", "method", "loss", "relative_l2", "terms", "weights", "unknowns"}
     n = len(history["iteration"])
@@ -496,9 +509,9 @@ def own(problem=None):
     return dde.nn.FNN([1, 16, 16, 1], "tanh", "Glorot uniform")
 
 
-@pytest.mark.parametrize("network", [own, own()], ids=["function", "instance"])
-def test_network_of_ones_own(network):
-    result = solve(sine_problem(), network, "lbfgs", iterations=150, progress=False)
+@pytest.mark.parametrize("kind", ["function", "instance"])
+def test_network_of_ones_own(kind):
+    result = solve(sine_problem(), own if kind == "function" else own(), "lbfgs", iterations=150, progress=False)
     assert result.network == "custom" and result.errors.relative_l2 < 1e-2
     assert result.n_parameters == 2 * 16 + 17 * 16 + 17
 
@@ -559,8 +572,8 @@ def test_the_model_trains_the_unknowns_on():
     assert result.problem.unknowns["rate"].item() != before
 
 
-KEYS = """problem parameters network method seed dtype relative_l2 max_error reference reference_error residual_rms
-n_parameters wall_seconds unknowns versions""".split()
+KEYS = "problem parameters network method seed dtype relative_l2 max_error reference reference_error residual_rms"
+KEYS += " n_parameters wall_seconds unknowns versions"
 
 
 def test_result_file(saved):
@@ -571,7 +584,7 @@ def test_result_file(saved):
         raise AssertionError(f"{constant} is no JSON")
 
     stored = json.loads(text, parse_constant=refuse)
-    assert set(KEYS) <= set(stored)
+    assert set(KEYS.split()) <= set(stored)
     assert stored == json.loads(json.dumps(result.to_dict()))
     assert stored["seed"] == 3 and stored["network"] == "repnet" and stored["dtype"] == "float64"
     assert stored["relative_l2"] == result.errors.relative_l2

@@ -99,8 +99,8 @@ def markdown(results, iterations, layers, dtype, seeds, command) -> str:
     lines = [
         "# RepNet against an ordinary network under Adam",
         "",
-        f"Hidden layers {layers}, {iterations:,} iterations of Adam (learning rate 1e-3, cosine decay), {dtype}, weights",
-        f"of the terms by gradient norm, slopes by the automatic rule. Medians over {seeds} seeds, ranges in brackets.",
+        f"Hidden layers {layers}, {iterations:,} iterations of Adam (learning rate 1e-3, cosine decay), {dtype},",
+        f"terms weighted by gradient norm, slopes by the automatic rule. Medians over {seeds} seeds, [ranges].",
         "Relative L2 error on test points that are not trained on; for Burgers' equation against the finite-difference",
         f"reference. repnet-pde {repnet_pde.__version__}, torch {torch.__version__}. Command:",
         "",

@@ -15,19 +15,18 @@ from collections.abc import Mapping
 from .._checks import mapping, whole
 from ..errors import InputError, choose
 from .adam import Adam
+from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
+from .least_squares import LeastSquares
 
-METHODS = {"adam": Adam, "lbfgs": LBFGS}
-
-AUTOMATIC = "adam+lbfgs"
-"""What ``method="auto"`` stands for."""
+METHODS = {"adam": Adam, "lbfgs": LBFGS, "least-squares": LeastSquares, "gauss-newton": GaussNewton}
 
 
 def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int, dict]]:
     """Split "adam+lbfgs" into its stages: (name, iterations, options) of each.
 
     Args:
-        method: "auto", a name in `METHODS`, or several joined by "+".
+        method: a name in `METHODS`, or several joined by "+".
         iterations: of each stage; a number for all of them, or a mapping name -> number; None takes the defaults.
         options: name of a method -> mapping of its own options, such as ``{"adam": {"learning_rate": 1e-4}}``.
 
@@ -36,7 +35,7 @@ def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int,
     """
     if not isinstance(method, str):
         raise InputError(f'method: {method!r} given; "auto" or names joined by "+" of {", ".join(METHODS)} are needed')
-    names = (AUTOMATIC if method == "auto" else method).split("+")
+    names = method.split("+")
     for name in names:
         choose("method", name, ("auto", *METHODS) if len(names) == 1 else METHODS)
     numbers = iterations if isinstance(iterations, Mapping) else dict.fromkeys(names, iterations)
@@ -57,4 +56,4 @@ def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int,
     return stages
 
 
-__all__ = ["AUTOMATIC", "METHODS", "sequence"]
+__all__ = ["METHODS", "sequence"]

@@ -1,0 +1,189 @@
+"""What a method needs before it starts: which method, which network, how many points.
+
+Least squares is cheap enough to try several first layers and to keep the one whose residual on held-out points is
+smallest; nothing of the solution is used for that.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from ._backend import dde, seeded
+from .jacobian import linearize
+from .methods._dense import minimum_norm, row_scales, triangle
+from .methods.least_squares import last_layer
+from .networks import LAYERS, build_network
+from .residuals import collocation, residual_vectors
+
+ROWS_PER_FEATURE = 3
+ROWS_PER_PARAMETER = 3
+MOST_FEATURES = 6000
+MOST_PARAMETERS = 4000
+MARGIN = 1.3
+"""Features over the numerical rank that is expected."""
+GOOD = 1e-11
+"""Held-out residual, relative to the data, below which nothing better is looked for."""
+SECONDS = 60.0
+
+@dataclass
+class Candidate:
+    """A first layer that was tried: its options, what it cost and what it gave."""
+
+    options: dict
+    features: int
+    rank: int
+    held_out: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.features} features (numerical rank {self.rank}): held-out residual {self.held_out:.1e}"
+
+
+def automatic_method(problem, network, options) -> tuple[str, str]:
+    """What ``method="auto"`` means for a problem and the network asked for (or None), and why."""
+    if problem.dtype != "float64":
+        return "adam+lbfgs", "float32: adam+lbfgs, since the other methods need float64"
+    layers = (options or {}).get("layers")
+    spread = network is None or (isinstance(network, str) and network.startswith("repnet"))
+    if spread and (layers is None or len(layers) == 1) and not problem.unknowns and is_linear(problem):
+        return "least-squares", "linear problem: least squares for the last layer"
+    if isinstance(network, torch.nn.Module):
+        size = sum(p.numel() for p in network.parameters())
+    else:
+        sizes = [problem.dim, *(layers or LAYERS["gauss-newton"]), len(problem.outputs)]
+        size = sum((a + 1) * b for a, b in pairwise(sizes))
+    if size > MOST_PARAMETERS:
+        return "adam+lbfgs", f"{size:,} parameters: adam+lbfgs, since Gauss-Newton takes at most {MOST_PARAMETERS:,}"
+    return "gauss-newton", "nonlinear or inverse problem, or a deep network: Gauss-Newton on all parameters"
+
+
+def is_linear(problem) -> bool:
+    """Whether all residuals are affine in u, found by evaluating them for three smooth functions."""
+    with seeded(0):
+        data = collocation(problem, few=50)
+    d, c = problem.dim, len(problem.outputs)
+    generator = torch.Generator().manual_seed(0)
+    waves = torch.rand(2, d, c, generator=generator, dtype=torch.float64).to(torch.as_tensor(data.train_x).dtype)
+    half = torch.as_tensor(problem.box.half_width, dtype=waves.dtype)
+
+    def residuals(a: float, b: float) -> torch.Tensor:
+        def u(x):
+            value = a * torch.sin(x / half @ (1 + waves[0])) + b * torch.cos(x / half @ (1 + waves[1]))
+            return value if problem.output_transform is None else problem.output_transform(x, value)
+
+        vectors = residual_vectors(data, u)
+        dde.grad.clear()
+        return torch.cat([v.detach().reshape(-1) for v in vectors])
+
+    zero, first, second, both = (residuals(a, b) for a, b in ((0, 0), (1, 0), (0, 2), (1, 2)))
+    size = max(r.abs().max() for r in (zero, first, second, both))
+    return bool((both - first - second + zero).abs().max() <= 1e-9 * size)
+
+
+def expected_rank(wavenumber, box) -> float:
+    """About how many independent functions a box of wavenumbers holds over a box in space: Π (2 k L / π + 16)."""
+    return float(np.prod(2 * np.asarray(wavenumber) * box.half_width / np.pi + 16))
+
+
+def least_points(first: str, net) -> int:
+    """Points inside the domain that the first method needs: so many rows for each of its columns."""
+    if first == "least-squares":
+        return ROWS_PER_FEATURE * sum(net.get_parameter(name).numel() for name in last_layer(net))
+    if first == "gauss-newton":
+        return ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters())
+    return 0
+
+
+def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: int) -> tuple[dict, list[str]]:
+    """Choose the number of features and the scale of the first layer of a one-layer network.
+
+    Starts from the wavenumber; takes more features while the numerical rank says that they all count, and a wider
+    range of slopes once it says that they do not, as long as the held-out residual falls.
+
+    Args:
+        options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
+
+    Returns:
+        The options with everything filled in, and notes.
+    """
+    begun, tried = time.monotonic(), []
+    for candidate_options in _candidates(problem, network, options, wavenumber, tried):
+        tried.append(_try(problem, network, candidate_options, wavenumber, seed))
+        if tried[-1].held_out <= GOOD or time.monotonic() - begun > SECONDS:
+            break
+    best = min(tried, key=lambda c: c.held_out)
+    notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]
+    if best.held_out > 1e-3:
+        notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
+    return best.options, notes
+
+
+def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -> Iterator[dict]:
+    """The next options to try, from what the last ones gave."""
+    k, more = np.asarray(wavenumber, dtype=float), 1.0
+    sine = network == "repnet-sin" and "slope_scale" not in options
+    fixed = sine or network == "fnn" or "slope_scale" in options
+    slopes = None if fixed else float(np.max(k * problem.box.half_width)) / 2
+    given = problem.sampling.domain
+    most = MOST_FEATURES if given is None else max(1, min(MOST_FEATURES, int(given / 1.5)))
+    while True:
+        chosen = dict(options)
+        if "layers" not in options:
+            wanted = MARGIN * more * expected_rank(1.25 * k, problem.box) * (1 if sine else 2)
+            chosen["layers"] = [int(min(most, math.ceil(wanted)))]
+        if sine and "wavenumber" not in options:
+            chosen["wavenumber"] = [float(v) for v in k]
+        if slopes is not None:
+            chosen["slope_scale"] = slopes
+        yield chosen
+        last = tried[-1]
+        if "layers" in options and ("wavenumber" in options or not (sine or slopes)):
+            return  # nothing left to choose
+        if len(tried) > 1 and last.held_out > 0.3 * min(c.held_out for c in tried[:-1]):
+            if not sine and slopes is not None and len(tried) < 4:
+                slopes /= 1.6
+                continue
+            return
+        if last.rank > 0.97 * last.features and last.features < most and "layers" not in options:
+            more *= 1.6
+        elif sine:
+            k = 1.5 * k
+        elif slopes is not None:
+            slopes *= 1.6
+        else:
+            return
+
+
+def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candidate:
+    begun = time.monotonic()
+    features = options["layers"][-1]
+    with seeded(seed):
+        net = build_network(problem, network, options, wavenumber)
+        data = collocation(problem, wavenumber=wavenumber, least=ROWS_PER_FEATURE * features)
+        held_out = collocation(problem, wavenumber=wavenumber, distribution="pseudo")
+    names = last_layer(net)
+    parameters = dict(net.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            parameters[name].zero_()
+    terms = linearize(data, net, problem.term_names, names)
+    scales = row_scales(terms)
+    size = max(_rms(t.residual) * s for t, s in zip(terms, scales, strict=True))
+    delta, rank = minimum_norm(*triangle(terms, scales))
+    with torch.no_grad():
+        for name, value in zip(names, delta.split([parameters[n].numel() for n in names]), strict=True):
+            parameters[name].copy_(value.view_as(parameters[name]))
+    vectors = residual_vectors(held_out, net)
+    left = max(_rms(v.detach()) * s for v, s in zip(vectors, scales, strict=True))
+    dde.grad.clear()
+    held = left / size if size > 0 else left
+    return Candidate(options, features, rank, held if math.isfinite(held) else math.inf, time.monotonic() - begun)
+
+
+def _rms(v: torch.Tensor) -> float:
+    return v.square().mean().sqrt().item()

@@ -1,0 +1,202 @@
+"""The command line: what it prints, where it writes, and its exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from repnet_pde import __version__, catalogue
+
+FAST = ["--network", "fnn", "--layers", "8,8", "--method", "adam", "--iterations", "5"]
+FILES = {"run.json", "checkpoint.pt", "result.json", "solution.nc", "solution.png", "error.png", "history.png"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["solve", "--help"], ["resume", "-h"], ["--version"]])
+def test_help_and_version(command, arguments):
+    code, out, err = command(*arguments)
+    assert code == 0 and err == ""
+    assert ("Usage: repnet-pde" in out) != (__version__ in out and arguments == ["--version"])
+
+
+def test_list(command):
+    code, out, err = command("list")
+    assert code == 0 and err == ""
+    for name, entry in catalogue().items():
+        assert name in out and all(f"{key}=" in out for key in entry.parameters)
+
+
+def test_list_as_json(command):
+    code, out, err = command("list", "--json")
+    assert code == 0 and err == ""
+    listed = json.loads(out)
+    assert [problem["name"] for problem in listed] == list(catalogue())
+    for problem, entry in zip(listed, catalogue().values(), strict=True):
+        assert problem["parameters"] == entry.parameters
+        assert problem["title"] == entry.title and problem["equation"] == entry.equation
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_show(command, name):
+    code, out, err = command("show", name)
+    assert code == 0 and err == ""
+    assert catalogue()[name].equation.strip() in out
+    for word in ("parameters", "terms", "wavenumber", "points", "reference", "pde"):
+        assert word in out
+    assert ("exact solution  no" in out) == (name == "burgers_1d")
+
+
+def test_solve_prints_the_measured_result(command, folder):
+    code, out, err = command("solve", "poisson_two_scale_1d", "--set", "high=4", "--set", "low=1", *FAST)
+    assert code == 0 and err == ""
+    result = json.loads((folder / "runs" / "poisson_two_scale_1d" / "result.json").read_text())
+    assert result["parameters"] == {"low": 1, "high": 4, "amplitude": 0.1}
+    assert f"relative L2 {result['relative_l2']:.2e}, maximum {result['max_error']:.2e}" in out
+    assert f"its own error: relative L2 {result['reference_error']:.1e}" in out
+    assert "error against the solution" in out and "error against the reference" in out
+    assert f"pde {result['residuals']['pde']:.2e}" in out and "5 iterations, seed 0" in out
+    assert {p.name for p in (folder / "runs" / "poisson_two_scale_1d").iterdir()} == FILES
+
+
+def test_default_run_directories_are_numbered(command, folder):
+    for _ in range(3):
+        assert command("solve", "poisson_chirp_1d", *FAST)[0] == 0
+    assert sorted(p.name for p in (folder / "runs").iterdir()) == [
+        "poisson_chirp_1d",
+        "poisson_chirp_1d-2",
+        "poisson_chirp_1d-3",
+    ]
+
+
+OWN = '''"""u' = speed on [0, 1], u(0) = 0."""
+
+import deepxde as dde
+from helper import START
+from repnet_pde import Problem
+
+print("this file prints")
+
+
+def problem(speed=1.0):
+    from helper import left
+
+    line = dde.geometry.Interval(0, 1)
+    print("so does this function")
+    return Problem(
+        geometry=line,
+        pde=lambda x, u: dde.grad.jacobian(u, x) - speed,
+        conditions={"left": dde.icbc.DirichletBC(line, lambda x: START, left)},
+        solution=lambda x: speed * x,
+    )
+'''
+HELPER = """
+START = 0
+
+
+def left(x, on_boundary):
+    return on_boundary and x[0] < 0.5
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A user's file in another folder, with a module beside it."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "helper.py").write_text(HELPER)
+    (tmp_path / "elsewhere" / "ramp.py").write_text(OWN)
+    sys.modules.pop("helper", None)
+    yield tmp_path / "elsewhere" / "ramp.py"
+    sys.modules.pop("helper", None)
+
+
+def test_own_file_as_json(own, command, folder):
+    """Standard output is one JSON object, whatever the file prints; it is what the run directory holds."""
+    path = list(sys.path)
+    code, out, err = command("solve", own, "--set", "speed=2", "--json", "--out", folder / "mine", *FAST)
+    assert code == 0 and "this file prints" in err and "so does this function" in err
+    result = json.loads(out)
+    assert result == json.loads((folder / "mine" / "result.json").read_text())
+    assert out.count("\n") == 1
+    assert result["problem"] == "ramp" and result["parameters"] == {"speed": 2} and result["reference"] is None
+    assert sys.path == path and not (folder / "runs").exists()
+
+    sys.modules.pop("helper", None)
+    code, out, err = command("resume", folder / "mine", "--json")
+    assert code == 0 and json.loads(out)["relative_l2"] == result["relative_l2"]
+
+
+def test_options_reach_the_run(command, folder):
+    arguments = ["--layers", "6,5", "--slope-scale", "2:9", "--method", "adam+lbfgs", "--iterations", "adam=3,lbfgs=2"]
+    arguments += ["--learning-rate", "0.02", "--seed", "7", "--dtype", "float32", "--network", "repnet-sin"]
+    code, out, err = command("solve", "helmholtz_2d", "--set", "kappa=3", "--out", "run", "--json", *arguments)
+    assert code == 0, err
+    result, settings = json.loads(out), json.loads((folder / "run" / "run.json").read_text())["settings"]
+    assert result["seed"] == 7 and result["dtype"] == "float32" and result["network"] == "repnet-sin"
+    assert settings["network_options"] == {"layers": [6, 5], "slope_scale": [2, 9]}
+    assert settings["stages"] == [["adam", 3, {"learning_rate": 0.02}], ["lbfgs", 2, {}]]
+    assert result["iterations"] == 5 and result["finished"]
+    assert (folder / "run" / "first_layer.png").exists()
+
+
+def test_time_limit_and_resume(command, folder):
+    arguments = ["solve", "poisson_chirp_1d", *FAST[:-1], "400", "--out", "run"]
+    code, out, err = command(*arguments, "--time-limit", "0.05")
+    assert code == 0 and err == "repnet-pde: stopped (time limit); continue with: repnet-pde resume run\n"
+    assert "time limit" in out
+    code, out, err = command("resume", "run")
+    assert code == 0 and err == "" and "400 iterations" in out
+
+
+def test_plot_draws_again(command, folder):
+    assert command("solve", "poisson_chirp_1d", *FAST, "--out", "run")[0] == 0
+    before = (folder / "run" / "result.json").read_bytes()
+    pictures = sorted(p for p in (folder / "run").iterdir() if p.suffix == ".png")
+    for picture in pictures:
+        picture.unlink()
+    code, out, err = command("plot", "run")
+    assert code == 0 and err == ""
+    assert sorted(out.split()) == [str(p.relative_to(folder)) for p in pictures]
+    assert all(p.stat().st_size > 5000 for p in pictures)
+    assert (folder / "run" / "result.json").read_bytes() == before
+
+
+def test_failed_training(command, folder):
+    arguments = ["solve", "poisson_chirp_1d", *FAST[:-1], "50", "--out", "run", "--learning-rate", "1e300"]
+    code, out, err = command(*arguments)
+    assert code == 1 and out == ""
+    assert err.startswith("repnet-pde: iteration ") and err.count("\n") == 1 and "NaN or infinite" in err
+
+
+def test_results_that_cannot_be_written(command, folder, monkeypatch):
+    """A full disk is one line and exit code 1."""
+    from repnet_pde import result
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(result, "write_json", full)
+    code, _, err = command("solve", "poisson_chirp_1d", *FAST, "--out", "run")
+    assert code == 1 and err == "repnet-pde: OSError: [Errno 28] No space left on device\n"
+
+
+def test_reader_that_goes_away(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "repnet_pde", "list", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(60) == 1
+    process.stderr.close()
+
+
+def test_solve_in_a_process(process, tmp_path):
+    """As installed: ``python -m repnet_pde``, no terminal, own folder."""
+    done = process("-m", "repnet_pde", "solve", "poisson_chirp_1d", *FAST, "--json", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
+    assert json.loads(done.stdout)["problem"] == "poisson_chirp_1d"
+    assert (tmp_path / "runs" / "poisson_chirp_1d" / "solution.nc").exists()

@@ -1,0 +1,41 @@
+"""The code in README.md runs as it stands, in the order in which it is printed."""
+
+import re
+from pathlib import Path
+
+import deepxde as dde
+import pytest
+
+import repnet_pde
+from repnet_pde.catalogue import catalogue
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+
+
+def test_every_python_block_runs(blocks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(dde.nn, "RepNet", raising=False)
+    own, solving, network = blocks
+    Path("my_problem.py").write_text(own, encoding="utf-8")
+    names: dict = {}
+    exec(solving, names)
+    assert names["u"].shape == (2, 1)
+    assert names["result"].errors.relative_l2 < 0.5  # k = 10, half a thousand iterations
+    assert (tmp_path / "my_run" / "result.json").is_file()
+    exec(network, names)
+    assert isinstance(names["net"], repnet_pde.RepNet)
+
+
+def test_own_problem_is_as_short_as_promised(blocks):
+    lines = [line for line in blocks[0].splitlines() if line.strip()]
+    assert len(lines) <= 20
+
+
+def test_the_table_lists_the_catalogue():
+    listed = re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.M)
+    assert sorted(listed) == sorted(catalogue())
