@@ -69,11 +69,14 @@ def linearize(
         return functional_call(net, {**shared, **copy, **buffers}, (row[None],))[0]
 
     pieces: list[list[torch.Tensor]] = [[] for _ in names]
+    values: list[torch.Tensor] = [x.new_empty(0)] * len(names)
     for rows in (rows for rows in blocks if len(rows)):
         copies = {k: v.expand(len(rows), *v.shape).clone().requires_grad_() for k, v in chosen.items()}
 
         def per_row(inputs, rows=rows, copies=copies):
-            return net(inputs).detach().index_copy(0, rows, vmap(one)(copies, inputs[rows]))
+            with torch.no_grad():
+                others = net(inputs)
+            return others.index_copy(0, rows, vmap(one)(copies, inputs[rows]))
 
         vectors = _vectors(data, per_row, x)
         n_pde = len(vectors) - len(data.num_bcs)
@@ -85,10 +88,13 @@ def linearize(
                 v.sum(), list(copies.values()), retain_graph=True, allow_unused=True, materialize_grads=True
             )
             pieces[i].append(torch.cat([g.reshape(len(rows), -1) for g in grads], 1))
+            values[i] = v.detach().reshape(len(v), -1)
         del vectors, copies
     dde.grad.clear()
 
-    values, columns = _values(data, net, x, unknowns)
+    columns = [v[:, :0] for v in values]
+    if unknowns or len(blocks) > 2:  # what lies outside of a block has no derivatives, and so no right values, there
+        values, columns = _values(data, net, x, unknowns)
     terms = []
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
         jacobian = torch.cat(pieces[i])
