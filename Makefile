@@ -6,8 +6,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test clean
 
 demo: $(READY)
-	$(VENV)/bin/repnet-pde solve poisson_two_scale_1d --network repnet-sin --layers 128,64 \
-	  --iterations adam=3000,lbfgs=2000 --learning-rate 0.005 --out $$(mktemp -d runs/demo-XXXXXX)
+	$(VENV)/bin/repnet-pde solve poisson_two_scale_1d --out $$(mktemp -d runs/demo-XXXXXX)
 
 test: $(READY)
 	$(VENV)/bin/ruff check .

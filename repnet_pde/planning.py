@@ -29,6 +29,10 @@ MARGIN = 1.3
 GOOD = 1e-11
 """Held-out residual, relative to the data, below which nothing better is looked for."""
 SECONDS = 60.0
+LARGE = 1e-3
+PATIENCE = 2
+"""First layers tried without a clearly smaller held-out residual before the best is taken."""
+
 
 @dataclass
 class Candidate:
@@ -118,7 +122,7 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
             break
     best = min(tried, key=lambda c: c.held_out)
     notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]
-    if best.held_out > 1e-3:
+    if best.held_out > LARGE:
         notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
     return best.options, notes
 
@@ -144,17 +148,19 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
         last = tried[-1]
         if "layers" in options and ("wavenumber" in options or not (sine or slopes)):
             return  # nothing left to choose
-        if len(tried) > 1 and last.held_out > 0.3 * min(c.held_out for c in tried[:-1]):
-            if not sine and slopes is not None and len(tried) < 4:
-                slopes /= 1.6
-                continue
+        best, stale = math.inf, 0
+        for candidate in tried:
+            best, stale = (candidate.held_out, 0) if candidate.held_out < 0.3 * best else (best, stale + 1)
+        lost = best > LARGE  # the features do not reach the solution at all yet
+        if stale >= (2 * PATIENCE if lost else PATIENCE):
             return
-        if last.rank > 0.97 * last.features and last.features < most and "layers" not in options:
+        full = last.rank > 0.97 * last.features
+        if (full or (sine and stale and not lost)) and last.features < most and "layers" not in options:
             more *= 1.6
         elif sine:
             k = 1.5 * k
         elif slopes is not None:
-            slopes *= 1.6
+            slopes = slopes / 2.5 if stale else slopes * 1.6
         else:
             return
 

@@ -7,9 +7,7 @@ from ._backend import dde, quiet
 from .errors import InputError
 
 
-def collocation(
-    problem, *, wavenumber=None, few: int | None = None, least: int = 0, distribution: str | None = None
-):
+def collocation(problem, *, wavenumber=None, few: int | None = None, least: int = 0, distribution: str | None = None):
     """The ``dde.data.PDE`` (or TimePDE) of a problem, with its points drawn.
 
     Args:
