@@ -118,7 +118,8 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
     begun, tried = time.monotonic(), []
     for candidate_options in _candidates(problem, network, options, wavenumber, tried):
         tried.append(_try(problem, network, candidate_options, wavenumber, seed))
-        if tried[-1].held_out <= GOOD or time.monotonic() - begun > SECONDS:
+        # The next one has about 1.6 times the features, and the work grows like their cube.
+        if tried[-1].held_out <= GOOD or time.monotonic() - begun + 4 * tried[-1].seconds > SECONDS:
             break
     best = min(tried, key=lambda c: c.held_out)
     notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]
@@ -133,8 +134,9 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
     sine = network == "repnet-sin" and "slope_scale" not in options
     fixed = sine or network == "fnn" or "slope_scale" in options
     slopes = None if fixed else float(np.max(k * problem.box.half_width)) / 2
-    given = problem.sampling.domain
-    most = MOST_FEATURES if given is None else max(1, min(MOST_FEATURES, int(given / 1.5)))
+    most = MOST_FEATURES
+    if problem.pde is None or problem.sampling.domain:  # the number of rows is given, so features must stay below it
+        most = max(1, min(most, int(_rows(problem) / 1.5)))
     while True:
         chosen = dict(options)
         if "layers" not in options:
@@ -165,13 +167,20 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
             return
 
 
+def _rows(problem) -> int:
+    with seeded(0):
+        data = collocation(problem)
+    return sum(data.num_bcs) + (0 if problem.pde is None else len(data.train_x_all))
+
+
 def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candidate:
     begun = time.monotonic()
     features = options["layers"][-1]
+    points = options.get("wavenumber", wavenumber)
     with seeded(seed):
         net = build_network(problem, network, options, wavenumber)
-        data = collocation(problem, wavenumber=wavenumber, least=ROWS_PER_FEATURE * features)
-        held_out = collocation(problem, wavenumber=wavenumber, distribution="pseudo")
+        data = collocation(problem, wavenumber=points, least=ROWS_PER_FEATURE * features)
+        held_out = collocation(problem, wavenumber=points, distribution="pseudo")
     names = last_layer(net)
     parameters = dict(net.named_parameters())
     with torch.no_grad():

@@ -137,10 +137,10 @@ class Problem:
         space = per_axis[:-1] if self.in_time else per_axis
         domain = int(np.clip(np.prod(per_axis), LEAST_DOMAIN[min(self.dim, 3)], MOST_DOMAIN))
         if len(space) == 1:
-            boundary = 2 if not self.in_time else int(max(100, 2 * per_axis[-1]))
+            boundary = 2 if not self.in_time else int(max(100, 4 * per_axis[-1]))
         else:
-            boundary = int(np.clip(4 * per_axis.max() ** (self.dim - 1), 200, MOST_DOMAIN))
-        initial = int(np.clip(np.prod(space), 100, MOST_DOMAIN)) if self.in_time else 0
+            boundary = int(np.clip(8 * per_axis.max() ** (self.dim - 1), 200, MOST_DOMAIN))
+        initial = int(np.clip(2 * np.prod(space), 100, MOST_DOMAIN)) if self.in_time else 0
         # Four points a wave and axis could be aliased if they were a grid; scattered ones are not.
         test = int(np.clip(2 * np.prod(per_axis), 2000, MOST_DOMAIN))
         chosen = {"domain": domain, "boundary": boundary, "initial": initial, "test": test}

@@ -230,7 +230,8 @@ class _Run:
         with seeded(settings.seed):
             self.net = build_network(problem, network, options, self.wavenumber)
             least = least_points(first, self.net)
-            self.data = collocation(problem, wavenumber=self.wavenumber, least=least)
+            points = options.get("wavenumber", self.wavenumber)
+            self.data = collocation(problem, wavenumber=points, least=least)
         if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
             self.notes.append(self.net.slope_note)
         unknowns = problem.unknowns
