@@ -16,7 +16,7 @@ _EXPORTS = {
     "catalogue": ".catalogue",
     "load_problem": ".catalogue",
     "solve": ".solve",
-    "resume": ".solve",
+    "resume": ".resume",
     "Result": ".result",
     "set_precision": "._backend",
     "InputError": ".errors",

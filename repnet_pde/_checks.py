@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ._backend import dde, quiet, seeded
+from ._backend import PRECISIONS, dde, quiet, seeded
 from .errors import InputError, RepNetPDEError, choose
 from .network.domain import box_of
 from .validation.finite_difference import REFERENCES
@@ -40,6 +40,31 @@ def number(argument: str, value) -> float:
 def mapping(argument: str, value) -> dict:
     """``value`` as a dict; raise unless it is a mapping whose keys are names. None is an empty one."""
     return _mapping(argument, {} if value is None else value)
+
+
+def seed_number(seed) -> None:
+    """Raise unless ``seed`` suits NumPy's and torch's generators, also one above it."""
+    whole("seed", seed, 0)
+    if seed is None or seed > 2**32 - 2:
+        raise InputError(f"seed: {seed!r} given; a whole number from 0 to 2**32 - 2 is needed")
+
+
+def seconds(argument: str, value) -> None:
+    """Raise unless ``value`` is None or a positive number."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not value > 0):
+        raise InputError(f"{argument}: {value!r} given; a number of seconds > 0 is needed")
+
+
+def of_precision(problem, dtype: str) -> None:
+    """Raise unless ``problem`` is a `Problem` made in ``dtype``."""
+    if not hasattr(problem, "term_names"):
+        raise InputError(f"problem: {type(problem).__name__} given; a repnet_pde.Problem, from load_problem, is needed")
+    choose("dtype", dtype, PRECISIONS)
+    if problem.dtype != dtype:
+        raise InputError(
+            f"dtype: {dtype!r} asked for, but the problem was made in {problem.dtype!r}; make it again after "
+            f"repnet_pde.set_precision({dtype!r}), or by load_problem(..., dtype={dtype!r})"
+        )
 
 
 def function(argument: str, value, arguments: str) -> None:

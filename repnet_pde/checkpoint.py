@@ -79,3 +79,14 @@ def read_checkpoint(path: Path) -> dict | None:
     if not isinstance(state, dict) or "progress" not in state:
         raise InputError(f"{path}: is no checkpoint of repnet-pde; delete it to start the run again")
     return state
+
+
+def new_directory(directory: Path) -> Path:
+    """``directory``, which must not exist or be empty but for unfinished files; it is not made yet."""
+    if directory.exists() and (
+        not directory.is_dir() or not all(TEMPORARY.fullmatch(path.name) for path in directory.iterdir())
+    ):
+        raise InputError(
+            f"out: {str(directory)!r} exists and is not an empty directory; choose another, or resume the run in it"
+        )
+    return directory

@@ -165,7 +165,7 @@ def solve(
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
 def resume(directory: Path, time_limit, checkpoint_seconds, as_json: bool) -> None:
     """Continue the run in DIRECTORY to the result that it would have had without a stop."""
-    from .solve import resume as run
+    from .resume import resume as run
 
     with _only_json(as_json):
         result = run(directory, time_limit=time_limit, checkpoint_seconds=checkpoint_seconds)
@@ -177,7 +177,7 @@ def resume(directory: Path, time_limit, checkpoint_seconds, as_json: bool) -> No
 def plot(directory: Path) -> None:
     """Draw the pictures of the run in DIRECTORY again, as far as it has got."""
     from .plots import draw
-    from .solve import load_result
+    from .resume import load_result
 
     for path in draw(load_result(directory), directory):
         click.echo(str(path))

@@ -103,7 +103,9 @@ def least_points(first: str, net) -> int:
     return 0
 
 
-def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: int) -> tuple[dict, list[str]]:
+def plan_least_squares(
+    problem, network: str, options: dict, wavenumber, seed: int, limit: float | None
+) -> tuple[dict, list[str]]:
     """Choose the number of features and the scale of the first layer of a one-layer network.
 
     Starts from the wavenumber; takes more features while the numerical rank says that they all count, and a wider
@@ -111,6 +113,7 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
 
     Args:
         options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
+        limit: seconds for it, or None; never more than `SECONDS` are begun.
 
     Returns:
         The options with everything filled in, and notes.
@@ -119,7 +122,9 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
     for candidate_options in _candidates(problem, network, options, wavenumber, tried):
         tried.append(_try(problem, network, candidate_options, wavenumber, seed))
         # The next one has about 1.6 times the features, and the work grows like their cube.
-        if tried[-1].held_out <= GOOD or time.monotonic() - begun + 4 * tried[-1].seconds > SECONDS:
+        if tried[-1].held_out <= GOOD or time.monotonic() - begun + 4 * tried[-1].seconds > min(
+            SECONDS, limit or SECONDS
+        ):
             break
     best = min(tried, key=lambda c: c.held_out)
     notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]

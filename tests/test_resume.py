@@ -13,7 +13,7 @@ import torch
 from repnet_pde.validation import kill_resume
 
 from repnet_pde import TrainingError, load_problem, plots, resume, solve, training
-from repnet_pde.solve import load_result
+from repnet_pde.resume import load_result
 
 OPTIONS = {"network_options": {"layers": [12, 12]}, "progress": False, "seed": 4}
 ITERATIONS = {"adam": 600, "lbfgs": 200, "adam+lbfgs": {"adam": 100, "lbfgs": 150}}

@@ -1,0 +1,177 @@
+"""A run: a problem with its network, points, training and target, ready to go."""
+
+import platform
+import time
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import __version__, accuracy
+from ._backend import dde, seeded, set_precision
+from .checkpoint import CHECKPOINT, remove_temporaries
+from .errors import InputError
+from .networks import build_network
+from .objective import Objective
+from .planning import least_points, plan_least_squares
+from .problem import Problem
+from .progress import reporter
+from .residuals import collocation
+from .result import Result
+from .training import Training
+from .wavenumbers import problem_wavenumber
+
+
+@dataclass
+class Settings:
+    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again."""
+
+    network: str
+    network_options: dict
+    method: str
+    stages: list
+    loss_weights: dict | str
+    seed: int
+    dtype: str
+    notes: list[str]
+    planned: bool = False
+
+
+class Run:
+    """A problem with its network, points and training, ready to go."""
+
+    def __init__(self, problem: Problem, network, settings: Settings, time_limit: float | None = None):
+        self.problem, self.settings = problem, settings
+        self.notes: list[str] = settings.notes
+        set_precision(settings.dtype)
+        self.wavenumber, note = problem_wavenumber(problem)
+        if note and note not in self.notes:
+            self.notes.append(note)
+        self.target = accuracy.Target(problem, problem.points(self.wavenumber).test)
+        reference = self.target.reference
+        if reference is not None and not reference.converged:
+            self._warn(
+                f"the reference {reference.name!r} has not converged (estimated relative L2 error "
+                f"{reference.relative_l2_estimate:.1e}): errors against it mean little"
+            )
+        begun = time.monotonic()
+        first, options = settings.stages[0][0], settings.network_options
+        if first == "least-squares" and settings.network != "custom" and not settings.planned:
+            options, said = plan_least_squares(problem, network, options, self.wavenumber, settings.seed, time_limit)
+            settings.network_options, settings.planned = options, True
+            self.notes += said
+        planning = time.monotonic() - begun
+        with seeded(settings.seed):
+            self.net = build_network(problem, network, options, self.wavenumber)
+            least = least_points(first, self.net)
+            points = options.get("wavenumber", self.wavenumber)
+            self.data = collocation(problem, wavenumber=points, least=least)
+        if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
+            self.notes.append(self.net.slope_note)
+        unknowns = problem.unknowns
+        self.objective = Objective(
+            self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights
+        )
+        _trains(self.objective)
+        self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
+        self.training.seconds = planning
+
+    def _warn(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+        warnings.warn(text, stacklevel=4)
+
+    def load(self, directory: Path, state: dict) -> None:
+        try:
+            self.training.load_state_dict(state)
+        except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{directory / CHECKPOINT}: does not belong to this run or is damaged ({reason})"
+            ) from error
+
+    def execute(self, directory, time_limit, progress, checkpoint_seconds, state=None) -> Result:
+        if directory is not None:
+            remove_temporaries(directory)
+        with seeded(self.settings.seed):
+            if state is not None:
+                self.load(directory, state)
+            stopped = self.training.run(
+                time_limit=time_limit,
+                progress=reporter(progress, sum(count for _, count, _ in self.training.stages)),
+                checkpoint=None if directory is None else directory / CHECKPOINT,
+                checkpoint_seconds=checkpoint_seconds,
+            )
+            result = self.result(stopped)
+        if directory is not None:
+            result.save(directory)
+        return result
+
+    def result(self, stopped: str) -> Result:
+        problem, training, settings = self.problem, self.training, self.settings
+        return Result(
+            problem=problem,
+            net=self.net,
+            network=settings.network,
+            network_options=settings.network_options,
+            method=settings.method,
+            seed=settings.seed,
+            dtype=settings.dtype,
+            errors=self.target.errors(self.net),
+            reference=self.target.reference,
+            reference_errors=self.target.reference_errors(self.net),
+            residuals=accuracy.fresh_residuals(problem, self.net, settings.seed, self.wavenumber),
+            history=_by_name(training.history, problem),
+            unknowns={name: value.item() for name, value in problem.unknowns.items()},
+            iterations=training.iteration,
+            stopped=stopped,
+            finished=training.finished,
+            wall_seconds=training.seconds,
+            wavenumber=self.wavenumber,
+            stages=training.reasons,
+            notes=self.notes,
+            first_layer=training.first_layer,
+            data=self.data,
+            versions=versions(),
+        )
+
+
+def _trains(objective: Objective) -> None:
+    """Every term must change with the parameters of this network: try it before hours are spent."""
+    for name, term in zip(objective.names, objective.mean_squares(), strict=True):
+        grads = (
+            torch.autograd.grad(term, objective.parameters, retain_graph=True, allow_unused=True)
+            if term.requires_grad
+            else []
+        )
+        if not torch.isfinite(term):
+            raise InputError(f"network: the term {name!r} is {term.item()} at the start; give other network_options")
+        if not any(g is not None and g.any() for g in grads) and term > 0:
+            raise InputError(f"network: the term {name!r} does not change with any of its parameters; choose another")
+    dde.grad.clear()
+
+
+def _by_name(history: dict, problem: Problem) -> dict:
+    """The history's lists as arrays, those of terms, weights and unknowns by name."""
+    result = {key: np.asarray(history[key]) for key in ("iteration", "seconds", "method", "loss")}
+    result["relative_l2"] = np.asarray([np.nan if e is None else e for e in history["relative_l2"]], dtype=float)
+    for key, names in (("terms", problem.term_names), ("weights", problem.term_names), ("unknowns", problem.unknowns)):
+        table = np.asarray(history[key], dtype=float).reshape(len(result["loss"]), len(names))
+        result[key] = {name: table[:, i] for i, name in enumerate(names)}
+    return result
+
+
+def reset_unknowns(problem: Problem) -> None:
+    """Start from the values that the unknowns had when the problem was made, whatever ran since."""
+    with torch.no_grad():
+        for name, value in problem.unknowns.items():
+            value.fill_(problem.start_values[name])
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    names = ("torch", "deepxde", "numpy", "scipy")
+    return {"repnet-pde": __version__, "python": platform.python_version(), **{n: version(n) for n in names}}
