@@ -30,8 +30,10 @@ GOOD = 1e-11
 """Held-out residual, relative to the data, below which nothing better is looked for."""
 SECONDS = 60.0
 LARGE = 1e-3
-PATIENCE = 2
-"""First layers tried without a clearly smaller held-out residual before the best is taken."""
+"""Held-out residual above which the features are taken not to reach the solution."""
+BETTER = 0.3
+"""A first layer must lower the held-out residual to this part of it to be preferred."""
+STRIDES = 2
 
 
 @dataclass
@@ -118,13 +120,11 @@ def plan_least_squares(
     Returns:
         The options with everything filled in, and notes.
     """
-    begun, tried = time.monotonic(), []
+    begun, tried, limit = time.monotonic(), [], min(SECONDS, limit or SECONDS)
     for candidate_options in _candidates(problem, network, options, wavenumber, tried):
         tried.append(_try(problem, network, candidate_options, wavenumber, seed))
         # The next one has about 1.6 times the features, and the work grows like their cube.
-        if tried[-1].held_out <= GOOD or time.monotonic() - begun + 4 * tried[-1].seconds > min(
-            SECONDS, limit or SECONDS
-        ):
+        if tried[-1].held_out <= GOOD or time.monotonic() - begun + 4 * tried[-1].seconds > limit:
             break
     best = min(tried, key=lambda c: c.held_out)
     notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]
@@ -134,42 +134,58 @@ def plan_least_squares(
 
 
 def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -> Iterator[dict]:
-    """The next options to try, from what the last ones gave."""
-    k, more = np.asarray(wavenumber, dtype=float), 1.0
-    sine = network == "repnet-sin" and "slope_scale" not in options
-    fixed = sine or network == "fnn" or "slope_scale" in options
-    slopes = None if fixed else float(np.max(k * problem.box.half_width)) / 2
-    most = MOST_FEATURES
+    """The options to try next, from what the last ones gave: a coordinate search for a smaller held-out residual.
+
+    What is searched for is the number of features and, for sine features, the largest wavenumber of each axis, or for
+    others the slope scale; each only where the user has not fixed it.
+    """
+    half_width, most = problem.box.half_width, MOST_FEATURES
     if problem.pde is None or problem.sampling.domain:  # the number of rows is given, so features must stay below it
         most = max(1, min(most, int(_rows(problem) / 1.5)))
-    while True:
+    known = np.asarray(wavenumber, dtype=float)
+    sine = network == "repnet-sin" and "slope_scale" not in options
+    if sine:
+        scale = known if "wavenumber" not in options else np.array([])
+    else:
+        scale = np.array([np.max(known * half_width) / 2])
+        scale = scale if network != "fnn" and "slope_scale" not in options else np.array([])
+
+    def filled(more: float, scale: np.ndarray) -> dict:
         chosen = dict(options)
         if "layers" not in options:
+            k = scale if sine and len(scale) else known
             wanted = MARGIN * more * expected_rank(1.25 * k, problem.box) * (1 if sine else 2)
             chosen["layers"] = [int(min(most, math.ceil(wanted)))]
-        if sine and "wavenumber" not in options:
-            chosen["wavenumber"] = [float(v) for v in k]
-        if slopes is not None:
-            chosen["slope_scale"] = slopes
-        yield chosen
-        last = tried[-1]
-        if "layers" in options and ("wavenumber" in options or not (sine or slopes)):
-            return  # nothing left to choose
-        best, stale = math.inf, 0
-        for candidate in tried:
-            best, stale = (candidate.held_out, 0) if candidate.held_out < 0.3 * best else (best, stale + 1)
-        lost = best > LARGE  # the features do not reach the solution at all yet
-        if stale >= (2 * PATIENCE if lost else PATIENCE):
-            return
-        full = last.rank > 0.97 * last.features
-        if (full or (sine and stale and not lost)) and last.features < most and "layers" not in options:
-            more *= 1.6
-        elif sine:
-            k = 1.5 * k
-        elif slopes is not None:
-            slopes = slopes / 2.5 if stale else slopes * 1.6
+        if len(scale):
+            chosen |= {"wavenumber": scale.tolist()} if sine else {"slope_scale": scale.item()}
+        return chosen
+
+    def moves(best: Candidate) -> list[tuple[float, np.ndarray]]:
+        """Factors on the number of features and on the scales."""
+        grow = [(1.6, np.ones(len(scale)))] if "layers" not in options and best.features < most else []
+        if sine:  # what the data do not show is most often along the axis where they vary least, such as time
+            order = np.argsort(scale * half_width) if len(scale) else []
+            change = [(1.0, np.where(np.arange(len(scale)) == axis, 2.0, 1.0)) for axis in order]
         else:
-            return
+            change = [(1.0, np.array([factor])) for factor in (1.6, 1 / 1.6)] if len(scale) else []
+        return grow + change if best.rank > 0.97 * best.features else change + grow
+
+    more, strides = 1.0, 0
+    yield filled(more, scale)
+    best = tried[-1]
+    while True:
+        for grow, change in moves(best):
+            yield filled(more * grow, scale * change)
+            if tried[-1].held_out < BETTER * best.held_out:
+                more, scale, best = more * grow, scale * change, tried[-1]
+                break
+        else:
+            if best.held_out < LARGE or not sine or not len(scale) or strides == STRIDES:
+                return
+            strides += 1  # the features do not reach the solution at all: no single step shows a gain
+            scale = 2 * scale
+            yield filled(more, scale)
+            best = min(best, tried[-1], key=lambda c: c.held_out)
 
 
 def _rows(problem) -> int:

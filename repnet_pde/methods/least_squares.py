@@ -55,10 +55,13 @@ class LeastSquares:
         residual = _stack([t.residual for t in terms], scales)
         predicted = residual + _stack([t.jacobian @ delta for t in terms], scales)
         step, norm = 1.0, residual.norm()
+        # Coefficients can be large and cancel; what rounding does to their sum is no sign of a nonlinear problem.
+        eps = torch.finfo(delta.dtype).eps
+        rounding = 10 * eps * _stack([t.jacobian.abs() @ delta.abs() for t in terms], scales).norm()
         while True:
             self._move(parameters, before, step * delta)
             actual = _stack([v.detach().reshape(-1) for v in residual_vectors(objective.data, objective.net)], scales)
-            if step == 1.0 and (actual - predicted).norm() <= AFFINE * norm:
+            if step == 1.0 and (actual - predicted).norm() <= AFFINE * norm + rounding:
                 self._reason = f"linear problem solved, numerical rank {self.rank} of {len(delta)}"
                 break
             if actual.norm() < norm:
