@@ -61,7 +61,9 @@ class LeastSquares:
         while True:
             self._move(parameters, before, step * delta)
             actual = _stack([v.detach().reshape(-1) for v in residual_vectors(objective.data, objective.net)], scales)
-            if step == 1.0 and (actual - predicted).norm() <= AFFINE * norm + rounding:
+            if step == 1.0:
+                affine = bool((actual - predicted).norm() <= AFFINE * norm + rounding)
+            if affine and self.iteration == 0:
                 self._reason = f"linear problem solved, numerical rank {self.rank} of {len(delta)}"
                 break
             if actual.norm() < norm:
@@ -69,7 +71,11 @@ class LeastSquares:
             step /= 2
             if step < 1e-3:
                 self._move(parameters, before, 0 * delta)
-                self._reason = "stalled: no step of Newton's method lowers the residual"
+                self._reason = (
+                    "converged: what is left is rounding"
+                    if affine
+                    else "stalled: no step of Newton's method lowers the residual"
+                )
                 break
         self.iteration += 1
         objective.mean_squares()
