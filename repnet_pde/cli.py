@@ -317,7 +317,7 @@ def _table(result, directory: Path):
     if not result.problem.parameters:
         rows["problem"] = result.problem.name
     rows["network"] = f"{result.network}, {result.n_parameters:,} parameters, {result.dtype}"
-    rows["method"] = f"{result.method}, {result.iterations:,} iterations, seed {result.seed}"
+    rows["method"] = f"{result.method}, iterations: {result.iterations:,}, seed {result.seed}"
     if errors.against:
         rows[f"error against the {errors.against}"] = (
             f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"

@@ -27,7 +27,7 @@ def _repnet(first_activation: str, activation: str):
             "Glorot normal",
             domain=domain,
             slope_scale=slope_scale,
-            wavenumber=(expected if wavenumber is None else wavenumber) if isinstance(slope_scale, str) else None,
+            wavenumber=expected if wavenumber is None and isinstance(slope_scale, str) else wavenumber,
             first_activation=first_activation,
         )
 

@@ -93,7 +93,7 @@ def history(result) -> Figure | None:
         axes.axvline(iteration[i], color="0.7", linestyle="--", linewidth=1)
         axes.annotate(f" {past['method'][i + 1]}", (iteration[i], 0.97), xycoords=("data", "axes fraction"), va="top")
     axes.set_yscale("log")
-    axes.legend(loc="upper right", fontsize="small")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
     if past["unknowns"]:
         for name, values in past["unknowns"].items():
             (line,) = figure.axes[1].plot(iteration, values, label=name)

@@ -124,7 +124,7 @@ class Training:
 
     def _next_stage(self) -> None:
         name, _, _ = self.stages[self.stage]
-        self.reasons.append(f"{name}: {self.method.stopped} after {self.method.iteration} iterations")
+        self.reasons.append(f"{name}: {self.method.stopped} ({self.method.iteration} iterations)")
         self.finished_iterations.append(self.method.iteration)
         self.stage += 1
         self.method = self._method()
