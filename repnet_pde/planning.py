@@ -28,7 +28,9 @@ MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 GOOD = 1e-11
 """Held-out residual, relative to the data, below which nothing better is looked for."""
-SECONDS = 60.0
+WORK = 2e10
+"""Most work of the search, as the sum of the cubes of the numbers of features: about a minute. Not a time, which would
+make the choice depend on how busy the machine is."""
 LARGE = 1e-3
 """Held-out residual above which the features are taken not to reach the solution."""
 BETTER = 0.3
@@ -115,16 +117,18 @@ def plan_least_squares(
 
     Args:
         options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
-        limit: seconds for it, or None; never more than `SECONDS` are begun.
+        limit: seconds after which nothing new is begun, or None.
 
     Returns:
         The options with everything filled in, and notes.
     """
-    begun, tried, limit = time.monotonic(), [], min(SECONDS, limit or SECONDS)
+    begun, tried = time.monotonic(), []
     for candidate_options in _candidates(problem, network, options, wavenumber, tried):
+        work = sum(c.features**3 for c in tried) + candidate_options["layers"][-1] ** 3
+        if tried and (work > WORK or (limit is not None and time.monotonic() - begun > limit)):
+            break
         tried.append(_try(problem, network, candidate_options, wavenumber, seed))
-        # The next one has about 1.6 times the features, and the work grows like their cube.
-        if tried[-1].held_out <= GOOD or time.monotonic() - begun + 4 * tried[-1].seconds > limit:
+        if tried[-1].held_out <= GOOD:
             break
     best = min(tried, key=lambda c: c.held_out)
     notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]
