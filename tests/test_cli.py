@@ -60,7 +60,7 @@ def test_solve_prints_the_measured_result(command, folder):
     assert f"relative L2 {result['relative_l2']:.2e}, maximum {result['max_error']:.2e}" in out
     assert f"its own error: relative L2 {result['reference_error']:.1e}" in out
     assert "error against the solution" in out and "error against the reference" in out
-    assert f"pde {result['residuals']['pde']:.2e}" in out and "5 iterations, seed 0" in out
+    assert f"pde {result['residuals']['pde']:.2e}" in out and "iterations: 5, seed 0" in out
     assert {p.name for p in (folder / "runs" / "poisson_two_scale_1d").iterdir()} == FILES
 
 
