@@ -39,7 +39,11 @@ def folder() -> Path:
 
 def catalogue() -> dict[str, Entry]:
     """Every problem of the package by name. Neither torch nor DeepXDE is imported."""
-    return {path.stem: _entry(path) for path in sorted(folder().glob("[!_]*.py"))}
+    return {name: _entry(path) for name, path in _files().items()}
+
+
+def _files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder().glob("[!_]*.py"))}
 
 
 def _entry(path: Path) -> Entry:
@@ -79,7 +83,7 @@ def locate(name_or_path: str | Path) -> tuple[str, Path]:
     """The name and the file of a problem; `InputError` lists the names of the catalogue."""
     text = str(name_or_path)
     path = Path(text).expanduser()
-    entries = {p.stem: p for p in sorted(folder().glob("[!_]*.py"))}
+    entries = _files()
     if path.suffix == ".py" or len(path.parts) > 1 or (path.exists() and text not in entries):
         if not path.is_file():
             raise InputError(f"problem: there is no file {text!r}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from . import __version__
-from .catalogue import catalogue
+from .catalogue import catalogue, load_problem, locate
 from .errors import InputError, RepNetPDEError
 
 INTERRUPTED_CODE = 130
@@ -51,11 +51,9 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Show one problem: its equation, parameters, terms and points."""
-    from .catalogue import load_problem, locate
-
-    name, path = locate(name)
-    problem = load_problem(path if path.parent != _catalogue_folder() else name)
-    click.echo(sys.modules[f"repnet_pde_problem_{path.stem}"].__doc__ or name)
+    _, path = locate(name)
+    problem = load_problem(name)
+    click.echo(sys.modules[f"repnet_pde_problem_{path.stem}"].__doc__ or problem.name)
     points = problem.points()
     numbers = {"domain": points.domain, "boundary": points.boundary}
     numbers |= {"initial": points.initial} if problem.in_time else {}
@@ -136,7 +134,6 @@ def solve(
     method_options = {} if learning_rate is None else {"adam": {"learning_rate": learning_rate}}
     _writable(out)
 
-    from .catalogue import load_problem
     from .solve import solve as run
 
     with _only_json(as_json):
@@ -282,12 +279,6 @@ def _default_directory(name: str) -> Path:
         if not directory.exists():
             return directory
         number += 1
-
-
-def _catalogue_folder() -> Path:
-    from .catalogue import folder
-
-    return folder()
 
 
 # Output ------------------------------------------------------------------------------------------------------------

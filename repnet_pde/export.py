@@ -81,7 +81,6 @@ def _on_grid(reference, x: np.ndarray) -> np.ndarray:
     return values
 
 
-def write_netcdf(result, path: str | os.PathLike) -> None:
-    """Write `grid` as NetCDF (classic format, CF conventions), at once or not at all."""
-    data = grid(result)
+def write_netcdf(data: xarray.Dataset, path: str | os.PathLike) -> None:
+    """Write what `grid` returned as NetCDF (classic format, CF conventions), at once or not at all."""
     write_atomically(Path(path), lambda temporary: data.to_netcdf(temporary, engine="scipy"))

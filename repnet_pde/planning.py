@@ -16,6 +16,7 @@ import torch
 from ._backend import dde, seeded
 from .jacobian import linearize
 from .methods._dense import minimum_norm, row_scales, triangle
+from .methods._parameters import move, restore
 from .methods.least_squares import last_layer
 from .networks import LAYERS, build_network
 from .residuals import collocation, residual_vectors
@@ -40,13 +41,12 @@ STRIDES = 2
 
 @dataclass
 class Candidate:
-    """A first layer that was tried: its options, what it cost and what it gave."""
+    """A first layer that was tried: its options and what it gave."""
 
     options: dict
     features: int
     rank: int
     held_out: float
-    seconds: float
 
     def __str__(self) -> str:
         return f"{self.features} features (numerical rank {self.rank}): held-out residual {self.held_out:.1e}"
@@ -199,7 +199,6 @@ def _rows(problem) -> int:
 
 
 def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candidate:
-    begun = time.monotonic()
     features = options["layers"][-1]
     points = options.get("wavenumber", wavenumber)
     with seeded(seed):
@@ -207,22 +206,19 @@ def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candida
         data = collocation(problem, wavenumber=points, least=ROWS_PER_FEATURE * features)
         held_out = collocation(problem, wavenumber=points, distribution="pseudo")
     names = last_layer(net)
-    parameters = dict(net.named_parameters())
-    with torch.no_grad():
-        for name in names:
-            parameters[name].zero_()
+    parameters = [net.get_parameter(name) for name in names]
+    zeros = [torch.zeros_like(p) for p in parameters]
+    restore(parameters, zeros)
     terms = linearize(data, net, problem.term_names, names)
     scales = row_scales(terms)
     size = max(_rms(t.residual) * s for t, s in zip(terms, scales, strict=True))
     delta, rank = minimum_norm(*triangle(terms, scales))
-    with torch.no_grad():
-        for name, value in zip(names, delta.split([parameters[n].numel() for n in names]), strict=True):
-            parameters[name].copy_(value.view_as(parameters[name]))
+    move(parameters, zeros, delta)
     vectors = residual_vectors(held_out, net)
     left = max(_rms(v.detach()) * s for v, s in zip(vectors, scales, strict=True))
     dde.grad.clear()
     held = left / size if size > 0 else left
-    return Candidate(options, features, rank, held if math.isfinite(held) else math.inf, time.monotonic() - begun)
+    return Candidate(options, features, rank, held if math.isfinite(held) else math.inf)
 
 
 def _rms(v: torch.Tensor) -> float:

@@ -148,9 +148,10 @@ class Result:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / RESULT, self.to_dict())
-        export.write_netcdf(self, directory / SOLUTION)
+        data = export.grid(self)
+        export.write_netcdf(data, directory / SOLUTION)
         if pictures:
-            plots.draw(self, directory)
+            plots.draw(self, directory, data)
         return directory
 
 

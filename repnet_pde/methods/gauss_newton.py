@@ -9,6 +9,7 @@ from ..jacobian import check_rows, linearize
 from ..objective import Objective
 from ..residuals import residual_vectors
 from ._dense import row_scales, triangle
+from ._parameters import move, restore
 
 START = 1e-3
 LARGEST = 1e12
@@ -65,7 +66,7 @@ class GaussNewton:
         delta = torch.linalg.solve_triangular(upper[: len(c), :-1], upper[: len(c), -1:], upper=True)[:, 0]
         self.iteration += 1
         before = [p.detach().clone() for p in objective.parameters]
-        self._add(delta)
+        move(objective.parameters, before, delta)
         new2 = self._norm2()
         predicted = (c.square().sum() - (c - r @ delta).square().sum()).item()
         gain = (norm2 - new2) / predicted if predicted > 0 and math.isfinite(new2) else -1.0
@@ -78,9 +79,7 @@ class GaussNewton:
             if self.slow >= PATIENCE:
                 self._reason = f"stagnation: {PATIENCE} steps each lowered the loss by less than {STAGNATION:g} of it"
             return
-        with torch.no_grad():
-            for p, start in zip(objective.parameters, before, strict=True):
-                p.copy_(start)
+        restore(objective.parameters, before)
         self.damping *= self.growth
         self.growth *= 2
         if self.damping > LARGEST:
@@ -106,12 +105,6 @@ class GaussNewton:
     def _norm2(self) -> float:
         vectors = residual_vectors(self.objective.data, self.objective.net)
         return sum(s**2 * v.detach().square().sum().item() for s, v in zip(self.scales, vectors, strict=True))
-
-    def _add(self, delta: torch.Tensor) -> None:
-        parameters = self.objective.parameters
-        with torch.no_grad():
-            for p, d in zip(parameters, delta.split([p.numel() for p in parameters]), strict=True):
-                p.add_(d.view_as(p))
 
     def state_dict(self) -> dict:
         return {

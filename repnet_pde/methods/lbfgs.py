@@ -5,6 +5,7 @@ import torch
 from .._checks import whole
 from ..errors import InputError
 from ..objective import Objective
+from ._parameters import restore
 
 CHUNK = 25
 """Iterations between two looks at the clock, the keyboard and the history."""
@@ -73,9 +74,7 @@ class LBFGS:
         loss = objective.gradient()
         self.iteration += max(self._count() - done, 0)
         if not loss <= first:  # also where it is NaN
-            with torch.no_grad():
-                for parameter, value in zip(objective.parameters, before, strict=True):
-                    parameter.copy_(value)
+            restore(objective.parameters, before)
             loss = objective.gradient()
         if loss < first:
             self._fresh = False

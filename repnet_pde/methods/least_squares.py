@@ -7,6 +7,7 @@ from ..jacobian import check_rows, linearize
 from ..objective import Objective
 from ..residuals import residual_vectors
 from ._dense import CUTOFF, minimum_norm, row_scales, triangle
+from ._parameters import move, restore
 
 AFFINE = 1e-8
 """Relative mismatch of predicted and actual residual below which a problem counts as linear."""
@@ -50,7 +51,7 @@ class LeastSquares:
         delta, self.rank = minimum_norm(*triangle(terms, scales), self.cutoff)
         if not torch.isfinite(delta).all():
             raise objective.describe_failure(self.iteration)
-        parameters = [dict(objective.net.named_parameters())[name] for name in self.names] + list(unknowns)
+        parameters = [objective.net.get_parameter(name) for name in self.names] + list(unknowns)
         before = [p.detach().clone() for p in parameters]
         residual = _stack([t.residual for t in terms], scales)
         predicted = residual + _stack([t.jacobian @ delta for t in terms], scales)
@@ -59,7 +60,7 @@ class LeastSquares:
         eps = torch.finfo(delta.dtype).eps
         rounding = 10 * eps * _stack([t.jacobian.abs() @ delta.abs() for t in terms], scales).norm()
         while True:
-            self._move(parameters, before, step * delta)
+            move(parameters, before, step * delta)
             actual = _stack([v.detach().reshape(-1) for v in residual_vectors(objective.data, objective.net)], scales)
             if step == 1.0:
                 affine = bool((actual - predicted).norm() <= AFFINE * norm + rounding)
@@ -70,7 +71,7 @@ class LeastSquares:
                 break
             step /= 2
             if step < 1e-3:
-                self._move(parameters, before, 0 * delta)
+                restore(parameters, before)
                 self._reason = (
                     "converged: what is left is rounding"
                     if affine
@@ -81,11 +82,6 @@ class LeastSquares:
         objective.mean_squares()
         if self._reason is None and actual.norm() > (1 - 1e-6) * norm:
             self._reason = "converged: the residual no longer falls"
-
-    def _move(self, parameters, before, delta) -> None:
-        with torch.no_grad():
-            for p, start, d in zip(parameters, before, delta.split([b.numel() for b in before]), strict=True):
-                p.copy_(start + d.view_as(p))
 
     def state_dict(self) -> dict:
         return {"iteration": self.iteration, "reason": self._reason, "rank": self.rank}
@@ -103,5 +99,4 @@ def last_layer(net: torch.nn.Module) -> list[str]:
     linear = [name for name, module in net.named_modules() if isinstance(module, torch.nn.Linear)]
     if not linear:
         raise InputError("network: has no torch.nn.Linear as its last layer, which least squares solves for")
-    names = [f"{linear[-1]}.{p}" for p, _ in net.get_submodule(linear[-1]).named_parameters()]
-    return names
+    return [f"{linear[-1]}.{p}" for p, _ in net.get_submodule(linear[-1]).named_parameters()]

@@ -8,7 +8,7 @@ import torch
 
 from ..errors import InputError, choose
 from ._arguments import positive
-from .domain import Box, box_of
+from .domain import Box
 from .layer import sobol, spread
 from .magnitudes import tanh_means
 
@@ -138,6 +138,3 @@ def _slopes(slope_scale, width) -> torch.Tensor:
     if isinstance(slope_scale, torch.Tensor):
         slope_scale = slope_scale.detach().cpu().numpy()
     return torch.as_tensor(positive(slope_scale, width, "slope_scale", allowed))
-
-
-__all__ = ["FIRST_ACTIVATIONS", "Start", "box_of", "normalized_wavenumbers", "start", "suggest_slopes"]
