@@ -104,6 +104,8 @@ def linearize(
     parameters = list(everything) if parameters is None else list(parameters)
     chosen = {k: everything[k].detach() for k in parameters}
     width = sum(v.numel() for v in (*chosen.values(), *unknowns))
+    if route != "rows":
+        _check_type(data)
     if memory is not None:
         need = bytes_needed(data, net, width, len(names), route)
         if memory < need:
@@ -112,8 +114,6 @@ def linearize(
                 f"{width:,} parameters: take fewer points or a smaller network, or a matrix-free method"
             )
         block_bytes = min(block_bytes, memory // MATRICES)
-    if route != "rows":
-        _check_type(data)
     if route in (None, "layers"):
         try:
             return _by_layers(data, net, names, chosen, unknowns, block_bytes)
@@ -158,6 +158,10 @@ class _Uses:
         self.weights: list[tuple[torch.Tensor, torch.Tensor | None]] = []
         self.pairs: dict[int, list[tuple[torch.Tensor, torch.Tensor, bool]]] = {}
         self.active = False
+
+    def clear(self) -> None:
+        """Break the cycle between the graph's nodes and what they recorded."""
+        self.weights, self.pairs = [], {}
 
     def linear(self, h, weight, bias):
         self.weights.append((weight, bias))
@@ -259,6 +263,7 @@ def _by_layers(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
         jacobian = parts[0] if len(parts) == 1 else torch.stack(parts, 1).reshape(v.numel(), -1)
         found = _unknown_columns(v.reshape(-1), unknowns)
         terms.append(Linearization(name, v.detach().reshape(-1), torch.cat([jacobian, found], 1) if unknowns else jacobian))
+    uses.clear()
     return terms
 
 
@@ -268,6 +273,7 @@ def _grads(scalar, inputs) -> Sequence[torch.Tensor | None]:
     return torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
 
 
+@torch.no_grad()
 def _outer(uses: _Uses, leaves, columns, rows: slice, width: int, block_bytes: int) -> torch.Tensor:
     """The recorded pairs of the rows multiplied out, (rows, parameters)."""
     n = rows.stop - rows.start
