@@ -262,7 +262,9 @@ def _by_layers(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
             parts.append(_paired(_outer(uses, leaves, columns, rows, int(begin[-1]), block_bytes), len(v)))
         jacobian = parts[0] if len(parts) == 1 else torch.stack(parts, 1).reshape(v.numel(), -1)
         found = _unknown_columns(v.reshape(-1), unknowns)
-        terms.append(Linearization(name, v.detach().reshape(-1), torch.cat([jacobian, found], 1) if unknowns else jacobian))
+        terms.append(
+            Linearization(name, v.detach().reshape(-1), torch.cat([jacobian, found], 1) if unknowns else jacobian)
+        )
     uses.clear()
     return terms
 
@@ -374,7 +376,9 @@ def _by_copies(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
         if i >= n_pde:
             jacobian = _paired(jacobian[starts[i - n_pde] : starts[i - n_pde + 1]], len(v))
         columns = _unknown_columns(v.reshape(-1), unknowns)
-        terms.append(Linearization(name, v.detach().reshape(-1), torch.cat([jacobian.reshape(v.numel(), -1), columns], 1)))
+        terms.append(
+            Linearization(name, v.detach().reshape(-1), torch.cat([jacobian.reshape(v.numel(), -1), columns], 1))
+        )
     dde.grad.clear()
     return terms
 

@@ -4,122 +4,204 @@ import math
 
 import torch
 
-from ..errors import InputError
-from ..jacobian import check_rows, linearize
+from .._backend import dde
+from .._checks import whole
+from ..errors import InputError, TrainingError
+from ..jacobian import bytes_needed, choose_route, linearize, not_finite
 from ..objective import Objective
 from ..residuals import residual_vectors
-from ._dense import row_scales, triangle
+from ._damped import Dense, MatrixFree
+from ._dense import row_scales
 from ._parameters import move, restore
+from ._points import Points
 
-START = 1e-3
-LARGEST = 1e12
-STAGNATION = 1e-4
-PATIENCE = 20
+START = 1e-2
+EASE, TIGHTEN = 3.0, 4.0
+"""λ falls by the one after a step that lowers the loss and grows by the other after one that does not."""
+SMALLEST, LARGEST = 1e-22, 1e10
+"""Bounds of λ over the trace of JᵀJ."""
+REFINE = 10
+SHARE = 1.0
+FLOOR = 1e-29
+"""Loss, over the largest seen, at which only rounding is left."""
+TINY = 1e-13
+"""Gradient over its largest possible size, and step over the parameters, that count as zero."""
+STAGNATION, PATIENCE = 1e-4, 20
+ROUNDS = 25
+"""Rounds of points without a smaller residual on fresh points, after which training has stagnated."""
+MOST_DENSE = 4000
+MEMORY = 4 * 2**30
 
 
 class GaussNewton:
-    """Levenberg-Marquardt (D. W. Marquardt, J. SIAM 11 (1963) 431-441) with QR instead of normal equations.
+    """Levenberg-Marquardt (D. W. Marquardt, J. SIAM 11 (1963) 431-441) on all parameters and unknowns.
 
-    Every step minimises ‖J δ + r‖² + λ ‖D δ‖², D the column norms of J (never falling, J. J. Moré 1978), by the QR
-    factorisation of R stacked on √λ D, where R is that of the scaled residual rows. λ follows the gain ratio (H. B.
-    Nielsen, 1999). Each residual term is scaled by the size of its own rows and the square root of their number; the
-    scales are found at the start and again every ``rescale`` steps.
+    Every step minimises ‖J δ + r‖² + λ ‖D δ‖². D is 1 for the network and makes unknowns free of their units. The rows
+    are scaled so that every term's Jacobian has rows of unit root mean square and each term counts alike (weights given
+    by the user are used instead); the scales are found once. The points inside the domain are redrawn where the
+    residual is large. Beyond the dense limit the steps are found by LSMR without forming J.
 
     Args:
-        objective: the loss; its weights are not used.
-        iterations: most steps, accepted or not.
-        damping: λ at the start.
-        rescale: accepted steps between two looks at the scales.
+        objective: the loss; automatic weights are replaced by the scales above.
+        iterations: most steps.
+        damping: λ at the start, over the mean of the terms' ‖J‖².
+        refine: steps between two redrawings of the points; 0 keeps them.
+        memory: most bytes for the dense matrices; beyond it, or beyond 4,000 parameters, matrix-free. None: 4 GiB.
+        matrix_free: True or False decides, None leaves it to the two limits.
     """
 
-    default_iterations = 500
+    default_iterations = 2000
 
-    def __init__(self, objective: Objective, iterations: int, *, damping: float = START, rescale: int = 50):
-        for name, value in (("damping", damping), ("rescale", rescale)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise InputError(f"{name}: {value!r} given; a number > 0 is needed")
-        self.objective, self.iterations, self.rescale = objective, iterations, rescale
+    def __init__(
+        self,
+        objective: Objective,
+        iterations: int,
+        *,
+        damping: float = START,
+        refine: int = REFINE,
+        memory: int | None = None,
+        matrix_free: bool | None = None,
+    ):
+        if isinstance(damping, bool) or not isinstance(damping, (int, float)) or not 0 < damping < math.inf:
+            raise InputError(f"damping: {damping!r} given; a number > 0 is needed")
+        if refine is None:
+            raise InputError("refine: None given; a whole number is needed, 0 to keep the points")
+        whole("refine", refine, 0)
+        whole("memory", memory, 1)
+        if matrix_free not in (None, True, False):
+            raise InputError(f"matrix_free: {matrix_free!r} given; True, False or None is needed")
+        self.objective, self.iterations = objective, iterations
+        self.points = Points(objective.data)
+        self.refine = refine if self.points.movable else 0
+        self.width = sum(p.numel() for p in objective.parameters)
+        self.n_unknowns = sum(p.numel() for p in objective.unknowns)
+        self.memory, self.matrix_free = memory, self._is_matrix_free(memory, matrix_free)
+        self.relative_damping, self.damping = float(damping), math.nan
         self.iteration = 0
-        self.damping, self.growth = float(damping), 2.0
         self.scales: list[float] | None = None
-        self.column_norms: torch.Tensor | None = None
-        self.accepted = self.slow = 0
+        self.route: str | None = None
+        self.largest = 0.0
+        self.slow = self.since_refined = self.rounds = 0
+        self.best = math.inf
+        """Smallest mean square on fresh points, at a redrawing."""
         self._reason: str | None = None
-        self._linearized: tuple | None = None
+
+    def _is_matrix_free(self, memory, matrix_free) -> bool:
+        if matrix_free is not None:
+            return matrix_free
+        need = bytes_needed(self.points.data, self.objective.net, self.width, len(self.objective.names))
+        return self.width > MOST_DENSE or need > (MEMORY if memory is None else memory)
 
     @property
     def stopped(self) -> str | None:
-        return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+        reason = self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+        return f"{reason} (matrix-free: LSMR)" if reason and self.matrix_free else reason
 
     def step(self) -> None:
         objective = self.objective
-        if self._linearized is None:
-            self._linearized = self._linearize()
-        r, c, norm2 = self._linearized
-        gradient = r.T @ c
-        if norm2 == 0 or not gradient.any():
-            self._reason = "the gradient is zero"
-            return
-        damping = math.sqrt(self.damping) * torch.diag(self.column_norms)
-        stacked = torch.cat([torch.cat([r, damping]), torch.cat([c, torch.zeros_like(c)])[:, None]], 1)
-        upper = torch.linalg.qr(stacked, mode="r")[1]
-        delta = torch.linalg.solve_triangular(upper[: len(c), :-1], upper[: len(c), -1:], upper=True)[:, 0]
+        if self.refine and self.since_refined >= self.refine:
+            self._redraw()
+            if self._reason:
+                return
+        system, loss = self._system()
         self.iteration += 1
-        before = [p.detach().clone() for p in objective.parameters]
-        move(objective.parameters, before, delta)
-        new2 = self._norm2()
-        predicted = (c.square().sum() - (c - r @ delta).square().sum()).item()
-        gain = (norm2 - new2) / predicted if predicted > 0 and math.isfinite(new2) else -1.0
-        if gain > 0:
-            self.slow = self.slow + 1 if norm2 - new2 < STAGNATION * norm2 else 0
-            self.damping = max(self.damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), 1e-15)
-            self.growth = 2.0
-            self._linearized = None
-            self.accepted += 1
-            if self.slow >= PATIENCE:
-                self._reason = f"stagnation: {PATIENCE} steps each lowered the loss by less than {STAGNATION:g} of it"
+        self.since_refined += 1
+        if math.isnan(self.damping):
+            self.damping = self.relative_damping * system.trace / len(objective.names)
+        self.largest = max(self.largest, loss)
+        slope = system.gradient.norm().item()
+        if loss <= FLOOR * self.largest:
+            self._reason = "the loss has reached its floor at rounding"
+        elif slope <= TINY * math.sqrt(system.trace * loss):
+            self._reason = "the gradient is zero to rounding"
+        if self._reason:
             return
-        restore(objective.parameters, before)
-        self.damping *= self.growth
-        self.growth *= 2
-        if self.damping > LARGEST:
-            self._reason = "stalled: no step, however short, lowers the loss"
+        before = [p.detach().clone() for p in objective.parameters]
+        size = math.sqrt(sum(p.square().sum().item() for p in before))
+        while True:
+            delta = system.step(self.damping)
+            move(objective.parameters, before, delta)
+            new = self._norm2()
+            if new < loss:
+                break
+            restore(objective.parameters, before)
+            if delta.norm().item() <= TINY * size or self.damping > LARGEST * system.trace:
+                self._stuck()
+                return
+            self.damping *= TIGHTEN
+        self.damping = max(self.damping / EASE, SMALLEST * system.trace)
+        self.slow = self.slow + 1 if loss - new < STAGNATION * loss else 0
+        if self.slow >= PATIENCE:
+            self._reason = f"stagnation: {PATIENCE} steps each lowered the loss by less than {STAGNATION:g} of it"
 
-    def _linearize(self):
-        objective = self.objective
-        terms = linearize(objective.data, objective.net, objective.names, None, objective.unknowns)
-        if self.iteration == 0:
-            check_rows(objective.data, objective.net, terms)
-        objective.terms = torch.stack([t.residual.square().mean() for t in terms])
-        if not torch.isfinite(objective.terms).all():
-            raise objective.describe_failure(self.iteration)
-        if self.scales is None or self.accepted % self.rescale == 0:
-            self.scales = [s / math.sqrt(len(t.residual)) for s, t in zip(row_scales(terms), terms, strict=True)]
-        r, c = triangle(terms, self.scales)
-        norms = r.norm(dim=0)
-        norms = norms.clamp_min(1e-12 * norms.max())
-        self.column_norms = norms if self.column_norms is None else torch.maximum(self.column_norms, norms)
-        norm2 = sum(s**2 * t.residual.square().sum().item() for s, t in zip(self.scales, terms, strict=True))
-        return r, c, norm2
+    def _stuck(self) -> None:
+        """No step lowers the loss: with fresh points it may."""
+        if self.refine and self.since_refined > 1:
+            self.since_refined, self.damping = self.refine, math.nan
+        else:
+            self._reason = "step: none, however short, lowers the loss"
+
+    def _system(self):
+        """The scaled rows at the current parameters, and their sum of squares."""
+        objective, data = self.objective, self.points.data
+        names, unknowns = objective.names, objective.unknowns
+        if self.matrix_free:
+            given = self.scales if self.scales is not None or objective.automatic else self._given_scales(data)
+            system = MatrixFree(data, objective.net, objective.parameters, given, self.n_unknowns)
+            self.scales, residuals = system.scales, system.raw
+        else:
+            if self.iteration == 0:
+                self.route = choose_route(data, objective.net, names, unknowns, self.memory)
+            chosen = [n for n, p in objective.net.named_parameters() if p.requires_grad]
+            terms = linearize(data, objective.net, names, chosen, unknowns, memory=self.memory, route=self.route)
+            residuals = [t.residual for t in terms]
+        objective.terms = torch.stack([r.square().mean() for r in residuals])
+        problem = not_finite(data, names, residuals)
+        if problem:
+            raise TrainingError(f"iteration {self.iteration}: {problem}")
+        if not self.matrix_free:
+            if self.scales is None:
+                roots = [math.sqrt(len(r)) for r in residuals]
+                rows = row_scales(terms) if objective.automatic else None
+                self.scales = (
+                    self._given_scales(data)
+                    if rows is None
+                    else [s / root for s, root in zip(rows, roots, strict=True)]
+                )
+            system = Dense(terms, self.scales, self.n_unknowns)
+        return system, system.residual.square().sum().item()
+
+    def _given_scales(self, data) -> list[float]:
+        vectors = residual_vectors(data, self.objective.net)
+        dde.grad.clear()
+        return [math.sqrt(w / max(v.numel(), 1)) for w, v in zip(self.objective.weights.tolist(), vectors, strict=True)]
+
+    def _redraw(self) -> None:
+        fresh = self.points.refine(self.objective.net, self.scales, SHARE)
+        self.since_refined, self.slow = 0, 0
+        if fresh < (1 - 100 * STAGNATION) * self.best:
+            self.best, self.rounds = fresh, 0
+        else:
+            self.rounds += 1
+        if self.rounds >= ROUNDS:
+            self._reason = f"stagnation: {ROUNDS} sets of points without a smaller residual on fresh points"
 
     def _norm2(self) -> float:
-        vectors = residual_vectors(self.objective.data, self.objective.net)
-        return sum(s**2 * v.detach().square().sum().item() for s, v in zip(self.scales, vectors, strict=True))
+        vectors = residual_vectors(self.points.data, self.objective.net)
+        dde.grad.clear()
+        found = sum(s**2 * v.detach().square().sum().item() for s, v in zip(self.scales, vectors, strict=True))
+        return found if math.isfinite(found) else math.inf
+
+    _STATE = ("iteration", "damping", "scales", "route", "largest", "slow", "since_refined", "rounds", "best")
 
     def state_dict(self) -> dict:
-        return {
-            "iteration": self.iteration,
-            "damping": self.damping,
-            "growth": self.growth,
-            "scales": self.scales,
-            "column_norms": self.column_norms,
-            "accepted": self.accepted,
-            "slow": self.slow,
+        return {name: getattr(self, name) for name in self._STATE} | {
             "reason": self._reason,
+            "points": self.points.inner,
         }
 
     def load_state_dict(self, state: dict) -> None:
-        self.iteration, self.damping, self.growth = state["iteration"], state["damping"], state["growth"]
-        self.scales, self.column_norms = state["scales"], state["column_norms"]
-        self.accepted, self.slow = state["accepted"], state["slow"]
+        for name in self._STATE:
+            setattr(self, name, state[name])
         self._reason = state["reason"]
+        self.points.set(state["points"])
