@@ -11,10 +11,11 @@ from numbers import Real
 
 from repnet_pde.errors import InputError, choose
 
+from .allen_cahn_1d import allen_cahn_1d, solve_allen_cahn_1d
 from .burgers_1d import burgers_1d, burgers_cole_hopf, solve_burgers_1d
 from .cache import cached
 from .heat_1d import heat_high_frequency_1d, solve_heat_1d
-from .helmholtz_2d import helmholtz_2d, solve_helmholtz_2d
+from .helmholtz_2d import helmholtz_2d, helmholtz_modes_2d, solve_helmholtz_2d
 from .poisson_1d import poisson_chirp_1d, poisson_two_scale_1d, solve_poisson_1d
 from .reference import Reference
 from .refine import refine
@@ -27,6 +28,7 @@ __all__ = [
     "cached",
     "reference",
     "refine",
+    "solve_allen_cahn_1d",
     "solve_burgers_1d",
     "solve_heat_1d",
     "solve_helmholtz_2d",
@@ -40,7 +42,9 @@ REFERENCES: dict[str, Callable[..., Reference]] = {
     "heat_high_frequency_1d": heat_high_frequency_1d,
     "wave_two_mode_1d": wave_two_mode_1d,
     "helmholtz_2d": helmholtz_2d,
+    "helmholtz_modes_2d": helmholtz_modes_2d,
     "burgers_1d": burgers_1d,
+    "allen_cahn_1d": allen_cahn_1d,
 }
 
 

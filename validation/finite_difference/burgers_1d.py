@@ -1,22 +1,15 @@
-"""u_t + u u_x = nu u_xx + f on [a, b] x [0, T], u(x, 0), u(a, t) and u(b, t) given (Dirichlet).
-
-Sixth-order differences (`stencils`) on the uniform nodes xi of the map x(xi) = centre + half width *
-sinh(beta xi) / sinh(beta), -1 <= xi <= 1, which gathers nodes at the centre: u_x = u_xi / x' and
-u_xx = (u_xixi - x'' u_x) / x'**2. In time LSODA (variable order and step, banded Jacobian) at a
-tolerance far below the error in space.
-"""
+"""u_t + u u_x = nu u_xx + f on [a, b] x [0, T], u(x, 0), u(a, t) and u(b, t) given (Dirichlet), by `lines`."""
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 
 from repnet_pde.errors import InputError
 
+from .lines import nodes_dense_at_centre, solve_lines
 from .reference import Reference
 from .refine import EPS, refine
-from .stencils import ORDER, SMALLEST, difference_matrix
+from .stencils import ORDER
 
 
 def solve_burgers_1d(
@@ -40,57 +33,24 @@ def solve_burgers_1d(
     n + 1 graded and `times` uniform nodes, and u of shape (n + 1, times, 1); NaN from the time at which
     the integrator gave up, if it does.
     """
-    a, b = interval
-    if n < SMALLEST or not b > a or not final_time > 0 or times < 2 or not nu > 0 or not 0 < finest <= 1:
-        raise InputError(
-            f"burgers_1d: needs n >= {SMALLEST}, a < b, final_time > 0, times >= 2, nu > 0, 0 < finest <= 1; got "
-            f"n={n}, interval={interval}, final_time={final_time}, times={times}, nu={nu}, finest={finest}"
-        )
-    x, stretch, bend = _graded(a, b, n, finest)
-    first = difference_matrix(n, 2 / n, 1).multiply(1 / stretch[:, None]).tocsr()
-    second = difference_matrix(n, 2 / n, 2).multiply(1 / stretch[:, None] ** 2)
-    second = nu * (second - first.multiply((bend / stretch**2)[:, None])).tocsr()
-    t = np.linspace(0.0, final_time, times)
-    u = np.empty((n + 1, times))
-    u[0], u[-1] = [left(s) for s in t], [right(s) for s in t]
-    whole = np.empty(n + 1)
+    if not nu > 0:
+        raise InputError(f"nu: needs a positive viscosity, got {nu}")
 
-    def rate(now, inner):
-        whole[0], whole[-1] = left(now), right(now)
-        whole[1:-1] = inner
-        change = second @ whole - inner * (first @ whole)
-        return change if source is None else change + source(x[1:-1], now)
+    def rate(x, t, u, u_x, u_xx):
+        change = nu * u_xx - u * u_x
+        return change if source is None else change + source(x, t)
 
-    run = solve_ivp(
+    return solve_lines(
+        "burgers_1d",
         rate,
-        (0.0, final_time),
-        initial(x)[1:-1],
-        method="LSODA",
-        t_eval=t,
+        initial,
+        left,
+        right,
+        nodes=nodes_dense_at_centre("burgers_1d", interval, n, finest),
+        final_time=final_time,
+        times=times,
         rtol=rtol,
-        atol=rtol,
-        lband=ORDER - 2,  # the reach of the one-sided stencils
-        uband=ORDER - 2,
     )
-    u[1:-1] = np.nan
-    u[1:-1, : run.y.shape[1]] = run.y
-    return (x, t), u[:, :, None]
-
-
-def _graded(a: float, b: float, n: int, finest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes x (n + 1,), and x' and x'' with respect to xi at the inner ones (n - 1,)."""
-    xi = np.linspace(-1.0, 1.0, n + 1)
-    xi = (xi - xi[::-1]) / 2  # odd to the last bit
-    half = (b - a) / 2
-    if finest == 1:
-        x, stretch, bend = half * xi, np.full(n + 1, half), np.zeros(n + 1)
-    else:
-        beta = brentq(lambda s: s / np.sinh(s) - finest, 1e-8, 50.0) if finest < 1 - 1e-12 else 1e-8
-        x, stretch = half * np.sinh(beta * xi) / np.sinh(beta), half * beta * np.cosh(beta * xi) / np.sinh(beta)
-        bend = beta**2 * x
-    x += (a + b) / 2
-    x[0], x[-1] = a, b
-    return x, stretch[1:-1], bend[1:-1]
 
 
 def burgers_1d(*, nu: float, tolerance: float = 1e-8, times: int = 401, largest: int = 1600) -> Reference:

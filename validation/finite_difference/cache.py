@@ -20,9 +20,9 @@ import platformdirs
 
 from .reference import Reference
 
-SCHEME = 1  # raise when a solver changes its numbers: older files are then no longer found
+SCHEME = 2  # raise when a solver changes its numbers: older files are then no longer found
 VARIABLE = "REPNET_PDE_CACHE"
-_SCALARS = ("error_estimate", "relative_l2_estimate", "order", "wall_seconds", "converged")
+_FIELDS = ("error_estimate", "relative_l2_estimate", "order", "wall_seconds", "converged", "levels")
 _LEFT_BEHIND = 24 * 3600.0  # seconds after which a temporary file belongs to a killed process
 
 
@@ -69,8 +69,8 @@ def _checksum(meta: str, arrays: dict[str, np.ndarray]) -> str:
 
 
 def _write(file: Path, identity: str, r: Reference) -> None:
-    scalars = {key: getattr(r, key) for key in _SCALARS}
-    meta = json.dumps({"identity": identity, "name": r.name, "parameters": r.parameters, **scalars})
+    others = {key: getattr(r, key) for key in _FIELDS}
+    meta = json.dumps({"identity": identity, "name": r.name, "parameters": r.parameters, **others})
     arrays = {"values": r.values, **{f"axis{d}": axis for d, axis in enumerate(r.axes)}}
     file.parent.mkdir(parents=True, exist_ok=True)
     for old in file.parent.glob(f".{file.stem}-*.tmp"):
@@ -99,5 +99,6 @@ def _read(file: Path, identity: str) -> Reference:
     fields = json.loads(meta)
     if fields.pop("identity") != identity:
         raise ValueError("it belongs to another reference")
+    fields["levels"] = tuple(map(tuple, fields["levels"]))
     axes = tuple(arrays[f"axis{d}"] for d in range(len(arrays) - 1))
     return Reference(axes=axes, values=arrays["values"], **fields)

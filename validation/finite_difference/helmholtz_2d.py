@@ -111,10 +111,7 @@ def helmholtz_2d(*, kappa: float, tolerance: float = 1e-10, largest: int = 1024)
     """
     if not kappa > 0:
         raise InputError(f"kappa: needs a positive number, got {kappa}")
-    distance, _, _ = nearest_eigenvalue(kappa)
-    first = 2 ** int(np.ceil(np.log2(max(16.0, kappa))))  # six intervals per wave
-    if 4 * first > largest:
-        raise InputError(f"kappa: {kappa:g} needs at least {4 * first} intervals, more than largest={largest}")
+    first = _first_grid(f"kappa: {kappa:g}", kappa, largest)
 
     def exact(x, y):
         return np.sin(kappa * x) * np.sin(kappa * y)
@@ -127,5 +124,53 @@ def helmholtz_2d(*, kappa: float, tolerance: float = 1e-10, largest: int = 1024)
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * (4 * n + 100 / max(distance, SINGULAR)),
+        rounding=lambda n: _rounding(n, kappa),
     )
+
+
+def helmholtz_modes_2d(*, a1: float, a2: float, k: float, tolerance: float = 1e-10, largest: int = 1024) -> Reference:
+    """Laplace u + k**2 u = q on [-1, 1]**2 with the boundary values of u = sin(a1 pi x) sin(a2 pi y) and
+    q = (k**2 - (a1 pi)**2 - (a2 pi)**2) u. Catalogue values a1 = 1, a2 = 4, k = 1.
+
+    Solved on the unit square of x = 2 xi - 1, y = 2 eta - 1, where -Laplace u - (2 k)**2 u = -4 q.
+    """
+    if not k >= 0:
+        raise InputError(f"k: needs a number >= 0, got {k}")
+    kappa, slow, fast = 2 * k, a1 * np.pi, a2 * np.pi
+    wavenumbers = {f"k: {k:g}": kappa, f"a1: {a1:g}": 2 * abs(slow), f"a2: {a2:g}": 2 * abs(fast)}
+    fastest = max(wavenumbers, key=wavenumbers.get)
+    first = _first_grid(fastest, wavenumbers[fastest], largest)
+
+    def exact(xi, eta):
+        return np.sin(slow * (2 * xi - 1)) * np.sin(fast * (2 * eta - 1))
+
+    def source(xi, eta):
+        return -4 * (k**2 - slow**2 - fast**2) * exact(xi, eta)
+
+    def solve(n):
+        (xi, eta), u = solve_helmholtz_2d(source, exact, kappa=kappa, n=n)
+        return (2 * xi - 1, 2 * eta - 1), u
+
+    return refine(
+        "helmholtz_modes_2d",
+        {"a1": a1, "a2": a2, "k": k},
+        solve,
+        n=first,
+        order=ORDER,
+        largest=largest,
+        tolerance=tolerance,
+        rounding=lambda n: _rounding(n, kappa),
+    )
+
+
+def _first_grid(parameter: str, wavenumber: float, largest: int) -> int:
+    """A power of two with at least six intervals per wave on the unit square."""
+    n = 2 ** int(np.ceil(np.log2(max(16.0, wavenumber))))
+    if 4 * n > largest:
+        raise InputError(f"{parameter} needs at least {4 * n} intervals, more than largest={largest}")
+    return n
+
+
+def _rounding(n: int, kappa: float) -> float:
+    """Relative rounding error, which grows towards an eigenvalue."""
+    return EPS * (4 * n + 100 / max(nearest_eigenvalue(kappa)[0], SINGULAR))

@@ -23,6 +23,10 @@ class Reference:
     order: observed order of the refinement (the asymptotic one is what the solver declares).
     wall_seconds: time that the computation took.
     converged: False where the refinement did not behave as its order says: do not trust it, show it.
+    levels: (n, seconds, relative L2 difference to the finest grid) of every grid that was solved, coarsest first:
+        which error is had in which time. The difference is taken on the common nodes and divided by the norm of
+        the finest solution; the finest grid has `relative_l2_estimate` in its place. Infinite where a solution was
+        not finite.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Reference:
     order: float
     wall_seconds: float
     converged: bool
+    levels: tuple[tuple[int, float, float], ...] = ()
 
     def points(self, limit: int | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Nodes (n, d) and values (n, c); at most `limit` of them, drawn at random without repetition.

@@ -48,17 +48,17 @@ def refine(
         raise InputError(f"n: the first grid has {n} intervals, more than largest={largest}")
     begun = time.perf_counter()
     grid = None
+    solved: list[tuple[int, float, Grid]] = []
     differences: list[tuple[float, float]] = []  # (maximum, L2) for each pair of consecutive grids
     best_order = math.nan
     while True:
         level_begun = time.perf_counter()
         finer = solve(n)
         level_seconds = time.perf_counter() - level_begun
-        if not np.isfinite(finer[1]).all():
-            differences.append((math.inf, math.inf))
-        elif grid is not None:
+        if grid is not None:
             differences.append(_difference(grid, finer))
         grid = finer
+        solved.append((n, level_seconds, grid))
         (maximum, p), (l2, _) = _estimate(differences, order, 0), _estimate(differences, order, 1)
         scale, norm = float(np.abs(grid[1]).max()), _l2(*grid)
         stalled = len(differences) > 1 and not p >= order / 2
@@ -75,16 +75,22 @@ def refine(
         n *= 2
     if stalled and math.isnan(best_order):
         best_order = p
+    unit = norm if norm > 0 else 1.0
+    relative_l2 = max(l2 / unit, least)
     return Reference(
         name=name,
         parameters=dict(parameters),
         axes=grid[0],
         values=grid[1],
         error_estimate=max(maximum, least * scale),
-        relative_l2_estimate=max(l2 / norm if norm > 0 else l2, least),
+        relative_l2_estimate=relative_l2,
         order=float(best_order),
         wall_seconds=time.perf_counter() - begun,
         converged=bool(len(differences) > 1 and maximum <= 1e-2 * scale and (reached or not stalled)),
+        levels=(
+            *((k, seconds, _difference(coarse, grid)[1] / unit) for k, seconds, coarse in solved[:-1]),
+            (n, level_seconds, relative_l2),
+        ),
     )
 
 
@@ -102,13 +108,15 @@ def _estimate(differences: list[tuple[float, float]], order: float, which: int) 
 
 
 def _difference(coarse: Grid, fine: Grid) -> tuple[float, float]:
-    """Maximum and L2 norm of fine - coarse on the coarse nodes."""
+    """Maximum and L2 norm of fine - coarse on the coarse nodes; infinite where one of them is not finite."""
     strides = []
     for d, (a, b) in enumerate(zip(coarse[0], fine[0], strict=True)):
         stride = (len(b) - 1) // (len(a) - 1)
         if len(b[::stride]) != len(a) or not np.allclose(a, b[::stride], rtol=0, atol=1e-9 * (a[-1] - a[0])):
             raise InputError(f"solve: the grids are not nested along axis {d}")
         strides.append(slice(None, None, stride))
+    if not (np.isfinite(coarse[1]).all() and np.isfinite(fine[1]).all()):
+        return math.inf, math.inf
     difference = fine[1][tuple(strides)] - coarse[1]
     return float(np.abs(difference).max()), _l2(coarse[0], difference)
 
