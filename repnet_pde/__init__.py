@@ -17,6 +17,7 @@ _EXPORTS = {
     "load_problem": ".catalogue",
     "solve": ".solve",
     "resume": ".resume",
+    "train": ".train",
     "Result": ".result",
     "set_precision": "._backend",
     "InputError": ".errors",

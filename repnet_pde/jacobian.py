@@ -414,12 +414,14 @@ def _by_rows(data, net, names, parameters, unknowns, width) -> list[Linearizatio
     for name, v in zip(names, vectors, strict=True):
         blocks = []
         for chosen in torch.eye(len(v), dtype=v.dtype).split(ROWS_AT_ONCE):
-            options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+            options = {"retain_graph": True, "allow_unused": True}
             try:
                 grads = torch.autograd.grad(v, inputs, chosen, is_grads_batched=True, **options)
             except RuntimeError:  # an operation without a batching rule
-                each = [torch.autograd.grad(v, inputs, one, **options) for one in chosen]
+                each = [torch.autograd.grad(v, inputs, one, materialize_grads=True, **options) for one in chosen]
                 grads = [torch.stack(g) for g in zip(*each, strict=True)]
+            zeros = v.new_zeros(len(chosen), 1)
+            grads = [zeros.expand(-1, p.numel()) if g is None else g for g, p in zip(grads, inputs, strict=True)]
             blocks.append(torch.cat([g.reshape(len(chosen), -1) for g in grads], 1))
         terms.append(Linearization(name, v.detach(), torch.cat(blocks)))
     dde.grad.clear()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from repnet_pde import InputError, Problem, RepNet, Sampling, set_precision
-from repnet_pde.jacobian import check_rows, linearize
+from repnet_pde.jacobian import check_rows, choose_route, linearize, not_finite, with_auxiliary
 from repnet_pde.residuals import collocation, residual_vectors
 
 PI = np.pi
@@ -68,12 +68,46 @@ class Own(dde.nn.NN):
         return u if self._output_transform is None else self._output_transform(inputs, u)
 
 
+class Multiscale(dde.nn.NN):
+    """Several scales of the input through one trunk, shared and fixed weights: as MsFFN, with buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.regularizer = None
+        for i, scale in enumerate((1.0, 5.0)):
+            self.register_buffer(f"waves_{i}", scale * torch.randn(2, 3))
+        self.trunk = torch.nn.Linear(6, 4)
+        self.out = torch.nn.Linear(8, 1)
+
+    def forward(self, inputs):
+        parts = []
+        for waves in (self.waves_0, self.waves_1):
+            z = inputs @ waves
+            parts.append(torch.tanh(self.trunk(torch.cat([torch.sin(z), torch.cos(z)], 1))))
+        return self.out(torch.cat(parts, 1))
+
+
+class Normed(dde.nn.NN):
+    """Parameters that are used otherwise than in linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.regularizer = None
+        self.first, self.last = torch.nn.Linear(2, 6), torch.nn.Linear(6, 1)
+        self.scale = torch.nn.Parameter(torch.randn(6))
+
+    def forward(self, inputs):
+        return self.last(torch.tanh(self.scale * self.first(inputs)))
+
+
 NETWORKS = {
     "RepNet": lambda: RepNet([2, 6, 5, 1], "tanh", "Glorot normal", domain=domain()),
     "RepNet, sine": lambda: RepNet([2, 6, 1], "sin", "Glorot normal", domain=domain()),
     "FNN": lambda: dde.nn.FNN([2, 6, 5, 1], "tanh", "Glorot normal"),
     "PFNN": lambda: dde.nn.PFNN([2, [6, 6], 2], "tanh", "Glorot normal"),
     "own": Own,
+    "multiscale": lambda: Multiscale(),
+    "layer norm": lambda: Normed(),
 }
 
 
@@ -119,7 +153,56 @@ def test_every_kind_of_network(network):
     outputs = ("u", "v") if network == "PFNN" else ("u",)
     problem = make(["Dirichlet", "initial"], outputs=outputs)
     data, net = collocation(problem), NETWORKS[network]()
-    assert_equal(linearize(data, net, problem.term_names), row_by_row(data, net))
+    expected = row_by_row(data, net)
+    terms = linearize(data, net, problem.term_names)
+    assert_equal(terms, expected)
+    assert not any(t.jacobian.requires_grad or t.residual.requires_grad for t in terms)
+    assert_equal(linearize(data, net, problem.term_names, route="copies"), expected)
+    if network in ("RepNet", "FNN", "PFNN", "own", "multiscale"):
+        assert_equal(linearize(data, net, problem.term_names, route="layers"), expected)
+
+
+def test_parameters_outside_of_linear_layers_take_the_general_route():
+    problem = make(["initial"])
+    data, net = collocation(problem), Normed()
+    with pytest.raises(InputError, match="used otherwise than in linear layers"):
+        linearize(data, net, problem.term_names, route="layers")
+
+
+def time_pde(pde, conditions, **options):
+    return dde.data.TimePDE(domain(), pde, conditions, num_domain=9, num_boundary=8, num_initial=6, **options)
+
+
+@pytest.mark.parametrize("route", ["layers", "copies", "rows"])
+def test_several_components_auxiliary_variables_and_tensor_unknowns(route):
+    a = dde.Variable([0.7, -0.2])
+
+    def pde(x, u, aux):
+        return heat(x, u[:, 0:1]) * a[0] + a[1] ** 2 * u[:, 1:2] - aux
+
+    points = dde.icbc.PointSetBC(POINTS, np.ones((7, 2)), component=[0, 1])
+    data = time_pde(pde, [points], auxiliary_var_function=lambda x: np.sin(x[:, 0:1]))
+    net = dde.nn.FNN([2, 5, 2], "tanh", "Glorot normal")
+    terms = linearize(data, net, ["pde", "data"], None, [a], route=route)
+    assert_equal(terms, row_by_row(with_auxiliary(data), net, [a]))
+    assert [len(t.residual) for t in terms] == [len(data.train_x) - 7, 14]
+    assert terms[0].jacobian[:, -2:].any(0).all()
+    x = torch.as_tensor(data.train_x[7:]).requires_grad_()
+    expected = pde(x, net(x), torch.sin(x[:, 0:1])).detach()[:, 0]
+    torch.testing.assert_close(terms[0].residual, expected, rtol=1e-12, atol=1e-12)
+    dde.grad.clear()
+
+
+def test_interface_conditions_pair_rows():
+    square = dde.geometry.Rectangle([0, 0], [1, 1])
+    sides = [lambda x, on, at=at: on and np.isclose(x[0], at) for at in (0, 1)]
+    interface = dde.icbc.Interface2DBC(square, lambda x: 0.5, *sides)
+    laplace = lambda x, u: dde.grad.hessian(u, x, component=0, i=0, j=0)  # noqa: E731
+    data = dde.data.PDE(square, laplace, interface, num_domain=5, num_boundary=20, train_distribution="uniform")
+    net = dde.nn.FNN([2, 5, 2], "tanh", "Glorot normal")
+    terms = linearize(data, net, ["pde", "interface"])
+    assert_equal(terms, row_by_row(data, net))
+    assert 2 * len(terms[1].residual) == data.num_bcs[0]
 
 
 def test_system_hard_constraint_features_and_unknown():
@@ -172,10 +255,11 @@ def test_blocks_and_part_of_the_parameters():
     problem = make(["Neumann", "operator"])
     data, net = collocation(problem), NETWORKS["RepNet"]()
     whole = linearize(data, net, problem.term_names)
-    small = linearize(data, net, problem.term_names, block_bytes=8 * 70 * 2)
-    assert_equal(small, [t.jacobian for t in whole])
-    for a, b in zip(small, whole, strict=True):
-        torch.testing.assert_close(a.residual, b.residual, rtol=1e-12, atol=1e-12)
+    for route in ("layers", "copies"):
+        small = linearize(data, net, problem.term_names, block_bytes=8 * 70 * 2, route=route)
+        assert_equal(small, [t.jacobian for t in whole])
+        for a, b in zip(small, whole, strict=True):
+            torch.testing.assert_close(a.residual, b.residual, rtol=1e-12, atol=1e-12)
     names = ["linears.1.weight", "linears.1.bias"]
     count = sum(net.get_parameter(name).numel() for name in names)
     assert_equal(linearize(data, net, problem.term_names, names), [t.jacobian[:, -count:] for t in whole])
@@ -186,3 +270,49 @@ def test_rows_that_depend_on_several_points_are_refused():
     data, net = collocation(problem), NETWORKS["FNN"]()
     with pytest.raises(InputError, match="residual 'pde'.*several points"):
         check_rows(data, net, linearize(data, net, problem.term_names))
+
+
+def test_rows_that_depend_on_several_points_take_reverse_mode_row_by_row(monkeypatch):
+    problem = make(["initial"], pde=lambda x, u: heat(x, u) - u.mean())
+    data, net = collocation(problem), NETWORKS["FNN"]()
+    assert choose_route(data, net, problem.term_names) == "rows"
+    assert_equal(linearize(data, net, problem.term_names, route="rows"), row_by_row(data, net))
+    monkeypatch.setattr("repnet_pde.jacobian.MOST_ROW_WORK", 0)
+    with pytest.raises(InputError, match="several points.*row by row.*are too many"):
+        choose_route(data, net, problem.term_names)
+
+
+def test_a_network_that_the_pde_evaluates_itself():
+    net = dde.nn.FNN([2, 5, 1], "tanh", "Glorot normal")
+    data = time_pde(lambda x, u: heat(x, u) + net(x * 0.5), [])
+    assert choose_route(data, net, ["pde"]) == "rows"
+    assert_equal(linearize(data, net, ["pde"], route="rows"), row_by_row(data, net))
+
+
+def test_memory_limit_says_what_is_needed():
+    problem = make(["Dirichlet"])
+    data, net = collocation(problem), NETWORKS["FNN"]()
+    with pytest.raises(InputError, match=r"memory: 1,000 bytes given; [\d,]+ are needed for \d+ residual rows"):
+        linearize(data, net, problem.term_names, memory=1000)
+    linearize(data, net, problem.term_names, memory=10**6)
+
+
+def test_what_is_not_finite_is_named_with_its_point():
+    points = dde.icbc.PointSetBC(POINTS, np.ones((7, 1)))
+    data = time_pde(lambda x, u: torch.log(x[:, 1:2] - 0.5) * heat(x, u), [points])
+    net = dde.nn.FNN([2, 5, 1], "tanh", "Glorot normal")
+    residuals = residual_vectors(data, net)
+    bad = int(np.argmax(data.train_x[7:, 1] <= 0.5))
+    expected = data.train_x[7 + bad]
+    assert f"({expected[0]:.6g}, {expected[1]:.6g})" in not_finite(data, ["pde", "data"], residuals)
+    assert "residual 'pde' is" in not_finite(data, ["pde", "data"], residuals)
+    residuals = [torch.zeros_like(residuals[0]), residuals[1].clone()]
+    assert not_finite(data, ["pde", "data"], residuals) is None
+    residuals[1][3] = torch.inf
+    assert f"'data' is inf at the point ({POINTS[3, 0]:.6g}" in not_finite(data, ["pde", "data"], residuals)
+
+
+def test_other_data_is_refused():
+    function = dde.data.Function(dde.geometry.Interval(0, 1), np.sin, 5, 5)
+    with pytest.raises(InputError, match="dde.data.Function; dde.data.PDE or TimePDE is supported"):
+        linearize(function, dde.nn.FNN([1, 3, 1], "tanh", "Glorot normal"), ["f"])

@@ -87,9 +87,11 @@ class GaussNewton:
         self._reason: str | None = None
 
     def _is_matrix_free(self, memory, matrix_free) -> bool:
+        need = bytes_needed(self.points.data, self.objective.net, self.width, len(self.objective.names))
+        if matrix_free is False and memory is not None and need > memory:
+            raise InputError(f"memory: {memory:,} bytes given; {need:,} are needed unless the method is matrix-free")
         if matrix_free is not None:
             return matrix_free
-        need = bytes_needed(self.points.data, self.objective.net, self.width, len(self.objective.names))
         return self.width > MOST_DENSE or need > (MEMORY if memory is None else memory)
 
     @property
@@ -141,17 +143,29 @@ class GaussNewton:
         else:
             self._reason = "step: none, however short, lowers the loss"
 
+    def _choose_route(self) -> None:
+        """Rows that depend on several points: reverse mode row by row, or matrix-free where that takes too long."""
+        objective = self.objective
+        try:
+            self.route = choose_route(
+                self.points.data, objective.net, objective.names, objective.unknowns, memory=self.memory
+            )
+        except InputError as error:
+            if "several points" not in str(error):
+                raise
+            self.matrix_free = True
+
     def _system(self):
         """The scaled rows at the current parameters, and their sum of squares."""
         objective, data = self.objective, self.points.data
         names, unknowns = objective.names, objective.unknowns
+        if self.iteration == 0 and not self.matrix_free:
+            self._choose_route()
         if self.matrix_free:
             given = self.scales if self.scales is not None or objective.automatic else self._given_scales(data)
             system = MatrixFree(data, objective.net, objective.parameters, given, self.n_unknowns)
             self.scales, residuals = system.scales, system.raw
         else:
-            if self.iteration == 0:
-                self.route = choose_route(data, objective.net, names, unknowns, self.memory)
             chosen = [n for n, p in objective.net.named_parameters() if p.requires_grad]
             terms = linearize(data, objective.net, names, chosen, unknowns, memory=self.memory, route=self.route)
             residuals = [t.residual for t in terms]
@@ -192,7 +206,18 @@ class GaussNewton:
         found = sum(s**2 * v.detach().square().sum().item() for s, v in zip(self.scales, vectors, strict=True))
         return found if math.isfinite(found) else math.inf
 
-    _STATE = ("iteration", "damping", "scales", "route", "largest", "slow", "since_refined", "rounds", "best")
+    _STATE = (
+        "iteration",
+        "damping",
+        "scales",
+        "route",
+        "largest",
+        "slow",
+        "since_refined",
+        "rounds",
+        "best",
+        "matrix_free",
+    )
 
     def state_dict(self) -> dict:
         return {name: getattr(self, name) for name in self._STATE} | {
