@@ -13,13 +13,14 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from . import accuracy
 from ._backend import dde, seeded
-from .jacobian import linearize
-from .methods._dense import minimum_norm, row_scales, triangle
-from .methods._parameters import move, restore
-from .methods.least_squares import last_layer
+from .errors import TrainingError
+from .jets import orders
+from .last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
 from .networks import LAYERS, build_network
 from .residuals import collocation, residual_vectors
+from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
 ROWS_PER_FEATURE = 3
 ROWS_PER_PARAMETER = 3
@@ -29,14 +30,18 @@ MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 GOOD = 1e-11
 """Held-out residual, relative to the data, below which nothing better is looked for."""
-WORK = 2e10
-"""Most work of the search, as the sum of the cubes of the numbers of features: about a minute. Not a time, which would
+WORK = 5e10
+"""Most work of the search, as the sum of the cubes of the numbers of columns: about a minute. Not a time, which would
 make the choice depend on how busy the machine is."""
 LARGE = 1e-3
 """Held-out residual above which the features are taken not to reach the solution."""
 BETTER = 0.3
 """A first layer must lower the held-out residual to this part of it to be preferred."""
 STRIDES = 2
+NEWTON_STEPS = 12
+"""Factorisations of a trial on a nonlinear problem."""
+SECOND_LOOK = 1.2
+"""Features of the independent solution with which the error is estimated, over those of the one that is kept."""
 
 
 @dataclass
@@ -45,11 +50,25 @@ class Candidate:
 
     options: dict
     features: int
-    rank: int
     held_out: float
+    outcome: Outcome
+    net: torch.nn.Module
+    data: object
 
     def __str__(self) -> str:
-        return f"{self.features} features (numerical rank {self.rank}): held-out residual {self.held_out:.1e}"
+        rank, columns = self.outcome.rank, self.outcome.columns
+        return f"{self.features} features (numerical rank {rank} of {columns}): held-out residual {self.held_out:.1e}"
+
+
+@dataclass
+class Plan:
+    """The options of the network with everything filled in, notes, what was solved on the way (or None), and the
+    relative L2 distance to an independent solution (or None)."""
+
+    options: dict
+    notes: list[str]
+    solved: Candidate | None = None
+    error_indicator: float | None = None
 
 
 def automatic_method(problem, network, options) -> tuple[str, str]:
@@ -58,8 +77,13 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
         return "adam+lbfgs", "float32: adam+lbfgs, since the other methods need float64"
     layers = (options or {}).get("layers")
     spread = network is None or (isinstance(network, str) and network.startswith("repnet"))
-    if spread and (layers is None or len(layers) == 1) and not problem.unknowns and is_linear(problem):
-        return "least-squares", "linear problem: least squares for the last layer"
+    if spread and (layers is None or len(layers) == 1) and not problem.unknowns:
+        if is_linear(problem):
+            return "least-squares", "linear problem: least squares for the last layer"
+        if network in (None, "repnet-slabs") and marches(problem):
+            return "marching", "nonlinear problem in time: Newton's method on the last layer, slab by slab"
+        if not problem.in_time and newton_converges(problem, network):
+            return "least-squares", "nonlinear problem: Newton's method on the last layer"
     if isinstance(network, torch.nn.Module):
         size = sum(p.numel() for p in network.parameters())
     else:
@@ -68,6 +92,29 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
     if size > MOST_PARAMETERS:
         return "adam+lbfgs", f"{size:,} parameters: adam+lbfgs, since Gauss-Newton takes at most {MOST_PARAMETERS:,}"
     return "gauss-newton", "nonlinear or inverse problem, or a deep network: Gauss-Newton on all parameters"
+
+
+def marches(problem) -> bool:
+    """Whether a problem can be solved slab by slab: in time, with conditions that hold at all times or at the start."""
+    if not problem.in_time or problem.pde is None or problem.unknowns or problem.input_transform is not None:
+        return False
+    if any(hasattr(condition, "points") for condition in problem.conditions.values()):
+        return False
+    with seeded(0):
+        data = collocation(problem, few=20)
+        transform = problem.output_transform
+        found = orders(data, len(problem.outputs), transform)
+    return found is not None and 1 <= max(index[-1] for index in found) <= 2
+
+
+def newton_converges(problem, network) -> bool:
+    """Whether Newton's method on the last layer of a small network gets anywhere: a cheap look ahead."""
+    name = network or "repnet-sin"
+    with seeded(0):
+        wavenumber, _ = problem_wavenumber(problem)
+        options = {"layers": [int(min(600, _wanted(problem, wavenumber, 1.0)))]}
+        candidate = _try(problem, name, options, wavenumber, 0)
+    return candidate is not None and candidate.held_out < LARGE
 
 
 def is_linear(problem) -> bool:
@@ -93,48 +140,56 @@ def is_linear(problem) -> bool:
     return bool((both - first - second + zero).abs().max() <= 1e-9 * size)
 
 
-def expected_rank(wavenumber, box) -> float:
-    """About how many independent functions a box of wavenumbers holds over a box in space: Π (2 k L / π + 16)."""
-    return float(np.prod(2 * np.asarray(wavenumber) * box.half_width / np.pi + 16))
+def points_for(problem, first: str, net, wavenumber) -> dict:
+    """How many points the first method of a run needs, as arguments of `collocation`."""
+    if first in ("least-squares", "marching"):
+        return {"features": net.linears[-1].in_features if hasattr(net, "linears") else 0, "wavenumber": wavenumber}
+    least = ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()) if first == "gauss-newton" else 0
+    return {"least": least, "wavenumber": wavenumber}
 
 
-def least_points(first: str, net) -> int:
-    """Points inside the domain that the first method needs: so many rows for each of its columns."""
-    if first == "least-squares":
-        return ROWS_PER_FEATURE * sum(net.get_parameter(name).numel() for name in last_layer(net))
-    if first == "gauss-newton":
-        return ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters())
-    return 0
-
-
-def plan_least_squares(
-    problem, network: str, options: dict, wavenumber, seed: int, limit: float | None
-) -> tuple[dict, list[str]]:
+def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: int, limit: float | None) -> Plan:
     """Choose the number of features and the scale of the first layer of a one-layer network.
 
-    Starts from the wavenumber; takes more features while the numerical rank says that they all count, and a wider
-    range of slopes once it says that they do not, as long as the held-out residual falls.
+    Starts from the wavenumber, for sine features from the bands of wavenumbers that the data show; takes more features
+    while the numerical rank says that they all count, and a wider range of slopes once it says that they do not, as
+    long as the held-out residual falls. A linear problem is then solved a second time with other features and other
+    points: the distance of the two solutions indicates their error.
 
     Args:
         options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
         limit: seconds after which nothing new is begun, or None.
-
-    Returns:
-        The options with everything filled in, and notes.
     """
     begun, tried = time.monotonic(), []
     for candidate_options in _candidates(problem, network, options, wavenumber, tried):
-        work = sum(c.features**3 for c in tried) + candidate_options["layers"][-1] ** 3
+        width = candidate_options["layers"][-1] * len(problem.outputs)
+        work = sum(c.outcome.columns**3 for c in tried) + width**3
         if tried and (work > WORK or (limit is not None and time.monotonic() - begun > limit)):
             break
         tried.append(_try(problem, network, candidate_options, wavenumber, seed))
         if tried[-1].held_out <= GOOD:
             break
     best = min(tried, key=lambda c: c.held_out)
-    notes = [f"least squares with {best}; {len(tried)} first layer(s) tried"]
+    plan = Plan(best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
     if best.held_out > LARGE:
-        notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
-    return best.options, notes
+        plan.notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
+    late = limit is not None and time.monotonic() - begun > limit / 2
+    if best.outcome.affine and not late and "layers" not in options:
+        second = best.options | {"layers": [math.ceil(SECOND_LOOK * best.features)]}
+        other = _try(problem, network, second, wavenumber, seed + 1)
+        x = accuracy.test_points(problem, 1000)
+        u, v = (accuracy.predict(c.net, x, problem.dim, problem.dtype) for c in (best, other))
+        plan.error_indicator = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
+    return plan
+
+
+def _wanted(problem, wavenumber, more: float) -> float:
+    """Sine features for wavenumbers up to 1.25 times these."""
+    ranks = (
+        rank_of_bands([(0, 1.25 * max(k, np.pi / h))], h)
+        for k, h in zip(wavenumber, problem.box.half_width, strict=True)
+    )
+    return MARGIN * more * math.prod(ranks)
 
 
 def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -> Iterator[dict]:
@@ -143,22 +198,30 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
     What is searched for is the number of features and, for sine features, the largest wavenumber of each axis, or for
     others the slope scale; each only where the user has not fixed it.
     """
-    half_width, most = problem.box.half_width, MOST_FEATURES
+    half_width, most = problem.box.half_width, MOST_FEATURES // len(problem.outputs)
     if problem.pde is None or problem.sampling.domain:  # the number of rows is given, so features must stay below it
         most = max(1, min(most, int(_rows(problem) / 1.5)))
     known = np.asarray(wavenumber, dtype=float)
-    sine = network == "repnet-sin" and "slope_scale" not in options
+    sine = network == "repnet-sin" and not {"slope_scale", "bands"} & set(options)
     if sine:
         scale = known if "wavenumber" not in options else np.array([])
     else:
         scale = np.array([np.max(known * half_width) / 2])
-        scale = scale if network != "fnn" and "slope_scale" not in options else np.array([])
+        scale = scale if network != "fnn" and not {"slope_scale", "bands"} & set(options) else np.array([])
+
+    bands = problem_bands(problem, wavenumber) if sine and len(scale) else None
+    if bands is not None:
+        ranks = (rank_of_bands(b, h) for b, h in zip(bands, half_width, strict=True))
+        for more in (1.0, 1.6):
+            width = min(most, math.ceil(MARGIN * more * math.prod(ranks)))
+            yield {"layers": [width]} | options | {"bands": bands}
+            if tried[-1].held_out > BETTER:
+                break
 
     def filled(more: float, scale: np.ndarray) -> dict:
         chosen = dict(options)
         if "layers" not in options:
-            k = scale if sine and len(scale) else known
-            wanted = MARGIN * more * expected_rank(1.25 * k, problem.box) * (1 if sine else 2)
+            wanted = _wanted(problem, scale if sine and len(scale) else known, more * (1 if sine else 2))
             chosen["layers"] = [int(min(most, math.ceil(wanted)))]
         if len(scale):
             chosen |= {"wavenumber": scale.tolist()} if sine else {"slope_scale": scale.item()}
@@ -172,7 +235,7 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
             change = [(1.0, np.where(np.arange(len(scale)) == axis, 2.0, 1.0)) for axis in order]
         else:
             change = [(1.0, np.array([factor])) for factor in (1.6, 1 / 1.6)] if len(scale) else []
-        return grow + change if best.rank > 0.97 * best.features else change + grow
+        return grow + change if best.outcome.rank > 0.97 * best.outcome.columns else change + grow
 
     more, strides = 1.0, 0
     yield filled(more, scale)
@@ -200,26 +263,32 @@ def _rows(problem) -> int:
 
 def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candidate:
     features = options["layers"][-1]
-    points = options.get("wavenumber", wavenumber)
     with seeded(seed):
         net = build_network(problem, network, options, wavenumber)
-        data = collocation(problem, wavenumber=points, least=ROWS_PER_FEATURE * features)
-        held_out = collocation(problem, wavenumber=points, distribution="pseudo")
-    names = last_layer(net)
-    parameters = [net.get_parameter(name) for name in names]
-    zeros = [torch.zeros_like(p) for p in parameters]
-    restore(parameters, zeros)
-    terms = linearize(data, net, problem.term_names, names)
-    scales = row_scales(terms)
-    size = max(_rms(t.residual) * s for t, s in zip(terms, scales, strict=True))
-    delta, rank = minimum_norm(*triangle(terms, scales))
-    move(parameters, zeros, delta)
+        points = points_for(problem, "least-squares", net, wavenumber)
+        data = collocation(problem, **points)
+        held_out = collocation(problem, **points | {"features": max(100, features // 2)}, distribution="pseudo")
+        indices = indices_for(collocation(problem, few=20), net, len(problem.outputs))
+    start = (
+        CopySystem(data, net, problem.term_names)
+        if indices is None
+        else JetSystem(data, net, problem.term_names, indices)
+    )
+    start.set(start.get(), -start.size())
+    sizes = [_rms(v) for v in start.residuals()]
+    try:
+        outcome = newton(start, NEWTON_STEPS)
+    except TrainingError:
+        outcome = Outcome(False, False, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
+    if indices is not None:
+        start.store()
+    size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True))
     vectors = residual_vectors(held_out, net)
-    left = max(_rms(v.detach()) * s for v, s in zip(vectors, scales, strict=True))
+    left = max(_rms(v.detach()) * s for v, s in zip(vectors, outcome.scales, strict=True))
     dde.grad.clear()
     held = left / size if size > 0 else left
-    return Candidate(options, features, rank, held if math.isfinite(held) else math.inf)
+    return Candidate(options, features, held if math.isfinite(held) else math.inf, outcome, net, data)
 
 
 def _rms(v: torch.Tensor) -> float:
-    return v.square().mean().sqrt().item()
+    return v.square().mean().sqrt().item() if v.numel() else 0.0

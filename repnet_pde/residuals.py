@@ -7,7 +7,16 @@ from ._backend import dde, quiet
 from .errors import InputError
 
 
-def collocation(problem, *, wavenumber=None, few: int | None = None, least: int = 0, distribution: str | None = None):
+def collocation(
+    problem,
+    *,
+    wavenumber=None,
+    few: int | None = None,
+    least: int = 0,
+    features: int = 0,
+    distribution: str | None = None,
+    interval: tuple[float, float] | None = None,
+):
     """The ``dde.data.PDE`` (or TimePDE) of a problem, with its points drawn.
 
     Args:
@@ -15,7 +24,11 @@ def collocation(problem, *, wavenumber=None, few: int | None = None, least: int 
         wavenumber: sets the open numbers of points in place of the problem's own, as in `Problem.points`.
         few: keep about this many points inside the domain: for trials.
         least: points inside the domain at least, where the problem leaves their number open.
+        features: of a network whose last layer is solved for: sets the open numbers of points in proportion to it,
+            three rows a column inside the domain.
         distribution: in place of the problem's own.
+        interval: (start, end) of a part of the time domain; initial conditions then select no points unless it begins
+            at the start.
 
     Raises:
         InputError: a condition selects none of the points.
@@ -25,13 +38,19 @@ def collocation(problem, *, wavenumber=None, few: int | None = None, least: int 
     numbers = {"num_domain": min(few, inside) if few else inside, "num_boundary": points.boundary}
     if problem.in_time:
         numbers["num_initial"] = points.initial
+    if features:
+        numbers |= _by_features(problem, features)
+    geometry = problem.geometry
+    if interval is not None:
+        geometry = dde.geometry.GeometryXTime(geometry.geometry, dde.geometry.TimeDomain(*interval))
+    later = interval is not None and interval[0] > problem.box.lower[-1]
     kind = dde.data.TimePDE if problem.in_time else dde.data.PDE
     for name, condition in problem.conditions.items():
         _selected(problem, name, condition)
     try:
         with quiet():
             data = kind(
-                problem.geometry,
+                geometry,
                 _two_arguments(problem.pde),
                 list(problem.conditions.values()),
                 train_distribution=distribution or points.distribution,
@@ -40,13 +59,30 @@ def collocation(problem, *, wavenumber=None, few: int | None = None, least: int 
     except Exception as error:
         raise InputError(f"conditions: DeepXDE cannot draw points: {type(error).__name__}: {error}") from error
     for name, count in zip(problem.conditions, data.num_bcs, strict=True):
-        if count == 0:
+        if count == 0 and not later:
             raise InputError(
                 f"conditions[{name!r}]: selects none of the {points.boundary} boundary and {points.initial or 0} "
                 "initial points; look at its on_boundary function and at the numbers in sampling"
             )
     hold(problem, data.train_x)
     return data
+
+
+ROWS_PER_COLUMN = 3
+
+
+def _by_features(problem, features: int) -> dict[str, int]:
+    """The open numbers of points for so many features: inside three rows a column, on each face enough for a trace."""
+    given, dim = problem.sampling, problem.dim
+    equations = len(problem.residual_names or ("pde",))
+    inside = ROWS_PER_COLUMN * features * len(problem.outputs) // equations
+    on_faces = max(features // 2, int(4 * dim * features ** ((dim - 1) / dim)), 100)
+    numbers = {} if given.domain else {"num_domain": inside + 10}
+    if dim > 1 + problem.in_time or problem.in_time:
+        numbers |= {} if given.boundary is not None else {"num_boundary": on_faces}
+    if problem.in_time:
+        numbers |= {} if given.initial is not None else {"num_initial": on_faces}
+    return numbers
 
 
 def _two_arguments(pde):

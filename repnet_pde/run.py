@@ -16,7 +16,7 @@ from .checkpoint import CHECKPOINT, remove_temporaries
 from .errors import InputError
 from .networks import build_network
 from .objective import Objective
-from .planning import least_points, plan_least_squares
+from .planning import plan_least_squares, points_for
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
@@ -38,6 +38,7 @@ class Settings:
     dtype: str
     notes: list[str]
     planned: bool = False
+    error_indicator: float | None = None
 
 
 class Run:
@@ -58,17 +59,21 @@ class Run:
                 f"{reference.relative_l2_estimate:.1e}): errors against it mean little"
             )
         begun = time.monotonic()
-        first, options = settings.stages[0][0], settings.network_options
+        first, solved = settings.stages[0][0], None
         if first == "least-squares" and settings.network != "custom" and not settings.planned:
-            options, said = plan_least_squares(problem, network, options, self.wavenumber, settings.seed, time_limit)
-            settings.network_options, settings.planned = options, True
-            self.notes += said
+            plan = plan_least_squares(
+                problem, network, settings.network_options, self.wavenumber, settings.seed, time_limit
+            )
+            settings.network_options, settings.planned, solved = plan.options, True, plan.solved
+            settings.error_indicator = plan.error_indicator
+            self.notes += plan.notes
+        if solved is not None:
+            self.net, self.data = solved.net, solved.data
+        else:
+            with seeded(settings.seed):
+                self.net = build_network(problem, network, settings.network_options, self.wavenumber)
+                self.data = collocation(problem, **points_for(problem, first, self.net, self.wavenumber))
         planning = time.monotonic() - begun
-        with seeded(settings.seed):
-            self.net = build_network(problem, network, options, self.wavenumber)
-            least = least_points(first, self.net)
-            points = options.get("wavenumber", self.wavenumber)
-            self.data = collocation(problem, wavenumber=points, least=least)
         if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
             self.notes.append(self.net.slope_note)
         unknowns = problem.unknowns
@@ -78,6 +83,8 @@ class Run:
         _trains(self.objective)
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
         self.training.seconds = planning
+        if solved is not None:
+            self.training.method.accept(solved.outcome)
 
     def _warn(self, text: str) -> None:
         if text not in self.notes:

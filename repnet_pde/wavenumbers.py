@@ -7,6 +7,7 @@ import torch
 
 from ._backend import dde
 from .network import estimate_wavenumber, estimate_wavenumber_from_samples
+from .network.wavenumber import spectral_peaks
 from .residuals import hold
 
 
@@ -30,6 +31,62 @@ def problem_wavenumber(problem) -> tuple[tuple[float, ...], str | None]:
     doubts += ["not resolved by the samples"] * any("not resolved" in str(w.message) for w in said)
     note = f"wavenumber estimated from the problem's data: {', '.join(f'{k:.4g}' for k in found)}"
     return tuple(float(k) for k in found), note + (f" ({', '.join(doubts)})" if doubts else "")
+
+
+BAND = 4.0
+"""Half width of a band of wavenumbers around a peak of the spectrum, in the normalised domain."""
+
+
+def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None:
+    """For each axis the intervals of wavenumbers that the problem's data show, or None where they say nothing.
+
+    They surround the peaks in the spectra of source term, boundary and initial values, and the lowest wavenumbers.
+    An axis along which the data do not reach the largest wavenumber that is planned for is covered whole, and so is
+    one that the bands nearly fill.
+    """
+    if problem.pde is None or any(hasattr(c, "points") for c in problem.conditions.values()):
+        return None
+    peaks: list[list[float]] = [[] for _ in range(problem.dim)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for function, domain, axes in _functions(problem):
+            try:
+                for axis, found in zip(axes, spectral_peaks(function, domain), strict=True):
+                    peaks[axis].extend(found)
+            except Exception:  # the user's functions may not be made for the whole bounding box
+                return None
+    bands, narrow = [], False
+    for found, k, half in zip(peaks, wavenumber, problem.box.half_width, strict=True):
+        whole = [(0.0, 1.25 * max(float(k), np.pi / half))]
+        if found and max(found) > 0.8 * k:
+            parts = [(0.0, BAND / half)]
+            for p in sorted(found):
+                low, high = max(p - BAND / half, 0.0), p + BAND / half
+                if low <= parts[-1][1]:
+                    parts[-1] = (parts[-1][0], max(high, parts[-1][1]))
+                else:
+                    parts.append((low, high))
+            if rank_of_bands(parts, half) < 0.7 * rank_of_bands(whole, half):
+                whole, narrow = parts, True
+        bands.append(whole)
+    return bands if narrow else None
+
+
+def rank_of_bands(bands, half_width: float) -> float:
+    """About how many independent functions the bands of one axis hold over its length: 2 (b - a) h / π + 12 each way."""
+    return sum((1 if a == 0 else 2) * ((b - a) * half_width * (2 if a == 0 else 1) / np.pi + 12) for a, b in bands)
+
+
+def _functions(problem):
+    """(function, its domain, its axes) of the source term and of every condition on a face of the bounding box."""
+    every = list(range(problem.dim))
+    yield lambda x: _source(problem, x), problem.geometry, every
+    for condition in problem.conditions.values():
+        for axis in every if problem.dim > 1 else ():
+            for side in (problem.box.lower[axis], problem.box.upper[axis]):
+                if _covers(problem, condition, axis, side):
+                    function, domain = _face(problem, condition, axis, side)
+                    yield function, domain, [i for i in every if i != axis]
 
 
 def _estimates(problem):
@@ -85,8 +142,8 @@ def _covers(problem, condition, axis: int, side: float) -> bool:
     return bool(np.all(selected))
 
 
-def _on_face(problem, condition, axis: int, side: float) -> np.ndarray:
-    """Wavenumbers (d,) of the condition's residual at u = 0 on a face; along ``axis`` none."""
+def _face(problem, condition, axis: int, side: float):
+    """The condition's residual at u = 0 on a face as a function of the other coordinates, and their box."""
 
     def values(free):
         x = _face_points(problem, axis, side, free)
@@ -97,5 +154,9 @@ def _on_face(problem, condition, axis: int, side: float) -> np.ndarray:
         dde.grad.clear()
         return error.detach().cpu().numpy()
 
-    lower, upper = (np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
-    return np.insert(estimate_wavenumber(values, (lower, upper)), axis, 0.0)
+    return values, tuple(np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
+
+
+def _on_face(problem, condition, axis: int, side: float) -> np.ndarray:
+    """Wavenumbers (d,) of the condition's residual at u = 0 on a face; along ``axis`` none."""
+    return np.insert(estimate_wavenumber(*_face(problem, condition, axis, side)), axis, 0.0)

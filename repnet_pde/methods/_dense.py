@@ -1,4 +1,4 @@
-"""Dense least squares that keeps its digits: QR of the rows, then the singular values of R."""
+"""Dense least squares that keeps its digits: QR of all rows, regularised at the level of rounding."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,7 @@ import torch
 
 from ..jacobian import Linearization
 
-CUTOFF = 1e-15
-ROWS = 4096
+CUTOFF = 1e-16
 
 
 def row_scales(terms: Sequence[Linearization]) -> list[float]:
@@ -18,29 +17,46 @@ def row_scales(terms: Sequence[Linearization]) -> list[float]:
     """
     scales = []
     for term in terms:
-        size = term.jacobian.square().sum(1).mean().sqrt().item()
+        size = term.jacobian.square().sum(1).mean().sqrt().item() if len(term.jacobian) else 0.0
         scales.append(1 / size if size > 0 else 1.0)
     return scales
 
 
-def triangle(terms: Sequence[Linearization], scales: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """R (p, p) and c (p,) with ‖J δ + r‖² = ‖R δ − c‖² + constant, over the scaled rows, by QR in blocks of rows."""
-    p = terms[0].jacobian.shape[1]
+def stack(terms: Sequence[Linearization], scales: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The scaled rows of all terms: the Jacobian (n, p) and the residual (n,)."""
     jacobian = torch.cat([term.jacobian * scale for term, scale in zip(terms, scales, strict=True)])
-    residual = torch.cat([term.residual * scale for term, scale in zip(terms, scales, strict=True)])
-    r = jacobian.new_zeros(0, p + 1)
-    for rows, values in zip(jacobian.split(max(ROWS, p)), residual.split(max(ROWS, p)), strict=True):
-        r = torch.linalg.qr(torch.cat([r, torch.cat([rows, -values[:, None]], 1)]), mode="r")[1]
-    if len(r) < p + 1:  # fewer rows than columns
-        r = torch.cat([r, r.new_zeros(p + 1 - len(r), p + 1)])
-    return r[:p, :p], r[:p, p]
+    return jacobian, torch.cat([term.residual * scale for term, scale in zip(terms, scales, strict=True)])
 
 
-def minimum_norm(r: torch.Tensor, c: torch.Tensor, cutoff: float = CUTOFF) -> tuple[torch.Tensor, int]:
-    """The least-squares solution of smallest norm of R δ = c, and the numerical rank.
+class Factorization:
+    """Solves min ‖J δ + r‖² + ε² ‖δ‖² for one J and many r, with ε = ``cutoff`` ‖J‖ (Frobenius), by Householder QR.
 
-    Singular values below ``cutoff`` times the largest are dropped.
+    Features of a good basis are dependent to rounding. The regularisation has the effect of the singular value
+    decomposition of R cut off at rounding (measured on sine features: the same digits or half a digit more) at a
+    fifth of its cost, and the reflections can be applied again: that makes Newton steps with an old J cheap.
     """
-    u, s, vh = torch.linalg.svd(r, full_matrices=False)
-    rank = int((s > cutoff * s[0]).sum())
-    return vh[:rank].T @ ((u[:, :rank].T @ c) / s[:rank]), rank
+
+    def __init__(self, jacobian: torch.Tensor, cutoff: float = CUTOFF):
+        n, p = jacobian.shape
+        if n < p:
+            jacobian = torch.cat([jacobian, jacobian.new_zeros(p - n, p)])
+        self._padding = max(p - n, 0)
+        self._rows = torch.geqrf(jacobian)
+        self.columns = p
+        r = torch.triu(self._rows[0][:p])
+        self.epsilon = cutoff * torch.linalg.matrix_norm(r)
+        self._below = torch.geqrf(torch.cat([r, self.epsilon * torch.eye(p, dtype=r.dtype, device=r.device)]))
+        self._upper = torch.triu(self._below[0][:p])
+        self._r = r
+
+    def solve(self, residual: torch.Tensor) -> torch.Tensor:
+        """δ (p,) for r (n,)."""
+        c = torch.cat([-residual, residual.new_zeros(self._padding)])[:, None]
+        c = torch.ormqr(*self._rows, c, transpose=True)[: self.columns]
+        c = torch.ormqr(*self._below, torch.cat([c, torch.zeros_like(c)]), transpose=True)[: self.columns]
+        return torch.linalg.solve_triangular(self._upper, c, upper=True)[:, 0]
+
+    def rank(self) -> int:
+        """The numerical rank, as Σ s²/(s² + ε²) over the singular values s."""
+        inner = torch.linalg.solve_triangular(self._upper, self._r, upper=True, left=False)
+        return round(inner.square().sum().item())

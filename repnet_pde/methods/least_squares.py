@@ -1,29 +1,26 @@
-"""Least squares for the last layer: one solve for a linear problem, damped Newton for a nonlinear one."""
+"""Least squares for the last layer: one dense solve where the problem is linear, Newton's method elsewhere."""
 
 import torch
 
 from ..errors import InputError
-from ..jacobian import check_rows, linearize
+from ..features import Features
+from ..jacobian import check_rows
+from ..last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
 from ..objective import Objective
-from ..residuals import residual_vectors
-from ._dense import CUTOFF, minimum_norm, row_scales, triangle
-from ._parameters import move, restore
-
-AFFINE = 1e-8
-"""Relative mismatch of predicted and actual residual below which a problem counts as linear."""
+from ._dense import CUTOFF
 
 
 class LeastSquares:
     """Solves for the last layer, in which the network's output is linear, with all other layers fixed.
 
-    A problem that is linear in it (found numerically, not assumed) takes one dense least-squares solve: QR of all
-    residual rows, scaled alike, then the singular value decomposition of R, cut off at rounding. A nonlinear one takes
-    Newton steps, halved until the residual falls. The unknowns of an inverse problem are solved for as well.
+    A problem that is linear in it (found numerically, not assumed) takes one dense least-squares solve by QR of all
+    residual rows, scaled alike and regularised at rounding. A nonlinear one takes Newton steps, halved until the
+    residual falls. The unknowns of an inverse problem are solved for as well.
 
     Args:
         objective: the loss; its weights are not used.
-        iterations: most Newton steps.
-        cutoff: singular values below this multiple of the largest are dropped.
+        iterations: most factorisations.
+        cutoff: the regularisation relative to the norm of the Jacobian.
     """
 
     default_iterations = 30
@@ -33,70 +30,51 @@ class LeastSquares:
             raise InputError(f"cutoff: {cutoff!r} given; a number between 0 and 1 is needed")
         self.objective, self.iterations, self.cutoff = objective, iterations, cutoff
         self.iteration = 0
-        self.names = last_layer(objective.net)
-        self.rank: int | None = None
         self._reason: str | None = None
+        self._system = None
 
     @property
     def stopped(self) -> str | None:
         return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
 
-    def step(self) -> None:
+    def _make(self):
         objective = self.objective
-        unknowns = objective.unknowns
-        terms = linearize(objective.data, objective.net, objective.names, self.names, unknowns)
-        if self.iteration == 0:
-            check_rows(objective.data, objective.net, terms, self.names)
-        scales = row_scales(terms)
-        delta, self.rank = minimum_norm(*triangle(terms, scales), self.cutoff)
-        if not torch.isfinite(delta).all():
-            raise objective.describe_failure(self.iteration)
-        parameters = [objective.net.get_parameter(name) for name in self.names] + list(unknowns)
-        before = [p.detach().clone() for p in parameters]
-        residual = _stack([t.residual for t in terms], scales)
-        predicted = residual + _stack([t.jacobian @ delta for t in terms], scales)
-        step, norm = 1.0, residual.norm()
-        # Coefficients can be large and cancel; what rounding does to their sum is no sign of a nonlinear problem.
-        eps = torch.finfo(delta.dtype).eps
-        rounding = 10 * eps * _stack([t.jacobian.abs() @ delta.abs() for t in terms], scales).norm()
-        while True:
-            move(parameters, before, step * delta)
-            actual = _stack([v.detach().reshape(-1) for v in residual_vectors(objective.data, objective.net)], scales)
-            if step == 1.0:
-                affine = bool((actual - predicted).norm() <= AFFINE * norm + rounding)
-            if affine and self.iteration == 0:
-                self._reason = f"linear problem solved, numerical rank {self.rank} of {len(delta)}"
-                break
-            if actual.norm() < norm:
-                break
-            step /= 2
-            if step < 1e-3:
-                restore(parameters, before)
-                self._reason = (
-                    "converged: what is left is rounding"
-                    if affine
-                    else "stalled: no step of Newton's method lowers the residual"
-                )
-                break
+        data, net, names = objective.data, objective.net, objective.names
+        if not objective.unknowns and Features.known(net):
+            indices = indices_for(data, net, net.linears[-1].out_features)
+            if indices is not None:
+                return JetSystem(data, net, names, indices)
+        system = CopySystem(data, net, names, objective.unknowns)
+        check_rows(data, net, system.linearize(), system.layer)
+        return system
+
+    def step(self) -> None:
+        if self._system is None:
+            self._system = self._make()
+        system = self._system
+        outcome = newton(system, 1, self.cutoff)
+        if isinstance(system, JetSystem):
+            system.store()
+        self.accept(outcome)
+
+    def accept(self, outcome: Outcome) -> None:
+        """Take a solution that is in the network already as the result of one more iteration."""
         self.iteration += 1
-        objective.mean_squares()
-        if self._reason is None and actual.norm() > (1 - 1e-6) * norm:
-            self._reason = "converged: the residual no longer falls"
+        self._reason = _reason(outcome)
+        self.objective.mean_squares()
 
     def state_dict(self) -> dict:
-        return {"iteration": self.iteration, "reason": self._reason, "rank": self.rank}
+        return {"iteration": self.iteration, "reason": self._reason}
 
     def load_state_dict(self, state: dict) -> None:
-        self.iteration, self._reason, self.rank = state["iteration"], state["reason"], state["rank"]
+        self.iteration, self._reason = state["iteration"], state["reason"]
 
 
-def _stack(vectors, scales) -> torch.Tensor:
-    return torch.cat([v * s for v, s in zip(vectors, scales, strict=True)])
-
-
-def last_layer(net: torch.nn.Module) -> list[str]:
-    """Names of the parameters of the last ``torch.nn.Linear``; `InputError` where there is none."""
-    linear = [name for name, module in net.named_modules() if isinstance(module, torch.nn.Linear)]
-    if not linear:
-        raise InputError("network: has no torch.nn.Linear as its last layer, which least squares solves for")
-    return [f"{linear[-1]}.{p}" for p, _ in net.get_submodule(linear[-1]).named_parameters()]
+def _reason(outcome: Outcome) -> str | None:
+    if outcome.affine:
+        return f"linear problem solved, numerical rank {outcome.rank} of {outcome.columns}"
+    if outcome.converged:
+        return f"Newton's method converged, numerical rank {outcome.rank} of {outcome.columns}"
+    if outcome.steps == 1 and not outcome.norm < torch.inf:
+        return "stalled: no step of Newton's method lowers the residual"
+    return None

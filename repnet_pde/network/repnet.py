@@ -11,6 +11,7 @@ from ._arguments import check_sizes
 from .domain import box_of
 from .layer import ReparameterizedLinear
 from .slopes import FIRST_ACTIVATIONS, start
+from .warp import AxisWarp
 
 INITIALIZERS = ("Glorot normal", "Glorot uniform", "He normal", "He uniform", "zeros")
 
@@ -48,6 +49,10 @@ class RepNet(dde.nn.NN):
             one of them, and tanh otherwise.
         stretch: factors (d,) on the components of the directions, for solutions that vary faster along some
             axes. None means 1, or with "auto" the ratio of the wavenumbers.
+        bands: for automatic sine features in place of ``wavenumber``: for each axis the intervals (low, high) of
+            wavenumbers, radians per unit length, that they fill evenly; with both signs, so low >= 0.
+        warp: maps the inputs to [−1, 1]^d before the first layer, which gathers partition points where the map is
+            steep; ``domain`` is then not used, and wavenumbers are those in the mapped coordinates.
 
     The dtype is DeepXDE's default float. All random numbers come from torch's global generator.
 
@@ -67,6 +72,8 @@ class RepNet(dde.nn.NN):
         wavenumber=None,
         first_activation: str | None = None,
         stretch=None,
+        bands=None,
+        warp: AxisWarp | None = None,
     ):
         super().__init__()
         sizes = check_sizes(layer_sizes)
@@ -88,11 +95,13 @@ class RepNet(dde.nn.NN):
             sizes[0],
             sizes[1],
             first_activation,
-            box_of(domain, sizes[0]),
+            box_of(domain if warp is None else None, sizes[0]),
             slope_scale=slope_scale,
             wavenumber=wavenumber,
             stretch=stretch,
+            bands=bands,
         )
+        self.warp = warp
         self.slope_note: str = plan.note
         """What was chosen for the slopes and why, in one line."""
         self.first = ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, plan.box, plan.feature_scale)
@@ -107,6 +116,7 @@ class RepNet(dde.nn.NN):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, d) inputs to (n, c) outputs, through the input and output transforms where they are set."""
         x = inputs if self._input_transform is None else self._input_transform(inputs)
+        x = x if self.warp is None else self.warp(x)
         x = FIRST_ACTIVATIONS[self.first_activation](self.first(x))
         for activation, linear in zip(self.activation, self.linears[:-1], strict=True):
             x = activation(linear(x))
@@ -114,7 +124,7 @@ class RepNet(dde.nn.NN):
         return x if self._output_transform is None else self._output_transform(inputs, x)
 
     def linear_equivalent(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """``W`` (m, d) and ``b`` (m,) of the first layer: ``h = σ(x Wᵀ + b)`` in physical coordinates.
+        """``W`` (m, d) and ``b`` (m,) of the first layer: ``h = σ(x Wᵀ + b)`` in physical (or the warp's) coordinates.
 
         For ReLU they contain the factor that makes the features O(1).
         """
@@ -122,7 +132,8 @@ class RepNet(dde.nn.NN):
 
     def partition_points(self) -> np.ndarray:
         """One point (m, d) on each neuron's partition hyperplane, in physical coordinates (see the layer)."""
-        return self.first.partition_points().cpu().numpy()
+        points = self.first.partition_points()
+        return (points if self.warp is None else self.warp.inverse(points)).cpu().numpy()
 
     def slopes(self) -> np.ndarray:
         """Each neuron's slope (m,) along its direction, in normalised coordinates, the unit of ``slope_scale``."""

@@ -38,17 +38,21 @@ class Start:
     note: str
 
 
-def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None) -> Start:
+def start(
+    dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None, bands=None
+) -> Start:
     """Choose the start of a first layer of ``width`` neurons on ``dim`` inputs; arguments as in `RepNet`."""
     stretch = None if stretch is None else positive(stretch, dim, "stretch")
     direction, anchor = spread(width, dim)
     if isinstance(slope_scale, str):
         choose("slope_scale", slope_scale, ("auto",))
+        if bands is not None:
+            return _banded(width, activation, box, wavenumber, stretch, bands)
         numbers = normalized_wavenumbers(wavenumber, box)
         if activation == "sin":
             if stretch is not None:
                 raise InputError("stretch: the automatic sine features take the wavenumber of each axis instead")
-            direction, anchor, slope = _cover_wavenumbers(width, OVERSAMPLING * numbers)
+            direction, anchor, slope = _cover_wavenumbers(width, [[(0.0, OVERSAMPLING * k)] for k in numbers])
             note = f"sine features spread evenly over wavenumbers up to {_list(OVERSAMPLING * numbers)} (normalised)"
             return Start(direction, anchor, slope, box, 1.0, note)
         scale, stretch, note = suggest_slopes(dim, width, activation, numbers, stretch)
@@ -56,6 +60,8 @@ def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=No
     else:
         if wavenumber is not None:
             raise InputError('wavenumber: only used with slope_scale="auto", but a slope_scale was given too')
+        if bands is not None:
+            raise InputError('bands: only used with slope_scale="auto", but a slope_scale was given too')
         slope = _slopes(slope_scale, width)
         note = "slope scale as given"
     if stretch is not None:
@@ -113,12 +119,42 @@ def _list(values) -> str:
     return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
 
 
-def _cover_wavenumbers(width, largest):
-    """Sine features whose wave vectors fill the box |k_i| <= largest_i evenly, with even phases."""
-    dim = len(largest)
+def _banded(width, activation, box: Box, wavenumber, stretch, bands) -> Start:
+    """The start for ``bands``, which are checked here."""
+    if activation != "sin" or wavenumber is not None or stretch is not None:
+        raise InputError("bands: for sine features, and without wavenumber and stretch")
+    try:
+        normalized = [[(float(a), float(b)) for a, b in axis] for axis in bands]
+    except (TypeError, ValueError):
+        normalized = []
+    good = all(axis and all(0 <= a < b < math.inf for a, b in axis) for axis in normalized)
+    if len(normalized) != box.dim or not good:
+        raise InputError(
+            f"bands: {bands!r} given; for each of the {box.dim} axes a list of intervals (low, high) with "
+            "0 <= low < high is needed"
+        )
+    normalized = [[(a * h, b * h) for a, b in axis] for axis, h in zip(normalized, box.half_width, strict=True)]
+    direction, anchor, slope = _cover_wavenumbers(width, normalized)
+    covered = " x ".join(" and ".join(f"{a:.3g}..{b:.3g}" for a, b in axis) for axis in normalized)
+    note = f"sine features spread evenly over the wavenumbers {covered} (normalised)"
+    return Start(direction, anchor, slope, box, 1.0, note)
+
+
+def _cover_wavenumbers(width, bands):
+    """Sine features whose wave vectors fill the product of ``bands`` (one list of intervals an axis) evenly."""
+    dim = len(bands)
     sequence = sobol(width, dim + 1)
-    vector = (2 * sequence[:, :dim] - 1) * torch.as_tensor(largest)
-    slope = vector.norm(dim=1).clamp_min(1e-12 * float(np.max(largest)))
+    vector = torch.empty(width, dim, dtype=torch.float64)
+    for axis, intervals in enumerate(bands):
+        signed = [(-b, b) if a == 0 else part for a, b in intervals for part in ((a, b), (-b, -a))[: 1 + (a > 0)]]
+        lengths = torch.tensor([b - a for a, b in signed], dtype=torch.float64)
+        ends = lengths.cumsum(0)
+        place = sequence[:, axis] * ends[-1]
+        which = torch.searchsorted(ends, place, right=True).clamp_max(len(signed) - 1)
+        low = torch.tensor([a for a, _ in signed], dtype=torch.float64)
+        vector[:, axis] = low[which] + place - (ends - lengths)[which]
+    slope = vector.norm(dim=1)
+    slope = slope.clamp_min(1e-12 * slope.max())
     direction = vector / slope[:, None]
     phase = math.pi * (2 * sequence[:, dim] - 1)
     return direction, (phase / slope)[:, None] * direction, slope

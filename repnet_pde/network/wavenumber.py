@@ -67,16 +67,7 @@ def estimate_wavenumber(
     if len(counts) < 3:
         raise InputError(f"max_samples: {max_samples!r} given; at least {_SAMPLES[2]} are needed")
 
-    places = qmc.Sobol(box.dim, seed=0).random_base2(math.ceil(math.log2(lines)))[: int(lines)]
-    estimates = []
-    for n in counts:
-        values = [_along_lines(function, box, axis, places, n) for axis in range(box.dim)]
-        estimates.append(_estimate(values, significance))
-        estimate = np.max(estimates[-3:], axis=0)
-        # Room below the Nyquist limit n/2.
-        resolved = (np.ptp(estimates[-3:], axis=0) <= 0.5 + 0.05 * estimate) & (estimate <= 0.4 * n)
-        if len(estimates) >= 3 and resolved.all():
-            break
+    estimate, resolved, _ = _resolve(function, box, lines, counts, significance)
     if not resolved.all():
         axes = ", ".join(str(axis) for axis in np.flatnonzero(~resolved))
         warnings.warn(
@@ -85,6 +76,25 @@ def estimate_wavenumber(
             stacklevel=2,
         )
     return np.maximum(estimate, 1.0) * np.pi / box.half_width
+
+
+def spectral_peaks(function: Callable[[np.ndarray], np.ndarray], domain, significance: float = 1e-4) -> list[np.ndarray]:
+    """Wavenumbers of all local maxima of the spectrum of ``function`` along each axis, radians per unit x.
+
+    Sampled as in `estimate_wavenumber`; a list of d sorted arrays. Maxima below ``significance`` times the largest
+    value over all axes are ignored. An axis along which the function is constant has none.
+    """
+    box = box_of(domain)
+    _, _, values = _resolve(function, box, 1 if box.dim == 1 else 16, _SAMPLES, 1e-3)
+    mean = np.mean([v.mean(axis=(0, 1)) for v in values], axis=0)
+    spectra = [_spectrum(v - mean) for v in values]
+    largest = np.max([s.max(axis=0) for s in spectra], axis=0)
+    found = []
+    for spectrum, half in zip(spectra, box.half_width, strict=True):
+        padded = np.pad(spectrum, ((1, 1), (0, 0)))
+        peaks = (spectrum >= padded[:-2]) & (spectrum > padded[2:]) & (spectrum > significance * largest)
+        found.append(np.flatnonzero(peaks.any(axis=1)) / _PADDING * np.pi / half)
+    return found
 
 
 def estimate_wavenumber_from_samples(x: ArrayLike, y: ArrayLike, *, significance: float = 0.05) -> np.ndarray:
@@ -130,6 +140,21 @@ def estimate_wavenumber_from_samples(x: ArrayLike, y: ArrayLike, *, significance
 
 
 # Spectra along lines. Wavenumbers are counted in waves across the domain: one is π in normalised coordinates. -----
+
+
+def _resolve(function, box: Box, lines: int, counts, significance: float):
+    """(waves per axis, which of them are resolved, values along lines), with samples added until three agree."""
+    places = qmc.Sobol(box.dim, seed=0).random_base2(math.ceil(math.log2(lines)))[: int(lines)]
+    estimates = []
+    for n in counts:
+        values = [_along_lines(function, box, axis, places, n) for axis in range(box.dim)]
+        estimates.append(_estimate(values, significance))
+        estimate = np.max(estimates[-3:], axis=0)
+        # Room below the Nyquist limit n/2.
+        resolved = (np.ptp(estimates[-3:], axis=0) <= 0.5 + 0.05 * estimate) & (estimate <= 0.4 * n)
+        if len(estimates) >= 3 and resolved.all():
+            break
+    return estimate, resolved, values
 
 
 def _along_lines(function, box: Box, axis: int, places: np.ndarray, n: int) -> np.ndarray:

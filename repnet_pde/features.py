@@ -1,0 +1,159 @@
+"""The features of a one-layer RepNet and their derivatives in closed form.
+
+h_j(x) = σ(z_j), z_j = Σ_l w_jl ξ_l(x_l) + b_j, with the axis maps ξ_l of the network (the identity without a warp). By
+Faà di Bruno's formula along each axis
+
+    D^α h_j(x) = Σ_{k <= α} Π_l B_{α_l, k_l}(ξ_l', ξ_l'', ...)(x_l) · Π_l w_jl^{k_l} · σ^(|k|)(z_j),
+
+B the partial Bell polynomials. A row of a linear operator applied to the features, Σ_α A_α D^α h_j, is therefore a
+matrix product of small inner dimension for each order of σ's derivatives.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from .jets import Index, closed
+from .network import RepNet
+
+
+class Features:
+    """Derivatives of the hidden features of a `RepNet` with one hidden layer; a last feature is the constant 1.
+
+    Args:
+        net: the network. Its transforms are not looked at.
+    """
+
+    def __init__(self, net: RepNet):
+        weight, bias = net.first.linear_equivalent()  # with respect to the warped coordinates, if there is a warp
+        self.weight, self.bias, self.warp = weight, bias, net.warp
+        self.derivative = DERIVATIVES[net.first_activation]
+
+    @staticmethod
+    def known(net) -> bool:
+        """Whether the network is one whose features are differentiated here."""
+        return (
+            isinstance(net, RepNet)
+            and len(net.linears) == 1
+            and net._input_transform is None
+            and net.first_activation in DERIVATIVES
+        )
+
+    def __len__(self) -> int:
+        return len(self.bias) + 1
+
+    def rows(self, x: torch.Tensor, coefficients: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+        """Σ_α A_α D^α h_j at points x (n, d), for A (n, indices, outputs): (n, outputs · (features + 1)).
+
+        Columns in the order of ``torch.nn.Linear``: the weights, output by output, then the biases.
+        """
+        n, outputs, m = len(x), coefficients.shape[2], len(self.bias)
+        chain, warped = self._chain(x, indices)
+        z = warped @ self.weight.T + self.bias
+        inner = torch.einsum("nka,nac->nkc", chain[1], coefficients)
+        result = x.new_zeros(n, outputs * (m + 1))
+        for order in range(1 + max(sum(k) for k in chain[0])):
+            which = [i for i, k in enumerate(chain[0]) if sum(k) == order]
+            if not which:
+                continue
+            powers = torch.stack([self._power(chain[0][i]) for i in which])
+            derivative = self.derivative(z, order)
+            for c in range(outputs):
+                part = inner[:, which, c]
+                if part.any():
+                    result[:, c * m : (c + 1) * m] += (part @ powers) * derivative
+        zero = indices.index((0,) * x.shape[1])
+        result[:, outputs * m :] = coefficients[:, zero]
+        return result
+
+    def jet(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+        """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, features), bias (outputs,)."""
+        (lower, chain), warped = self._chain(x, indices)
+        z = warped @ self.weight.T + self.bias
+        inner = x.new_empty(len(x), len(lower), len(bias))
+        for order in sorted({sum(k) for k in lower}):
+            derivative = self.derivative(z, order)
+            for i, k in enumerate(lower):
+                if sum(k) == order:
+                    inner[:, i] = derivative @ (weight * self._power(k)).T
+        result = torch.einsum("nka,nkc->nac", chain, inner)
+        result[:, indices.index((0,) * x.shape[1])] += bias
+        return result
+
+    def _power(self, index: Index) -> torch.Tensor:
+        result = torch.ones_like(self.bias)
+        for axis, n in enumerate(index):
+            result = result * self.weight[:, axis] ** n
+        return result
+
+    def _chain(self, x: torch.Tensor, indices: Sequence[Index]):
+        """((k's, (n or 1, k's, indices) with D^α_x = Σ_k B_kα D^k_ξ), ξ(x))."""
+        if self.warp is None:
+            return (list(indices), torch.eye(len(indices), dtype=x.dtype, device=x.device)[None]), x
+        lower = closed(indices)
+        highest = max(max(a) for a in indices)
+        bell = [_bell(d) for d in self.warp.derivatives(x, highest)]  # per axis: [a][k] -> (n,)
+        result = x.new_zeros(len(x), len(lower), len(indices))
+        for j, alpha in enumerate(indices):
+            for i, k in enumerate(lower):
+                if all(b <= a and (b > 0) == (a > 0) for a, b in zip(alpha, k, strict=True)):
+                    product = torch.ones_like(x[:, 0])
+                    for axis, (a, b) in enumerate(zip(alpha, k, strict=True)):
+                        if a:
+                            product = product * bell[axis][a][b]
+                    result[:, i, j] = product
+        return (lower, result), self.warp(x)
+
+
+def _bell(derivatives: torch.Tensor) -> list[list[torch.Tensor]]:
+    """Partial Bell polynomials B[a][k] of ξ', ξ'', ... given as the rows of ``derivatives`` (order, n).
+
+    B_{a,k} = Σ_i C(a − 1, i − 1) ξ^(i) B_{a−i,k−1} (L. Comtet, Advanced Combinatorics, 1974, section 3.3).
+    """
+    highest, zero = len(derivatives), torch.zeros_like(derivatives[0]) if len(derivatives) else None
+    table = [[torch.ones_like(zero) if zero is not None else None] + [zero] * highest]
+    for a in range(1, highest + 1):
+        row = [zero]
+        for k in range(1, highest + 1):
+            terms = (math.comb(a - 1, i - 1) * derivatives[i - 1] * table[a - i][k - 1] for i in range(1, a - k + 2))
+            row.append(sum(terms, zero))
+        table.append(row)
+    return table
+
+
+def _sin(z: torch.Tensor, order: int) -> torch.Tensor:
+    value = torch.cos(z) if order % 2 else torch.sin(z)
+    return -value if order % 4 > 1 else value
+
+
+def _tanh(z: torch.Tensor, order: int) -> torch.Tensor:
+    """Polynomials in y = tanh z: each derivative multiplies p'(y) by 1 − y²."""
+    p = [0.0, 1.0]
+    for _ in range(order):
+        slope = [i * c for i, c in enumerate(p)][1:]
+        p = [
+            (slope[i] if i < len(slope) else 0.0) - (slope[i - 2] if 0 <= i - 2 < len(slope) else 0.0)
+            for i in range(len(slope) + 2)
+        ]
+    return _horner(torch.tanh(z), p)
+
+
+def _gaussian(z: torch.Tensor, order: int) -> torch.Tensor:
+    """(−1)^n He_n(z) exp(−z²/2), He the probabilists' Hermite polynomials."""
+    before, p = [0.0], [1.0]
+    for n in range(order):
+        shifted = [0.0, *p]
+        before, p = p, [c - n * (before[i] if i < len(before) else 0.0) for i, c in enumerate(shifted)]
+    return (-1) ** order * _horner(z, p) * torch.exp(-0.5 * z * z)
+
+
+def _horner(y: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
+    value = torch.full_like(y, coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        value = value * y + c
+    return value
+
+
+DERIVATIVES = {"sin": _sin, "tanh": _tanh, "gaussian": _gaussian}
+"""First activation -> function(z, order) of its derivatives."""

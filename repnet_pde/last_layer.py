@@ -1,0 +1,262 @@
+"""Residuals as functions of the last layer, in which the network's output is linear, and Newton's method on it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ._backend import dde
+from .errors import InputError, TrainingError
+from .features import Features
+from .jacobian import Linearization, linearize
+from .jets import Index, orders, taylor, term_jets
+from .jets import values as jet_values
+from .methods._dense import CUTOFF, Factorization, row_scales, stack
+from .methods._parameters import move, restore
+from .residuals import residual_vectors
+
+AFFINE = 1e-8
+"""Relative mismatch of predicted and actual residual below which the residuals count as linear."""
+CONVERGED = 1e-3
+"""A step that changes the residual vector by less than this part of it is the last."""
+CONTRACTION = 0.3
+"""An old Jacobian is kept while each step is smaller than this part of the one before."""
+SMALLEST_STEP = 1e-3
+
+
+def last_layer(net: torch.nn.Module) -> list[str]:
+    """Names of the parameters of the last ``torch.nn.Linear``; `InputError` where there is none."""
+    linear = [name for name, module in net.named_modules() if isinstance(module, torch.nn.Linear)]
+    if not linear:
+        raise InputError("network: has no torch.nn.Linear as its last layer, which least squares solves for")
+    return [f"{linear[-1]}.{p}" for p, _ in net.get_submodule(linear[-1]).named_parameters()]
+
+
+def indices_for(problem_or_data, net, outputs: int) -> list[Index] | None:
+    """The derivatives that a `JetSystem` needs, or None where a `CopySystem` has to do."""
+    return orders(problem_or_data, outputs, net._output_transform) if Features.known(net) else None
+
+
+class CopySystem:
+    """Any network: the Jacobian by copies of the last layer (`jacobian.linearize`), unknowns included."""
+
+    def __init__(self, data, net, names: Sequence[str], unknowns: Sequence[torch.Tensor] = ()):
+        self.data, self.net, self.names, self.unknowns = data, net, names, list(unknowns)
+        self.layer = last_layer(net)
+        self.parameters = [net.get_parameter(name) for name in self.layer] + self.unknowns
+
+    def linearize(self) -> list[Linearization]:
+        return linearize(self.data, self.net, self.names, self.layer, self.unknowns)
+
+    def residuals(self) -> list[torch.Tensor]:
+        vectors = [v.detach().reshape(-1) for v in residual_vectors(self.data, self.net)]
+        dde.grad.clear()
+        return vectors
+
+    def size(self) -> torch.Tensor:
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters])
+
+    def get(self):
+        return [p.detach().clone() for p in self.parameters]
+
+    def set(self, start, delta: torch.Tensor | None = None) -> None:
+        if delta is None:
+            restore(self.parameters, start)
+        else:
+            move(self.parameters, start, delta)
+
+
+class JetSystem:
+    """A one-layer RepNet: the Jacobian from jets of u and the features' derivatives in closed form.
+
+    Args:
+        data: points and conditions.
+        net: a network that `Features` knows; its last layer is read at the start and written by `store`.
+        names: of the terms.
+        indices: the derivatives that the residuals depend on (`jets.orders`).
+        continuity: (x (n, d), values) of the state from which this one continues: u and its time derivatives below
+            ``order`` as `trace` returns them; or None.
+        order: of the equation in time.
+        start: jet of the u around which the first linearisation is made, in place of the network's own.
+    """
+
+    def __init__(self, data, net, names, indices, *, continuity=None, order: int = 1, start=None):
+        self.data, self.net, self.names, self.indices, self.order = data, net, names, indices, order
+        self.features, self.transform = Features(net), net._output_transform
+        self.x = torch.as_tensor(data.train_x)
+        self.linear = net.linears[-1]
+        self.continuity = continuity
+        self.known = start is None
+        self.c = torch.cat([self.linear.weight.detach().reshape(-1), self.linear.bias.detach()])
+        if start is None:
+            self.jet = self._jet(self.x)
+        else:
+            self.c, self.jet = torch.zeros_like(self.c), start
+
+    def _jet(self, x: torch.Tensor, indices=None) -> torch.Tensor:
+        weight, bias = self.c.split([self.linear.weight.numel(), len(self.linear.bias)])
+        return self.features.jet(x, weight.view_as(self.linear.weight), bias, indices or self.indices)
+
+    def linearize(self) -> list[Linearization]:
+        found = []
+        for term in term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform):
+            rows = sum(self.features.rows(self.x[p], a, self.indices) for p, a in term.parts)
+            residual = term.residual[:, 0]
+            if not self.known:  # the residual that the network with c = 0 has by this linearisation
+                residual = residual - sum((a * self.jet[p]).sum((1, 2)) for p, a in term.parts)
+            found.append(Linearization(term.name, residual, rows))
+        if self.continuity is not None:
+            found += self._continuity(True)
+        return found
+
+    def _continuity(self, jacobian: bool) -> list[Linearization]:
+        x, wanted = self.continuity
+        indices = time_indices(x.shape[1], self.order)
+        jet = self._jet(x, indices).requires_grad_(jacobian)
+        found = trace(x, jet, indices, self.transform, self.order)
+        result = []
+        for i, (value, target) in enumerate(zip(found, wanted, strict=True)):
+            rows = value.new_empty(len(x), 0)
+            if jacobian:
+                (a,) = torch.autograd.grad(value.sum(), jet, retain_graph=True, materialize_grads=True)
+                rows = self.features.rows(x, a, indices)
+            result.append(Linearization(f"continuity {i}", value.detach() - target, rows))
+        return result
+
+    def residuals(self) -> list[torch.Tensor]:
+        vectors = jet_values(self.data, self.x, self.jet, self.indices, self.transform)
+        if self.continuity is not None:
+            vectors += [term.residual for term in self._continuity(False)]
+        return vectors
+
+    def size(self) -> torch.Tensor:
+        return self.c
+
+    def get(self):
+        return self.c, self.jet, self.known
+
+    def set(self, start, delta: torch.Tensor | None = None) -> None:
+        self.c, self.jet, self.known = start
+        if delta is not None:
+            self.c, self.known = self.c + delta, True
+            self.jet = self._jet(self.x)
+
+    @torch.no_grad()
+    def store(self) -> None:
+        """Write the coefficients into the network."""
+        weight, bias = self.c.split([self.linear.weight.numel(), len(self.linear.bias)])
+        self.linear.weight.copy_(weight.view_as(self.linear.weight))
+        self.linear.bias.copy_(bias)
+
+
+def time_indices(dim: int, order: int) -> list[Index]:
+    """Time derivatives below ``order``; time is the last coordinate."""
+    return [(0,) * (dim - 1) + (j,) for j in range(order)]
+
+
+def trace(x: torch.Tensor, jet: torch.Tensor, indices, transform, order: int) -> list[torch.Tensor]:
+    """u and its time derivatives below ``order``, each output of each (n,)."""
+    inputs = x.detach().clone().requires_grad_()
+    u = taylor(inputs, jet, indices, transform)
+    result = list(u.unbind(1))
+    now = result
+    for _ in range(1, order):
+        now = [torch.autograd.grad(v.sum(), inputs, create_graph=True)[0][:, -1] for v in now]
+        result = result + now
+    return result
+
+
+@dataclass
+class Outcome:
+    """How Newton's method on the last layer ended.
+
+    affine: the residuals are linear in the last layer. converged: no further step changes anything. norm: of the
+    scaled residual per row. scales: by term. rank: numerical, of columns. steps, factorizations: done.
+    """
+
+    affine: bool
+    converged: bool
+    norm: float
+    scales: list[float]
+    rank: int
+    columns: int
+    steps: int
+    factorizations: int
+
+
+def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True) -> Outcome:
+    """Newton's method for least squares, with each factorisation used as long as the steps contract fast.
+
+    Every residual term is scaled to unit root mean square of its Jacobian's rows. A step is halved until the residual
+    falls. On linear residuals the second step is one of iterative refinement.
+
+    Args:
+        system: `JetSystem` or `CopySystem`; left at the best state found.
+        factorizations: most of them.
+        rank: whether to compute it.
+
+    Raises:
+        TrainingError: a residual that is not finite; the message names the term and a point.
+    """
+    affine, converged, done, found = False, False, 0, 0
+    norm = math.inf
+    for count in range(1, factorizations + 1):
+        terms = system.linearize()
+        _finite(system, terms)
+        scales = row_scales(terms)
+        jacobian, residual = stack(terms, scales)
+        del terms
+        fresh = getattr(system, "known", True)  # else there is no state yet whose residual could be compared
+        norm = residual.norm().item() if fresh else math.inf
+        factor = Factorization(jacobian, cutoff)
+        last, first = math.inf, True
+        while done < steps:
+            delta = factor.solve(residual)
+            if not torch.isfinite(delta).all():
+                raise TrainingError("least squares: the last layer's coefficients are not finite")
+            predicted = residual + jacobian @ delta
+            moved = (jacobian @ delta).norm().item()
+            before = system.get()
+            step = 1.0
+            while True:
+                system.set(before, step * delta)
+                actual = torch.cat([v * s for v, s in zip(system.residuals(), scales, strict=True)])
+                new = actual.norm().item()
+                if new < norm or (first and not fresh and math.isfinite(new)):
+                    break
+                step /= 2
+                if step < SMALLEST_STEP or not first:
+                    system.set(before)
+                    break
+            eps = torch.finfo(delta.dtype).eps
+            rounding = 4 * eps * (jacobian.abs() @ system.size()[: jacobian.shape[1]].abs()).norm().item()
+            done += 1
+            accepted = new < norm or (first and not fresh)
+            if first and count == 1 and step == 1.0:
+                affine = bool((actual - predicted).norm() <= AFFINE * max(residual.norm().item(), new) + rounding)
+            stalled = not accepted or moved > CONTRACTION * last
+            if accepted:
+                norm, residual = new, actual
+            if moved <= max(CONVERGED * norm, rounding) or (affine and not accepted):
+                converged = True
+                break
+            if stalled or step < 1.0:
+                break
+            last, first = moved, False
+        found = count
+        if converged or (not accepted and first):
+            break
+    numerical = factor.rank() if rank else 0
+    rows = max(len(residual), 1)
+    return Outcome(affine, converged, norm / math.sqrt(rows), scales, numerical, factor.columns, done, found)
+
+
+def _finite(system, terms) -> None:
+    for term in terms:
+        bad = ~torch.isfinite(term.residual)
+        if bad.any() or not torch.isfinite(term.jacobian).all():
+            bad = bad | ~torch.isfinite(term.jacobian).all(1)
+            raise TrainingError(
+                f"residual {term.name!r}: {int(bad.sum())} of {len(bad)} rows are NaN or infinite"
+            )
