@@ -57,6 +57,7 @@ def problem(reynolds=20.0):
             "outflow_p": dde.icbc.DirichletBC(domain, lambda x: solution(x)[:, 2:3], outflow, component=2),
         },
         solution=solution,
+        reference="kovasznay_2d",
         outputs=("u", "v", "p"),
         # Along x nothing oscillates, but p falls as exp(2 rate x).
         wavenumber=(max(2 * abs(rate), pi), 2 * pi),

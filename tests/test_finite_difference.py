@@ -13,12 +13,14 @@ from repnet_pde.validation.finite_difference import (
     burgers_cole_hopf,
     cache,
     collocation,
+    navier_stokes_2d,
     reference,
     refine,
     solve_allen_cahn_1d,
     solve_burgers_1d,
     solve_heat_1d,
     solve_helmholtz_2d,
+    solve_navier_stokes_2d,
     solve_poisson_1d,
     solve_wave_1d,
     stencils,
@@ -26,6 +28,7 @@ from repnet_pde.validation.finite_difference import (
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.sparse import csr_array
+from scipy.sparse.linalg import splu
 
 from repnet_pde.errors import InputError
 
@@ -37,10 +40,21 @@ DEFAULTS = {
     "wave_two_mode_1d": {"speed": 2.0},
     "helmholtz_2d": {"kappa": 4 * PI},
     "helmholtz_modes_2d": {"a1": 1.0, "a2": 4.0, "k": 1.0},
+    "kovasznay_2d": {"reynolds": 20.0},
     "burgers_1d": {"nu": 0.01 / PI},
     "allen_cahn_1d": {"d": 1e-3},
 }
-EXACT = {
+
+
+def kovasznay(x, y, reynolds):
+    """u, v, p in the last axis."""
+    rate = reynolds / 2 - np.sqrt(reynolds**2 / 4 + 4 * PI**2)
+    decay = np.exp(rate * x)
+    u, v = 1 - decay * np.cos(2 * PI * y), rate / (2 * PI) * decay * np.sin(2 * PI * y)
+    return np.stack([u, v, (1 - decay**2) / 2], axis=-1)
+
+
+EXACT = {  # one value a point, or the components in the last axis
     "poisson_two_scale_1d": lambda x, low, high, amplitude: np.sin(low * PI * x) + amplitude * np.sin(high * PI * x),
     "poisson_chirp_1d": lambda x, low, high: np.sin(2 * PI * (low * x + high * x**2)),
     "heat_high_frequency_1d": lambda x, t, m: np.exp(-t) * np.sin(m * PI * x),
@@ -49,6 +63,7 @@ EXACT = {
     ),
     "helmholtz_2d": lambda x, y, kappa: np.sin(kappa * x) * np.sin(kappa * y),
     "helmholtz_modes_2d": lambda x, y, a1, a2, k: np.sin(a1 * PI * x) * np.sin(a2 * PI * y),
+    "kovasznay_2d": kovasznay,
     "burgers_1d": lambda x, t, nu: burgers_cole_hopf(x, t, nu),
 }
 CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
@@ -65,6 +80,7 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("helmholtz_2d", {"kappa": 1.0}),
     ("helmholtz_modes_2d", {"a1": 2.3, "a2": -0.4, "k": 3.7}),
     ("helmholtz_modes_2d", {"a1": 1.0, "a2": 10.0, "k": 0.0}),
+    ("kovasznay_2d", {"reynolds": 40.0}),
     ("burgers_1d", {"nu": 0.001 / PI}),
     ("burgers_1d", {"nu": 0.1}),
     ("burgers_1d", {"nu": 1.0}),
@@ -77,13 +93,13 @@ def identify(case):
 
 @pytest.fixture(scope="module")
 def solved():
-    """Each reference computed once, without the cache."""
+    """Each reference computed once, or read from the cache of this session of tests."""
     memory = {}
 
     def get(name, parameters):
         key = name, *parameters.values()
         if key not in memory:
-            memory[key] = REFERENCES[name](**parameters)
+            memory[key] = reference(name, **parameters)
         return memory[key]
 
     return get
@@ -217,6 +233,54 @@ def test_helmholtz_order():
     assert fitted_order([8, 16, 32], lambda n: maximum_error(solve_helmholtz_2d(source, u, kappa=kappa, n=n), u)) >= 5.8
 
 
+def navier_stokes_error(n, m, flow, nu=0.05):
+    """Largest error of each of u, v, p on [-1/2, 1] x [-1/2, 3/2]; flow(x, y) has them in its last axis."""
+    functions = [lambda x, y, i=i: flow(x, y)[..., i] for i in range(3)]
+    axes, values = solve_navier_stokes_2d(*functions, nu=nu, x_range=(-0.5, 1.0), y_range=(-0.5, 1.5), n=n, m=m)
+    assert values.shape == (n + 1, m + 1, 3)
+    return np.abs(values - flow(*np.meshgrid(*axes, indexing="ij"))).max(axis=(0, 1))
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        lambda x, y: np.stack([1 - y**2, 0 * x, 0.1 * (1 - x)], axis=-1),  # Poiseuille's, p_x = -2 nu
+        lambda x, y: np.stack([0 * x, x * (3 - x), 7 - 0.1 * y], axis=-1),  # the same upwards, another level of p
+        lambda x, y: np.stack([-2 * y, 2 * x, 2 * (x**2 + y**2)], axis=-1),  # a rotation, held by grad p
+        lambda x, y: np.stack([x, -y, -(x**2 + y**2) / 2], axis=-1),  # towards a point of stagnation
+    ],
+    ids=["poiseuille", "upwards", "rotation", "stagnation"],
+)
+def test_polynomial_flows_are_exact(flow):
+    assert navier_stokes_error(9, 16, flow).max() < 1e-11
+
+
+def test_navier_stokes_order():
+    errors = np.array([navier_stokes_error(n, 4 * n // 3, lambda x, y: kovasznay(x, y, 20.0)) for n in (12, 18, 24)])
+    orders = -np.polyfit(np.log([12, 18, 24]), np.log(errors), 1)[0]
+    assert (orders >= 6).all()
+
+
+def test_newton_without_a_root_gives_nan(monkeypatch):
+    monkeypatch.setattr(navier_stokes_2d, "STEPS", 2)
+    errors = navier_stokes_error(12, 16, lambda x, y: kovasznay(x, y, 20.0))
+    assert np.isnan(errors).all()
+
+
+def test_a_finer_grid_starts_from_the_coarser(monkeypatch):
+    sizes = []
+
+    def counted(matrix):
+        sizes.append(matrix.shape[0])
+        return splu(matrix)
+
+    monkeypatch.setattr(navier_stokes_2d, "splu", counted)
+    navier_stokes_error(24, 24, lambda x, y: kovasznay(x, y, 20.0))
+    fine, coarse = (3 * n * n - 2 * n + 1 for n in (24, 12))
+    assert set(sizes) == {fine, coarse}
+    assert sizes.count(fine) <= 2 < sizes.count(coarse)
+
+
 def burgers_error(n, finest):
     nu = 0.1
 
@@ -278,13 +342,14 @@ def errors(r, parameters):
     if r.name == "burgers_1d":
         axes, values = (axes[0], axes[1][::5]), values[:, ::5]
     grids = np.meshgrid(*axes, indexing="ij")
-    exact = EXACT[r.name](*[g.ravel() for g in grids], **parameters).reshape(grids[0].shape)
+    exact = EXACT[r.name](*[g.ravel() for g in grids], **parameters).reshape(values.shape)
     weight = np.ones(1)
     for axis in axes:
         cell = np.diff(axis) / 2
         weight = np.multiply.outer(weight, np.append(cell, 0) + np.append(0, cell))
-    difference = values[..., 0] - exact
-    l2 = np.sqrt((weight[0] * difference**2).sum() / (weight[0] * exact**2).sum())
+    weight = weight[0][..., None]
+    difference = values - exact
+    l2 = np.sqrt((weight * difference**2).sum() / (weight * exact**2).sum())
     return np.abs(difference).max(), l2
 
 
@@ -306,6 +371,7 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
         ("wave_two_mode_1d", 1e-8),
         ("helmholtz_2d", 1e-9),
         ("helmholtz_modes_2d", 1e-8),
+        ("kovasznay_2d", 1e-5),
         ("burgers_1d", 1e-6),
     ],
 )
@@ -316,8 +382,8 @@ def test_accuracy_at_catalogue_parameters(solved, name, goal):
     ends = np.array([[axis[0], axis[-1]] for axis in r.axes])
     points = np.random.default_rng(1).uniform(*ends.T, size=(2000, len(r.axes)))
     exact = EXACT[name](*points.T, **DEFAULTS[name])
-    assert r(points).shape == (2000, 1)
-    assert np.abs(r(points)[:, 0] - exact).max() <= goal  # interpolation included
+    assert r(points).shape == (2000, r.values.shape[-1])
+    assert np.abs(r(points) - exact.reshape(2000, -1)).max() <= goal  # interpolation included
 
 
 @pytest.mark.parametrize(("name", "parameters"), CASES, ids=identify)
@@ -330,11 +396,14 @@ def test_boundary_and_initial_values_are_met(solved, name, parameters):
             chosen = list(r.axes)
             chosen[d] = r.axes[d][[end]]
             grids = np.meshgrid(*chosen, indexing="ij")
+            found = np.take(r.values, [end], axis=d)
             if name == "burgers_1d":
                 exact = -np.sin(PI * grids[0]) if d == 1 else np.zeros(grids[0].shape)
             else:
                 exact = EXACT[name](*grids, **parameters)
-            assert np.allclose(np.take(r.values[..., 0], [end], axis=d), exact, rtol=0, atol=1e-12)
+            if name == "kovasznay_2d":  # p is not given there
+                found, exact = found[..., :2], exact[..., :2]
+            assert np.allclose(found, exact.reshape(found.shape), rtol=0, atol=1e-12)
 
 
 def test_burgers_is_odd_and_matches_the_published_slope(solved):
@@ -535,6 +604,8 @@ def test_refinement_stops_at_its_limits():
         ("burgers_1d", {"nu": -0.1}, "nu: needs a positive viscosity"),
         ("allen_cahn_1d", {"d": 0.0}, "d: needs a positive diffusivity"),
         ("allen_cahn_1d", {"d": 1e-3, "largest": 400}, "largest: 400 intervals are too few, give at least 800"),
+        ("kovasznay_2d", {"reynolds": 0.0}, "reynolds: needs a positive number"),
+        ("kovasznay_2d", {"reynolds": 20, "largest": 24}, "largest: 24 intervals are too few, give at least 48"),
         ("helmholtz_modes_2d", {"a1": 1.0, "a2": 4.0, "k": -1.0}, "k: needs a number >= 0"),
         ("helmholtz_modes_2d", {"a1": 1.0, "a2": 400.0, "k": 1.0}, "a2: .* needs at least"),
         ("helmholtz_modes_2d", {"a1": 1.0, "a2": 4.0, "k": 2.5 * PI}, "resonance of the square"),
