@@ -247,7 +247,8 @@ def _by_layers(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
         raise _Mixed("a layer's weights depend on its input")
     begin = np.cumsum([0, *(v.numel() for v in leaves.values())])
     columns = {id(v): slice(a, b) for v, a, b in zip(leaves.values(), begin, begin[1:], strict=False)}
-    others, starts = [*leaves.values(), *net.parameters()], np.cumsum([0, *data.num_bcs])
+    trained = [p for p in net.parameters() if p.requires_grad]
+    others, starts = [*leaves.values(), *trained], np.cumsum([0, *data.num_bcs])
     n_pde, terms = len(vectors) - len(data.num_bcs), []
     for i, (name, v) in enumerate(zip(names, vectors, strict=True)):
         rows = slice(starts[-1], len(x)) if i < n_pde else slice(starts[i - n_pde], starts[i - n_pde + 1])
@@ -431,14 +432,14 @@ def _by_rows(data, net, names, parameters, unknowns, width) -> list[Linearizatio
 # Checks --------------------------------------------------------------------------------------------------------------
 
 
-def choose_route(data, net, names, unknowns=(), memory: int | None = None) -> str | None:
+def choose_route(data, net, names, parameters=None, unknowns=(), memory: int | None = None) -> str | None:
     """The route that gives the right Jacobian of this model, found by `check_rows`: None (automatic), or "rows".
 
     Raises:
         InputError: rows depend on several points and row-by-row reverse mode would take too long.
     """
     try:
-        check_rows(data, net, linearize(data, net, names, None, unknowns, memory=memory))
+        check_rows(data, net, linearize(data, net, names, parameters, unknowns, memory=memory), parameters)
         return None
     except InputError as error:
         if "several points" not in str(error):

@@ -166,6 +166,12 @@ def _check_model(model) -> None:
         raise InputError(f"model: its network is a {type(model.net).__name__}; a torch.nn.Module is needed")
     if not any(p.requires_grad for p in model.net.parameters()):
         raise InputError("model: its network has no parameters to train")
+    pde = model.data.pde
+    if pde is not None and dde.utils.get_num_args(pde) not in (2, 3):
+        raise InputError(
+            f"model: pde has {dde.utils.get_num_args(pde)} parameters, with which DeepXDE ignores it; pde(x, y), or "
+            "pde(x, y, auxiliary variables), is needed"
+        )
     if dde.config.autodiff == "forward":
         raise InputError(
             "model: forward-mode autodiff is not supported; call dde.config.set_default_autodiff('reverse')"

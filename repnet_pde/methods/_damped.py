@@ -29,8 +29,8 @@ class Dense:
         self.residual = torch.cat([t.residual * s for t, s in zip(terms, scales, strict=True)])
         self.gradient = self.jacobian.T @ self.residual
         squares = self.jacobian.square().sum(0)
-        self.trace = squares.sum().item()
         self.weights = _weights(squares, n_unknowns)
+        self.trace = (squares / self.weights).sum().item()
         self._gram = self._triangle = None
 
     def product(self, delta: torch.Tensor) -> torch.Tensor:
@@ -91,7 +91,7 @@ class MatrixFree:
             generator = torch.Generator().manual_seed(0)
             squares = [0.0] * len(vectors)
             for _ in range(PROBES):
-                direction = torch.randn(sum(self.sizes), generator=generator, dtype=torch.float64)
+                direction = self._random(generator, n_unknowns)
                 for i, part in enumerate(self.product(direction).split([len(v) for v in vectors])):
                     squares[i] += part.square().mean().item() / PROBES
             scales = [
@@ -103,7 +103,7 @@ class MatrixFree:
         self.residual = self._vector.detach()
         self.gradient = self._transposed(self.residual)
         self.weights = self.gradient.new_ones(sum(self.sizes))
-        direction = torch.randn(sum(self.sizes), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        direction = self._random(torch.Generator().manual_seed(1), n_unknowns)
         self.trace = self.product(direction).square().sum().item()
         if n_unknowns:
             squares = torch.ones_like(self.weights) * self.trace / len(self.weights)
@@ -112,6 +112,12 @@ class MatrixFree:
                 unit[j] = 1
                 squares[j] = self.product(unit).square().sum()
             self.weights = _weights(squares, n_unknowns)
+
+    def _random(self, generator, n_unknowns: int) -> torch.Tensor:
+        """A normal direction of the network's parameters: E‖J d‖² = ‖J‖²."""
+        direction = torch.randn(sum(self.sizes), generator=generator, dtype=torch.float64)
+        direction[len(direction) - n_unknowns :] = 0
+        return direction
 
     def _attach(self, vectors) -> None:
         self._vector = torch.cat([v * s for v, s in zip(vectors, self.scales, strict=True)])

@@ -1,6 +1,7 @@
 """Gauss-Newton with Levenberg-Marquardt damping on all parameters and unknowns."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -12,7 +13,6 @@ from ..objective import Objective
 from ..residuals import residual_vectors
 from ._damped import Dense, MatrixFree
 from ._dense import row_scales
-from ._parameters import move, restore
 from ._points import Points
 
 START = 1e-2
@@ -73,6 +73,7 @@ class GaussNewton:
         self.objective, self.iterations = objective, iterations
         self.points = Points(objective.data)
         self.refine = refine if self.points.movable else 0
+        self.trained = [name for name, p in objective.net.named_parameters() if p.requires_grad]
         self.width = sum(p.numel() for p in objective.parameters)
         self.n_unknowns = sum(p.numel() for p in objective.unknowns)
         self.memory, self.matrix_free = memory, self._is_matrix_free(memory, matrix_free)
@@ -122,11 +123,11 @@ class GaussNewton:
         size = math.sqrt(sum(p.square().sum().item() for p in before))
         while True:
             delta = system.step(self.damping)
-            move(objective.parameters, before, delta)
+            self._set(before, delta)
             new = self._norm2()
             if new < loss:
                 break
-            restore(objective.parameters, before)
+            self._set(before)
             if delta.norm().item() <= TINY * size or self.damping > LARGEST * system.trace:
                 self._stuck()
                 return
@@ -135,6 +136,16 @@ class GaussNewton:
         self.slow = self.slow + 1 if loss - new < STAGNATION * loss else 0
         if self.slow >= PATIENCE:
             self._reason = f"stagnation: {PATIENCE} steps each lowered the loss by less than {STAGNATION:g} of it"
+
+    def _set(self, values, delta: torch.Tensor | None = None) -> None:
+        """Set the parameters to ``values``, plus ``delta`` (p,).
+
+        Unseen by autograd: the graph of the matrix-free products holds the parameters, and is used only while they
+        have their values.
+        """
+        changes = [None] * len(values) if delta is None else delta.split([v.numel() for v in values])
+        for parameter, value, change in zip(self.objective.parameters, values, changes, strict=True):
+            parameter.data.copy_(value if change is None else value + change.view_as(value))
 
     def _stuck(self) -> None:
         """No step lowers the loss: with fresh points it may."""
@@ -148,7 +159,7 @@ class GaussNewton:
         objective = self.objective
         try:
             self.route = choose_route(
-                self.points.data, objective.net, objective.names, objective.unknowns, memory=self.memory
+                self.points.data, objective.net, objective.names, self.trained, objective.unknowns, self.memory
             )
         except InputError as error:
             if "several points" not in str(error):
@@ -166,8 +177,7 @@ class GaussNewton:
             system = MatrixFree(data, objective.net, objective.parameters, given, self.n_unknowns)
             self.scales, residuals = system.scales, system.raw
         else:
-            chosen = [n for n, p in objective.net.named_parameters() if p.requires_grad]
-            terms = linearize(data, objective.net, names, chosen, unknowns, memory=self.memory, route=self.route)
+            terms = linearize(data, objective.net, names, self.trained, unknowns, memory=self.memory, route=self.route)
             residuals = [t.residual for t in terms]
         objective.terms = torch.stack([r.square().mean() for r in residuals])
         problem = not_finite(data, names, residuals)
@@ -176,7 +186,8 @@ class GaussNewton:
         if not self.matrix_free:
             if self.scales is None:
                 roots = [math.sqrt(len(r)) for r in residuals]
-                rows = row_scales(terms) if objective.automatic else None
+                of_network = [replace(t, jacobian=t.jacobian[:, : self.width - self.n_unknowns]) for t in terms]
+                rows = row_scales(of_network) if objective.automatic else None
                 self.scales = (
                     self._given_scales(data)
                     if rows is None
