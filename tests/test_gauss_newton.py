@@ -54,6 +54,8 @@ def test_dense_step_is_damped_least_squares(damping, rows, n_unknowns):
     expected = torch.linalg.lstsq(stacked, torch.cat([b, torch.zeros(7)])[:, None]).solution[:, 0]
     torch.testing.assert_close(system.step(damping), expected, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(system.gradient, -a.T @ b)
+    if damping > 1e-8:
+        torch.testing.assert_close(system.step_for(-3 * b), 3 * expected, rtol=1e-5, atol=1e-7)
 
 
 def test_small_damping_keeps_the_digits_that_the_normal_equations_lose():
@@ -159,6 +161,33 @@ def test_converges_quadratically_to_a_zero_residual():
     assert max(falls) > 1.7
     assert "floor" in method.stopped or "gradient" in method.stopped
     assert method.iteration < 15
+
+
+def test_geodesic_acceleration_is_the_second_order_term_of_the_path():
+    """δ + correction follows the curve on which r(θ(τ)) falls linearly: one order more than δ alone."""
+    found = []
+    for size in (1.0, 0.5):
+        torch.manual_seed(0)
+        method = GaussNewton(fitting(0.0), 5)
+        parameters = method.objective.parameters
+        before = [p.detach().clone() for p in parameters]
+        system, _ = method._system()
+        delta = torch.full((len(system.gradient),), 0.02 * size, dtype=torch.float64)
+        wanted = system.product(delta)
+        system.residual = -wanted  # so that δ is the undamped step
+        system.gradient = system.jacobian.T @ system.residual
+        system.step(1e-25)
+        system.residual = torch.zeros_like(wanted)
+        errors = []
+        for step in (delta, method._bent(system, before, delta)):
+            method._set(before, step)
+            new = method._system()[0].residual
+            # What lies outside of the range of J cannot be corrected.
+            errors.append(torch.linalg.lstsq(system.jacobian, (new - wanted)[:, None]).solution.norm().item())
+        found.append(errors)
+    (plain, bent), (plain_half, bent_half) = found
+    assert 3 < plain / plain_half < 5
+    assert bent < 0.3 * plain and bent / bent_half > 3.5
 
 
 def test_the_loss_never_rises_on_fixed_points_and_stagnation_ends_it():

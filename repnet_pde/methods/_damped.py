@@ -41,6 +41,11 @@ class Dense:
         delta = self._cholesky(damping) if damping > SAFE * self.trace else None
         return self._orthogonal(damping) if delta is None else delta
 
+    def step_for(self, residual: torch.Tensor) -> torch.Tensor:
+        """δ (p,) for another residual (r,) in place of the own, with the factors of the last `step`."""
+        right = -(self.jacobian.T @ residual)[:, None]
+        return torch.cholesky_solve(right, self._factor, upper=self._upper)[:, 0]
+
     def _cholesky(self, damping: float) -> torch.Tensor | None:
         if self._gram is None:
             self._gram = blas.dsyrk(1.0, self.jacobian.numpy().T, lower=1)
@@ -49,6 +54,7 @@ class Dense:
         lower, failed = lapack.dpotrf(normal, lower=1, overwrite_a=1)
         if failed:
             return None
+        self._factor, self._upper = torch.from_numpy(lower), False
         return torch.from_numpy(lapack.dpotrs(lower, -self.gradient.numpy()[:, None], lower=1)[0][:, 0])
 
     def _orthogonal(self, damping: float) -> torch.Tensor:
@@ -61,8 +67,8 @@ class Dense:
         below = np.asfortranarray(np.diag(np.sqrt(damping * self.weights.numpy())))
         upper, reflectors, factors, _ = lapack.dtpqrt(p, min(32, p), r, below)
         c, *_ = lapack.dtpmqrt(p, reflectors, factors, c, np.zeros_like(c, order="F"), trans="T")
-        upper = torch.from_numpy(np.triu(upper))
-        return torch.linalg.solve_triangular(upper, torch.from_numpy(c), upper=True)[:, 0]
+        self._factor, self._upper = torch.from_numpy(np.triu(upper)), True
+        return torch.linalg.solve_triangular(self._factor, torch.from_numpy(c), upper=True)[:, 0]
 
 
 class MatrixFree:

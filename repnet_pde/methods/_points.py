@@ -48,7 +48,7 @@ class Points:
         if self.own.auxiliary_var_fn is not None:
             self.own.train_aux_vars = self.own.auxiliary_var_fn(self.own.train_x).astype(self.own.train_x.dtype)
 
-    def refine(self, net, scales: Sequence[float], share: float = 1.0) -> float:
+    def refine(self, net, scales: Sequence[float]) -> float:
         """Redraw the points; returns the mean square of the scaled residuals on the candidates, before that.
 
         The candidates and the choice come from NumPy's global generator, as all of DeepXDE's points.
@@ -68,9 +68,5 @@ class Points:
             return np.inf
         if len(x) >= count and size.mean() > 0:
             density = size / size.mean() + 1
-            new = max(1, round(share * count))
-            inner = self.own.train_x[self.first :].copy()
-            replaced = np.random.choice(count, new, replace=False)
-            inner[replaced] = x[np.random.choice(len(x), new, replace=False, p=density / density.sum())]
-            self.set(inner)
+            self.set(x[np.random.choice(len(x), count, replace=False, p=density / density.sum())])
         return float(square.mean())
