@@ -10,24 +10,34 @@ from ._backend import dde
 from ._checks import mapping, whole
 from .errors import InputError, choose
 from .network import RepNet
+from .network.slabs import Slabs
 
-LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "gauss-newton": (30, 20, 20)}
+LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "ssbroyden": (30, 20, 20), "gauss-newton": (30, 20, 20)}
 """Hidden layers by the first method of a run, unless others are asked for: the first one, which carries the partition
 points, is the widest. Least squares chooses the width of its one layer from the wavenumber (`planning`)."""
 
-DEFAULT = {"adam": "repnet", "lbfgs": "repnet", "gauss-newton": "repnet", "least-squares": "repnet-sin"}
+DEFAULT = {
+    "adam": "repnet",
+    "lbfgs": "repnet",
+    "ssbroyden": "repnet",
+    "gauss-newton": "repnet",
+    "least-squares": "repnet-sin",
+    "marching": "repnet-slabs",
+}
 """The network that is taken when none is asked for, by the first method."""
 
 
 def _repnet(first_activation: str, activation: str):
-    def build(sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None):
+    def build(sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None, bands=None):
+        automatic = wavenumber is None and bands is None and isinstance(slope_scale, str)
         return RepNet(
             sizes,
             activation,
             "Glorot normal",
             domain=domain,
             slope_scale=slope_scale,
-            wavenumber=expected if wavenumber is None and isinstance(slope_scale, str) else wavenumber,
+            wavenumber=expected if automatic else wavenumber,
+            bands=bands,
             first_activation=first_activation,
         )
 
@@ -41,11 +51,16 @@ def _fnn(sizes, domain, expected, *, activation: str = "tanh"):
         raise InputError(f"activation: {activation!r} given; one of DeepXDE's, such as tanh, is needed") from error
 
 
+def _slabs(sizes, domain, expected):
+    return Slabs(sizes[-1], domain)
+
+
 NETWORKS = {
     "repnet": _repnet("tanh", "tanh"),
     "repnet-relu": _repnet("relu", "relu"),
     "repnet-sin": _repnet("sin", "tanh"),
     "repnet-gaussian": _repnet("gaussian", "tanh"),
+    "repnet-slabs": _slabs,
     "fnn": _fnn,
 }
 """Name -> function(sizes, domain, expected wavenumber, **options). The paper's are "repnet" and "repnet-relu"."""
@@ -64,7 +79,9 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
         for key in options:
             choose(f"network_options of {name}", key, known)
         layers = options.get("layers", LAYERS.get(method))
-        if layers is not None:
+        if name == "repnet-slabs" and "layers" in options:
+            raise InputError("layers: given, but repnet-slabs chooses the features of each slab itself")
+        if layers is not None and name != "repnet-slabs":
             options["layers"] = _layers(layers)
         return name, options
     if options:
@@ -102,7 +119,7 @@ def build_network(problem, network, options: dict, wavenumber):
         if problem.input_transform is not None:
             box, n_in, wavenumber = *_feature_box(problem), None
         options = dict(options)
-        sizes = [n_in, *options.pop("layers"), len(problem.outputs)]
+        sizes = [n_in, *options.pop("layers", ()), len(problem.outputs)]
         net = NETWORKS[network](sizes, box, wavenumber, **options)
     else:
         try:
@@ -154,6 +171,8 @@ def _fits(problem, net) -> None:
             f"network: gives {tuple(u.shape)} for 4 points, but the problem has {len(problem.outputs)} output(s): "
             f"{', '.join(problem.outputs)}"
         )
+    if isinstance(net, Slabs):
+        return  # without slabs as yet
     if (getattr(net, "first_activation", None) == "relu" or _flat(net, x)) and second_order(problem):
         raise InputError(
             "network: pde has second derivatives, which a ReLU network does not have; choose another, such as repnet"

@@ -23,9 +23,13 @@ class Objective:
         unknowns: the ``dde.Variable`` objects trained with it.
         names: the names of the terms, in DeepXDE's order.
         weights: as checked by `check_weights`: fixed numbers, or the automatic balance.
+        problem: the `Problem` that the data were drawn for, where there is one.
     """
 
-    def __init__(self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights):
+    def __init__(
+        self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights, problem=None
+    ):
+        self.problem = problem
         self.data, self.net, self.names = data, net, tuple(names)
         self.unknowns = list(unknowns)
         self.parameters = [p for p in net.parameters() if p.requires_grad] + self.unknowns

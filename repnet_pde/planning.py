@@ -17,7 +17,7 @@ from . import accuracy
 from ._backend import dde, seeded
 from .errors import TrainingError
 from .jets import orders
-from .last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
+from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
 from .networks import LAYERS, build_network
 from .residuals import collocation, residual_vectors
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
@@ -279,7 +279,7 @@ def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candida
     try:
         outcome = newton(start, NEWTON_STEPS)
     except TrainingError:
-        outcome = Outcome(False, False, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
+        outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
     if indices is not None:
         start.store()
     size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True))

@@ -78,9 +78,10 @@ class Run:
             self.notes.append(self.net.slope_note)
         unknowns = problem.unknowns
         self.objective = Objective(
-            self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights
+            self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights, problem
         )
-        _trains(self.objective)
+        if first != "marching":  # whose network has no parameters yet
+            _trains(self.objective)
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
         self.training.seconds = planning
         if solved is not None:

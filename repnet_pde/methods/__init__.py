@@ -18,8 +18,17 @@ from .adam import Adam
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .least_squares import LeastSquares
+from .marching import Marching
+from .quasi_newton import QuasiNewton
 
-METHODS = {"adam": Adam, "lbfgs": LBFGS, "least-squares": LeastSquares, "gauss-newton": GaussNewton}
+METHODS = {
+    "adam": Adam,
+    "lbfgs": LBFGS,
+    "ssbroyden": QuasiNewton,
+    "least-squares": LeastSquares,
+    "marching": Marching,
+    "gauss-newton": GaussNewton,
+}
 
 
 def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int, dict]]:

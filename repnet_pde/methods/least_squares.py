@@ -1,13 +1,11 @@
 """Least squares for the last layer: one dense solve where the problem is linear, Newton's method elsewhere."""
 
-import torch
-
 from ..errors import InputError
 from ..features import Features
 from ..jacobian import check_rows
-from ..last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
 from ..objective import Objective
 from ._dense import CUTOFF
+from ._last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
 
 
 class LeastSquares:
@@ -75,6 +73,6 @@ def _reason(outcome: Outcome) -> str | None:
         return f"linear problem solved, numerical rank {outcome.rank} of {outcome.columns}"
     if outcome.converged:
         return f"Newton's method converged, numerical rank {outcome.rank} of {outcome.columns}"
-    if outcome.steps == 1 and not outcome.norm < torch.inf:
+    if outcome.stalled:
         return "stalled: no step of Newton's method lowers the residual"
     return None

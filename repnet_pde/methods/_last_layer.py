@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import torch
 
-from ._backend import dde
-from .errors import InputError, TrainingError
-from .features import Features
-from .jacobian import Linearization, linearize
-from .jets import Index, orders, taylor, term_jets
-from .jets import values as jet_values
-from .methods._dense import CUTOFF, Factorization, row_scales, stack
-from .methods._parameters import move, restore
-from .residuals import residual_vectors
+from .._backend import dde
+from ..errors import InputError, TrainingError
+from ..features import Features
+from ..jacobian import Linearization, linearize
+from ..jets import Index, orders, taylor, term_jets
+from ..jets import values as jet_values
+from ..residuals import residual_vectors
+from ._dense import CUTOFF, Factorization, row_scales, stack
+from ._parameters import move, restore
 
 AFFINE = 1e-8
 """Relative mismatch of predicted and actual residual below which the residuals count as linear."""
@@ -23,6 +23,8 @@ CONVERGED = 1e-3
 CONTRACTION = 0.3
 """An old Jacobian is kept while each step is smaller than this part of the one before."""
 SMALLEST_STEP = 1e-3
+SLOW = 0.9
+"""A step that leaves more than this part of the residual, and is no larger than it, is at the floor."""
 
 
 def last_layer(net: torch.nn.Module) -> list[str]:
@@ -171,12 +173,13 @@ def trace(x: torch.Tensor, jet: torch.Tensor, indices, transform, order: int) ->
 class Outcome:
     """How Newton's method on the last layer ended.
 
-    affine: the residuals are linear in the last layer. converged: no further step changes anything. norm: of the
-    scaled residual per row. scales: by term. rank: numerical, of columns. steps, factorizations: done.
+    affine: the residuals are linear in the last layer. converged: no further step changes anything. stalled: no step,
+    however short, lowers the residual. norm: of the scaled residual per row. scales: by term. rank: numerical, of columns. steps, factorizations: done.
     """
 
     affine: bool
     converged: bool
+    stalled: bool
     norm: float
     scales: list[float]
     rank: int
@@ -199,7 +202,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
     Raises:
         TrainingError: a residual that is not finite; the message names the term and a point.
     """
-    affine, converged, done, found = False, False, 0, 0
+    affine, converged, accepted, done, found = False, False, False, 0, 0
     norm = math.inf
     for count in range(1, factorizations + 1):
         terms = system.linearize()
@@ -212,7 +215,11 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
         factor = Factorization(jacobian, cutoff)
         last, first = math.inf, True
         while done < steps:
-            delta = factor.solve(residual)
+            if first:  # for the coefficients themselves, so that they are the smallest and rounding counts least
+                now = system.size()
+                delta = factor.solve(residual - jacobian @ now) - now
+            else:
+                delta = factor.solve(residual)
             if not torch.isfinite(delta).all():
                 raise TrainingError("least squares: the last layer's coefficients are not finite")
             predicted = residual + jacobian @ delta
@@ -230,18 +237,19 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
                     system.set(before)
                     break
             eps = torch.finfo(delta.dtype).eps
-            rounding = 4 * eps * (jacobian.abs() @ system.size()[: jacobian.shape[1]].abs()).norm().item()
+            rounding = 4 * eps * (jacobian.abs() @ system.size().abs()).norm().item()
             done += 1
             accepted = new < norm or (first and not fresh)
             if first and count == 1 and step == 1.0:
                 affine = bool((actual - predicted).norm() <= AFFINE * max(residual.norm().item(), new) + rounding)
-            stalled = not accepted or moved > CONTRACTION * last
+            floor = accepted and new > SLOW * norm  # what is left does not fall
             if accepted:
                 norm, residual = new, actual
-            if moved <= max(CONVERGED * norm, rounding) or (affine and not accepted):
-                converged = True
+            if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and (affine or moved <= norm)):
+                # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
+                converged = affine or first or rounding < 0.1 * norm
                 break
-            if stalled or step < 1.0:
+            if not accepted or step < 1.0 or moved > CONTRACTION * last:
                 break
             last, first = moved, False
         found = count
@@ -249,7 +257,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
             break
     numerical = factor.rank() if rank else 0
     rows = max(len(residual), 1)
-    return Outcome(affine, converged, norm / math.sqrt(rows), scales, numerical, factor.columns, done, found)
+    return Outcome(affine, converged, not converged and not accepted and first, norm / math.sqrt(rows), scales, numerical, factor.columns, done, found)
 
 
 def _finite(system, terms) -> None:

@@ -1,0 +1,333 @@
+"""Time marching: Newton's method on the last layer of one sine RepNet after another, each on a slab of time."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+
+from .._backend import seeded
+from ..errors import InputError, TrainingError
+from ..features import Features
+from ..jets import Index, orders
+from ..network.slabs import Slabs
+from ..network.warp import axis_map, graded
+from ..objective import Objective
+from ..residuals import collocation
+from ..verify import relative_residuals
+from ._last_layer import JetSystem, newton, time_indices, trace
+
+FIRST = 1 / 20
+"""Length of the first slab, of the whole time."""
+SHORTEST = 1e-5
+TIME_WAVENUMBER = 4.0
+"""Largest wavenumber in time, in the slab normalised to [−1, 1]: about twelve independent functions."""
+SPACE_FACTOR = 18.0
+"""Largest wavenumber in space over half the number of length scales across the axis ..."""
+LEAST_WAVENUMBER = 12.0
+OVERHEAD = 10
+"""Independent functions of an axis beyond 2 k / π per unit length of [−1, 1]."""
+MARGIN = 1.1
+MOST_FEATURES = 4000
+GROWTH = 1.4
+HOPELESS = 1e-2
+NODES = 801
+MOMENTS = 5
+
+
+@dataclass
+class Attempt:
+    """One slab as it was solved."""
+
+    net: object
+    end: float
+    residual: float
+    scales: list[np.ndarray]
+
+
+class Marching:
+    """Solves a nonlinear problem in time slab by slab, each from the state at the end of the last.
+
+    In each slab Newton's method for least squares solves for the last layer of a sine RepNet. Its partition points are
+    spread by a map of each space axis that follows the local length scale of the solution, which is read off its
+    derivatives (equidistribution of a monitor function, W. Huang, R. D. Russell, Adaptive Moving Mesh Methods, 2011,
+    chapter 2) and graded, so that layers and fronts get features where they are. A slab is accepted when its relative
+    residual at fresh points is below ``tolerance``; otherwise the map is renewed, the number of features raised or the slab
+    shortened. Slabs lengthen where the residual is small.
+
+    Args:
+        objective: the loss on a `Slabs` network; its weights are not used.
+        iterations: most attempts at slabs.
+        tolerance: relative residual at fresh points that is asked for.
+    """
+
+    default_iterations = 1000
+
+    def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-5):
+        if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 < tolerance < 1:
+            raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
+        if not isinstance(objective.net, Slabs):
+            raise InputError("network: marching needs 'repnet-slabs', on a nonlinear problem in time without unknowns")
+        self.objective, self.iterations, self.tolerance = objective, iterations, tolerance
+        self.problem, self.net = objective.problem, objective.net
+        self.iteration = 0
+        self.length: float | None = None
+        self.factor = SPACE_FACTOR
+        self.scales: list[np.ndarray] | None = None
+        self.failures = 0
+        self.best: float | None = None
+        self._reason: str | None = None
+        self._indices: list[Index] | None = None
+
+    @property
+    def stopped(self) -> str | None:
+        return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+
+    # Set-up ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def indices(self) -> list[Index]:
+        if self._indices is None:
+            problem = self.problem
+            with seeded(0):
+                data = collocation(problem, few=20)
+                found = orders(data, len(problem.outputs), self.net._output_transform)
+            if found is None or not 1 <= max(index[-1] for index in found) <= 2:
+                raise InputError(
+                    "method: marching needs residuals that depend on u at one point each and on its first or second "
+                    "derivative in time; choose another method"
+                )
+            self._indices = found
+        return self._indices
+
+    @property
+    def order(self) -> int:
+        """Of the equation in time."""
+        return max(index[-1] for index in self.indices)
+
+    # One attempt ----------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        box = self.problem.box
+        begin, final = self.net.reached, float(box.upper[-1])
+        whole = final - float(box.lower[-1])
+        if self.length is None:
+            self.length = FIRST * whole
+        end = begin + self.length
+        if final - end < 0.3 * self.length:
+            end = final
+        self.iteration += 1
+        attempt = self._attempt(begin, end)
+        if attempt is not None and attempt.residual <= self.tolerance:
+            self._accept(attempt, end - begin)
+        else:
+            self._adapt(attempt, end - begin)
+            if self.length < SHORTEST * whole:
+                self._reason = (
+                    f"stalled at t = {begin:.6g}: the residual stays above the tolerance {self.tolerance:g} "
+                    "however short the slab"
+                )
+        if self.net.reached >= final:
+            self._reason = f"reached t = {final:g} in {len(self.net)} slabs"
+        self.objective.mean_squares()
+
+    def _accept(self, attempt: Attempt, length: float) -> None:
+        self.net.add(attempt.net, attempt.end)
+        self.scales = attempt.scales
+        grow = GROWTH if attempt.residual < self.tolerance / 30 else 1.0
+        self.length, self.failures, self.best = grow * length, 0, None
+
+    def _adapt(self, attempt: Attempt | None, length: float) -> None:
+        """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
+        self.length = length
+        if attempt is None or attempt.residual > HOPELESS:
+            if attempt is not None and self.failures == 0 and self._finer(attempt.scales):
+                self.scales = attempt.scales
+            else:
+                self.length = length / 2
+        elif self._finer(attempt.scales):
+            self.scales = attempt.scales
+        elif self.failures % 2:
+            self.length = length / 2
+        else:
+            self.factor *= 1.25
+        self.failures += 1
+
+    def _finer(self, scales: list[np.ndarray]) -> bool:
+        if self.scales is None:
+            return any(self._count(axis, s) > 1.1 * 1.0 for axis, s in enumerate(scales))
+        return any(
+            self._count(i, new) > 1.05 * self._count(i, old) or new.min() < 0.8 * old.min()
+            for i, (new, old) in enumerate(zip(scales, self.scales, strict=True))
+        )
+
+    def _count(self, axis: int, scale: np.ndarray) -> float:
+        """The number of length scales across an axis."""
+        nodes = np.linspace(-1, 1, NODES)
+        return float(np.trapezoid(1 / graded(nodes, np.minimum(scale, 2.0)), nodes))
+
+    def _attempt(self, begin: float, end: float) -> Attempt | None:
+        problem, indices, first = self.problem, self.indices, not len(self.net)
+        nodes, space = np.linspace(-1, 1, NODES), problem.dim - 1
+        scales = self.scales or [np.full(NODES, 2.0)] * space
+        maps = [axis_map(nodes, s) for s in scales] + [axis_map(nodes, np.full(NODES, 2.0))]
+        numbers = [max(LEAST_WAVENUMBER, self.factor * self._count(i, s) / 2) for i, s in enumerate(scales)]
+        numbers.append(TIME_WAVENUMBER)
+        width = math.ceil(MARGIN * math.prod(2 * k / math.pi + OVERHEAD for k in numbers))
+        width = min(width, MOST_FEATURES // len(problem.outputs))
+        net = self.net.make(end, width, numbers, maps)
+        if self.net._output_transform is not None:
+            net.apply_output_transform(self.net._output_transform)
+        data = self._points(net, begin, end, width)
+        x = torch.as_tensor(data.train_x)
+        continuity = None
+        if first:
+            start = self._frozen(net, data, x)
+        else:
+            start = self._predicted(x, begin)
+            continuity = self._state(net, begin, width)
+        system = JetSystem(data, net, problem.term_names, indices, continuity=continuity, order=self.order, start=start)
+        try:
+            newton(system, factorizations=8, rank=False)
+        except TrainingError:
+            return None
+        system.store()
+        fresh = self._points(net, begin, end, max(200, width // 3), "pseudo")
+        found = relative_residuals(fresh, net, problem.term_names, indices)
+        residual = max(found.values())
+        if continuity is not None:
+            residual = max(residual, self._jump(net, continuity))
+        return Attempt(net, end, residual, self._length_scales(net, begin, end))
+
+    def _points(self, net, begin: float, end: float, width: int, distribution: str | None = None):
+        """The slab's points, those inside and at the start spread like the features."""
+        data = collocation(self.problem, features=width, interval=(begin, end), distribution=distribution)
+        x = torch.as_tensor(data.train_x)
+        box = self.problem.box
+        lower, half = torch.as_tensor(box.lower[:-1]), torch.as_tensor(box.half_width[:-1])
+        uniform = torch.cat([(x[:, :-1] - lower) / half - 1, torch.zeros_like(x[:, -1:])], 1)
+        mapped = torch.cat([net.warp.inverse(uniform)[:, :-1], x[:, -1:]], 1)
+        space = self.problem.geometry.geometry
+        numbers = mapped[:, :-1].numpy()
+        keep = np.asarray(space.on_boundary(x[:, :-1].numpy())) | ~np.asarray(space.inside(numbers)).astype(bool)
+        keep |= np.asarray(space.on_boundary(numbers))
+        data.train_x = torch.where(torch.as_tensor(keep)[:, None], x, mapped).numpy()
+        for condition in data.bcs:  # they cache their values by the identity of the array
+            condition.__dict__.setdefault("_repnet_pde_held", []).append(data.train_x)
+        return data
+
+    def _frozen(self, net, data, x) -> torch.Tensor:
+        """A start for the first slab: the initial state, unchanging in time, fitted to the conditions."""
+        power = (0,) * (x.shape[1] - 1) + (self.order,)
+        still = lambda inputs, u: [  # noqa: E731
+            _time_derivative(inputs, u[:, c : c + 1], self.order) for c in range(u.shape[1])
+        ]
+        indices = sorted({*self.indices, power}, key=lambda a: (sum(a), a))
+        names = [f"still {c}" for c in range(net.linears[-1].out_features)]
+        pde, data.pde = data.pde, still
+        try:
+            system = JetSystem(data, net, [*names, *self.problem.conditions], indices)
+            newton(system, factorizations=4, rank=False)
+        finally:
+            data.pde = pde
+        return system._jet(x, self.indices)
+
+    def _previous(self):
+        return self.net.slabs[-1]
+
+    def _predicted(self, x: torch.Tensor, begin: float) -> torch.Tensor:
+        """Jets at ``x`` of u continued from the end of the last slab by one term of Taylor's series."""
+        previous = self._previous()
+        linear, features = previous.linears[-1], Features(previous)
+        later = [(*a[:-1], a[-1] + 1) for a in self.indices]
+        every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
+        at = torch.cat([x[:, :-1], torch.full_like(x[:, -1:], begin)], 1)
+        jet = features.jet(at, linear.weight.detach(), linear.bias.detach(), every)
+        ahead = (x[:, -1] - begin)[:, None]
+        return torch.stack(
+            [
+                jet[:, every.index(a)] + ahead * jet[:, every.index(b)] * (a[-1] < self.order)
+                for a, b in zip(self.indices, later, strict=True)
+            ],
+            1,
+        )
+
+    def _state(self, net, begin: float, width: int):
+        """Points at the start of the slab, spread like its features, and the state there at the end of the last."""
+        space = self.problem.dim - 1
+        count = max(100, width // 3)
+        if space == 1:
+            places = np.linspace(-1, 1, count + 2)[1:-1, None]
+        else:
+            places = 2 * qmc.Halton(space, seed=0).random(count) - 1
+        mapped = net.warp.inverse(torch.as_tensor(np.column_stack([places, np.zeros(count)])))
+        x = torch.cat([mapped[:, :-1], torch.full_like(mapped[:, -1:], begin)], 1)
+        x = x[np.asarray(self.problem.geometry.geometry.inside(x[:, :-1].numpy())).astype(bool)]
+        return x, self._trace(self._previous(), x)
+
+    def _trace(self, net, x) -> list[torch.Tensor]:
+        indices = time_indices(x.shape[1], self.order)
+        linear = net.linears[-1]
+        jet = Features(net).jet(x, linear.weight.detach(), linear.bias.detach(), indices)
+        return [v.detach() for v in trace(x, jet, indices, self.net._output_transform, self.order)]
+
+    def _jump(self, net, continuity) -> float:
+        x, wanted = continuity
+        now = self._trace(net, x)
+        size = math.sqrt(sum(v.square().mean().item() for v in wanted)) or 1.0
+        return math.sqrt(sum((v - w).square().mean().item() for v, w in zip(now, wanted, strict=True))) / size
+
+    def _length_scales(self, net, begin: float, end: float) -> list[np.ndarray]:
+        """For each space axis the smallest length on which u varies, at `NODES` places of it, in units of x̂.
+
+        1/l = max over n = 1, 2, 3 of (|∂ⁿu| / size of u)^(1/n), the smallest over time and the other axes.
+        """
+        problem, box, result = self.problem, self.problem.box, []
+        linear, features = net.linears[-1], Features(net)
+        moments = np.linspace(begin, end, MOMENTS)
+        nodes = np.linspace(-1, 1, NODES)
+        for axis in range(problem.dim - 1):
+            others = 2 * qmc.Halton(max(problem.dim - 2, 1), seed=0).random(1 if problem.dim == 2 else 16) - 1
+            scale = np.full(NODES, 2.0)
+            for moment, place in itertools.product(moments, others):
+                x = np.repeat(np.append(np.resize(place, problem.dim - 1), 0.0)[None], NODES, 0)
+                x[:, axis] = nodes
+                x = box.center + box.half_width * x
+                x[:, -1] = moment
+                inside = np.asarray(problem.geometry.geometry.inside(x[:, :-1])).astype(bool)
+                which = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(4)]
+                jet = features.jet(torch.as_tensor(x), linear.weight.detach(), linear.bias.detach(), which).numpy()
+                size = np.sqrt(np.mean(jet[inside][:, 0] ** 2, axis=0)).clip(1e-12) if inside.any() else 1.0
+                rates = np.max(
+                    [(np.abs(jet[:, n]) / size) ** (1 / n) * box.half_width[axis] for n in (1, 2, 3)], axis=(0, 2)
+                )
+                scale = np.where(inside, np.minimum(scale, 1 / np.maximum(rates, 0.5)), scale)
+            result.append(scale)
+        return result
+
+    # Checkpoints ----------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        return {
+            "iteration": self.iteration,
+            "length": self.length,
+            "factor": self.factor,
+            "scales": None if self.scales is None else [torch.from_numpy(s) for s in self.scales],
+            "failures": self.failures,
+            "reason": self._reason,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.iteration, self.length, self.factor = state["iteration"], state["length"], state["factor"]
+        self.scales = None if state["scales"] is None else [s.numpy() for s in state["scales"]]
+        self.failures, self._reason = state["failures"], state["reason"]
+
+
+def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tensor:
+    for _ in range(order):
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        u = slope[:, -1:]
+    return u
+

@@ -1,0 +1,88 @@
+"""One network for each slab of time, together one solution over the whole domain."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .._backend import dde
+from .domain import Box, box_of
+from .repnet import RepNet
+from .warp import AxisWarp
+
+
+class Slabs(dde.nn.NN):
+    """RepNets with one hidden layer of sine features, each on a slab of time with axis maps of its own.
+
+    Slabs are added by `add`; a point belongs to the slab in which its time lies, and one beyond the last slab is moved
+    to its end. A new network has no slab and is zero. ``load_state_dict`` makes the slabs that the state has.
+
+    Args:
+        outputs: number of components.
+        domain: geometry in time (GeometryXTime) or (lower, upper), time last.
+    """
+
+    def __init__(self, outputs: int, domain):
+        super().__init__()
+        self.outputs, self.box = outputs, box_of(domain)
+        self.regularizer = None
+        self.slabs = torch.nn.ModuleList()
+        self.register_buffer("ends", torch.empty(0))
+        self.slope_note = None
+
+    def __len__(self) -> int:
+        return len(self.slabs)
+
+    @property
+    def reached(self) -> float:
+        """The end of the last slab, or the start of time."""
+        return float(self.ends[-1]) if len(self) else float(self.box.lower[-1])
+
+    def make(self, end: float, width: int, wavenumbers: Sequence[float], maps) -> RepNet:
+        """A network for the slab from `reached` to ``end``; it is not added.
+
+        Args:
+            width: features. wavenumbers: largest of each axis, in the mapped coordinates.
+            maps: for each axis (c, p, w) of `AxisWarp`.
+        """
+        lower, upper = self.box.lower.copy(), self.box.upper.copy()
+        lower[-1], upper[-1] = self.reached, end
+        return RepNet(
+            [self.box.dim, width, self.outputs],
+            "tanh",
+            "zeros",
+            first_activation="sin",
+            bands=[[(0.0, k)] for k in wavenumbers],
+            warp=AxisWarp(Box(lower, upper), maps),
+        )
+
+    def add(self, net: RepNet, end: float) -> None:
+        """Append the slab that ends at ``end``."""
+        self.slabs.append(net)
+        self.ends = torch.cat([self.ends, torch.tensor([end], dtype=dde.config.real(torch))])
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, d) to (n, c)."""
+        if len(self):
+            last = self.ends[-1]
+            x = torch.cat([inputs[:, :-1], torch.minimum(inputs[:, -1:], last)], 1)
+            which = torch.searchsorted(self.ends[:-1].contiguous(), x[:, -1].detach().contiguous())
+            u = inputs.new_zeros(len(inputs), self.outputs)
+            for i in torch.unique(which).tolist():
+                rows = torch.nonzero(which == i)[:, 0]
+                u = u.index_copy(0, rows, self.slabs[i](x[rows]))
+        else:
+            u = (0 * torch.sin(inputs.sum(1, keepdim=True))).expand(-1, self.outputs)  # with derivatives of all orders
+        return u if self._output_transform is None else self._output_transform(inputs, u)
+
+    def load_state_dict(self, state, *arguments, **options):
+        ends = state["ends"]
+        self.slabs, self.ends = torch.nn.ModuleList(), torch.empty(0, dtype=ends.dtype)
+        for i, end in enumerate(ends.tolist()):
+            table = state[f"slabs.{i}.warp.table"]
+            width = len(state[f"slabs.{i}.first.offset"])
+            line = [(np.array([1.0]), np.empty(0), np.empty(0))] * self.box.dim
+            net = self.make(end, width, [1.0] * self.box.dim, line)
+            net.warp.table = torch.empty_like(table)
+            self.add(net, end)
+        return super().load_state_dict(state, *arguments, **options)
