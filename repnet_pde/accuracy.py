@@ -1,15 +1,12 @@
 """How good is a network? Errors against a solution or a reference, and residuals on fresh points."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ._backend import dde, seeded
 from .errors import InputError
-from .residuals import collocation, residual_vectors
 from .validation.finite_difference import Reference
 from .validation.finite_difference import reference as catalogue_reference
 
@@ -153,15 +150,3 @@ def reference_of(problem) -> Reference | None:
             f"the problem has {wanted[0]} coordinates and {wanted[1]} output(s)"
         )
     return result
-
-
-def fresh_residuals(problem, net, seed: int, wavenumber=None) -> dict[str, float]:
-    """Root mean square of each residual term on points that were not trained on."""
-    with seeded(seed + 1):
-        data = collocation(problem, wavenumber=wavenumber, distribution="pseudo")
-    vectors = residual_vectors(data, net)
-    values = {
-        name: math.sqrt(v.detach().square().mean().item()) for name, v in zip(problem.term_names, vectors, strict=True)
-    }
-    dde.grad.clear()
-    return values

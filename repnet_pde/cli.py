@@ -85,7 +85,8 @@ def show(name: str) -> None:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem; repeatable.")
 @click.option(
     "--network",
-    help="repnet, repnet-relu, repnet-sin, repnet-gaussian or fnn.  [default: the one that suits the method]",
+    help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-slabs, msffn or fnn."
+    "  [default: the one that suits the method]",
 )
 @click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]")
 @click.option("--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]")
@@ -93,7 +94,7 @@ def show(name: str) -> None:
     "--method",
     default="auto",
     show_default=True,
-    help="auto, least-squares, gauss-newton, adam, lbfgs, or a sequence such as adam+lbfgs.",
+    help="auto, least-squares, marching, gauss-newton, ssbroyden, adam, lbfgs, or several joined by +.",
 )
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -321,6 +322,7 @@ def _table(result, directory: Path):
             )
         doubt = "" if reference.converged else " (NOT CONVERGED)"
         rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
+    rows["verdict"] = f"{result.verdict}: {result.check.reason}"
     rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())
     for name, value in result.unknowns.items():
         true = result.problem.true_unknowns.get(name)

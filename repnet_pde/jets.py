@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import torch
 
 from ._backend import dde
-from .errors import InputError
 from .residuals import residual_vectors
 
 HIGHEST = 6

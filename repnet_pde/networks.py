@@ -10,6 +10,8 @@ from ._backend import dde
 from ._checks import mapping, whole
 from .errors import InputError, choose
 from .network import RepNet
+from .network.domain import box_of
+from .network.msffn import MsFFN
 from .network.slabs import Slabs
 
 LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "ssbroyden": (30, 20, 20), "gauss-newton": (30, 20, 20)}
@@ -28,7 +30,9 @@ DEFAULT = {
 
 
 def _repnet(first_activation: str, activation: str):
-    def build(sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None, bands=None):
+    def build(
+        sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None, bands=None
+    ):
         automatic = wavenumber is None and bands is None and isinstance(slope_scale, str)
         return RepNet(
             sizes,
@@ -51,6 +55,15 @@ def _fnn(sizes, domain, expected, *, activation: str = "tanh"):
         raise InputError(f"activation: {activation!r} given; one of DeepXDE's, such as tanh, is needed") from error
 
 
+def _msffn(sizes, domain, expected, *, activation: str = "tanh", sigmas=None):
+    if sigmas is None:  # one slow scale, and one that reaches the largest wavenumber with two standard deviations
+        half = box_of(domain, sizes[0]).half_width
+        sigmas = (
+            [1.0, max(1.0, float(np.max(np.asarray(expected) * half)) / 2)] if expected is not None else [1.0, 10.0]
+        )
+    return MsFFN(sizes, activation, "Glorot normal", sigmas=sigmas, domain=domain)
+
+
 def _slabs(sizes, domain, expected):
     return Slabs(sizes[-1], domain)
 
@@ -61,6 +74,7 @@ NETWORKS = {
     "repnet-sin": _repnet("sin", "tanh"),
     "repnet-gaussian": _repnet("gaussian", "tanh"),
     "repnet-slabs": _slabs,
+    "msffn": _msffn,
     "fnn": _fnn,
 }
 """Name -> function(sizes, domain, expected wavenumber, **options). The paper's are "repnet" and "repnet-relu"."""

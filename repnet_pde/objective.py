@@ -26,9 +26,7 @@ class Objective:
         problem: the `Problem` that the data were drawn for, where there is one.
     """
 
-    def __init__(
-        self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights, problem=None
-    ):
+    def __init__(self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights, problem=None):
         self.problem = problem
         self.data, self.net, self.names = data, net, tuple(names)
         self.unknowns = list(unknowns)

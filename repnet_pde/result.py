@@ -12,6 +12,7 @@ from . import accuracy
 from ._backend import dde, quiet
 from .checkpoint import RESULT, SOLUTION, write_json
 from .validation.finite_difference import Reference
+from .verify import Verdict
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Result:
     net: the trained network.
     errors: relative L2 and maximum, against the exact solution, else the reference, on test points.
     reference: the finite-difference `Reference`, or None; reference_errors: the network against it.
-    residuals: root mean square of each term, by name, on fresh points.
+    check: the `verify.Verdict`: residuals at fresh points, error indicator, and whether the solution is to be believed.
     history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
         "terms" (mean squares, unweighted), "weights", "unknowns".
     unknowns: name -> identified value.
@@ -42,7 +43,7 @@ class Result:
     errors: accuracy.Errors
     reference: Reference | None
     reference_errors: accuracy.Errors
-    residuals: dict[str, float]
+    check: Verdict
     history: dict
     unknowns: dict[str, float]
     iterations: int
@@ -78,6 +79,16 @@ class Result:
         for i, step in enumerate(self.history["iteration"]):
             model.losshistory.append(int(step), terms[i], terms[i], [])
         return model
+
+    @property
+    def residuals(self) -> dict[str, float]:
+        """Root mean square of each term, by name, at fresh points."""
+        return self.check.residuals
+
+    @property
+    def verdict(self) -> str:
+        """"converged", "residual small but not verified" or "not converged"; ``check.reason`` says why."""
+        return self.check.verdict
 
     @property
     def n_parameters(self) -> int:
@@ -121,6 +132,10 @@ class Result:
                 "reference_details": reference,
                 "residual_rms": self.residual_rms,
                 "residuals": self.residuals,
+                "verdict": self.check.verdict,
+                "verdict_reason": self.check.reason,
+                "relative_residuals": self.check.relative,
+                "error_indicator": self.check.error_indicator,
                 "n_parameters": self.n_parameters,
                 "iterations": self.iterations,
                 "stages": self.stages,

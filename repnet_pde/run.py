@@ -22,6 +22,7 @@ from .progress import reporter
 from .residuals import collocation
 from .result import Result
 from .training import Training
+from .verify import verify
 from .wavenumbers import problem_wavenumber
 
 
@@ -118,6 +119,18 @@ class Run:
             result.save(directory)
         return result
 
+    def _verify(self):
+        settings = self.settings
+        return verify(
+            self.problem,
+            self.net,
+            None if settings.network == "repnet-slabs" else self.data,
+            seed=settings.seed,
+            wavenumber=self.wavenumber,
+            indicator=settings.error_indicator,
+            finished=self.training.finished,
+        )
+
     def result(self, stopped: str) -> Result:
         problem, training, settings = self.problem, self.training, self.settings
         return Result(
@@ -131,7 +144,7 @@ class Run:
             errors=self.target.errors(self.net),
             reference=self.target.reference,
             reference_errors=self.target.reference_errors(self.net),
-            residuals=accuracy.fresh_residuals(problem, self.net, settings.seed, self.wavenumber),
+            check=self._verify(),
             history=_by_name(training.history, problem),
             unknowns={name: value.item() for name, value in problem.unknowns.items()},
             iterations=training.iteration,

@@ -2,19 +2,66 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
-from ._backend import dde
-from .jets import Index, closed, term_jets
+from ._backend import dde, seeded
+from .jets import Index, closed, orders, term_jets
+from .residuals import collocation, residual_vectors
 
-CHUNK = 5000
+CHUNK = 2000
+FRESH = 4000
+"""Most fresh points inside the domain."""
 
 CONVERGED, UNVERIFIED, NOT_CONVERGED = "converged", "residual small but not verified", "not converged"
 SMALL = 1e-5
 LARGE = 1e-3
 OVERFITTED = 10.0
 TRUSTED = 1e-4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of a solution without knowing the exact one.
+
+    verdict: "converged", "residual small but not verified" or "not converged". reason: why, in words.
+    residuals: root mean square of each term at fresh points, unweighted.
+    relative: the same relative to the size of the terms (see `relative_residuals`), or None where it is not defined.
+    error_indicator: relative L2 distance to an independent solution, or None.
+    """
+
+    verdict: str
+    reason: str
+    residuals: dict[str, float]
+    relative: dict[str, float] | None
+    error_indicator: float | None
+
+
+def verify(problem, net, data, *, seed: int, wavenumber=None, indicator: float | None = None, finished: bool = True):
+    """The `Verdict` on a trained network.
+
+    Args:
+        data: the points that it was trained on, or None to leave them out of the comparison.
+        seed: of the run; the fresh points have another.
+        indicator: relative L2 distance to an independent solution, where one was computed.
+        finished: whether training ended by itself.
+    """
+    with seeded(seed + 1):
+        fresh = collocation(problem, wavenumber=wavenumber, few=FRESH, distribution="pseudo")
+        indices = orders(collocation(problem, few=20), len(problem.outputs))
+    names = problem.term_names
+    residuals = {
+        name: math.sqrt(v.detach().square().mean().item())
+        for name, v in zip(names, residual_vectors(fresh, net), strict=True)
+    }
+    dde.grad.clear()
+    relative = trained = None
+    if indices is not None:
+        relative = relative_residuals(fresh, net, names, indices)
+        trained = relative if data is None else relative_residuals(data, net, names, indices)
+    word, reason = verdict(relative, trained, indicator, finished)
+    return Verdict(word, reason, residuals, relative, indicator)
 
 
 def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
@@ -59,12 +106,12 @@ def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index]
     return found
 
 
-def verdict(fresh: dict[str, float] | None, training: dict[str, float] | None, indicator: float | None, finished: bool):
+def verdict(fresh, training, indicator: float | None, finished: bool) -> tuple[str, str]:
     """(verdict, why) from relative residuals at fresh and at training points, and the error indicator or None."""
     if fresh is None:
         return UNVERIFIED, "the residuals are not functions of u at one point each, so their size cannot be judged"
-    name, worst = max(fresh.items(), key=lambda item: item[1] if item[1] == item[1] else math.inf)
-    trained = training.get(name, worst)
+    name, worst = max(fresh.items(), key=lambda item: math.inf if math.isnan(item[1]) else item[1])
+    trained = training.get(name, worst) or worst
     said = f"relative residual {worst:.1e} at fresh points ({name})"
     if not finished:
         return NOT_CONVERGED, f"training was stopped; {said}"
@@ -75,7 +122,7 @@ def verdict(fresh: dict[str, float] | None, training: dict[str, float] | None, i
     if indicator is None:
         return UNVERIFIED, f"{said}; no independent solution to compare with"
     said += f"; relative distance to an independent solution {indicator:.1e}"
-    if indicator > max(LARGE, 0.0):
+    if indicator > LARGE:
         return NOT_CONVERGED, f"{said}: the solution is not determined, or too few features"
     if worst <= SMALL and indicator <= TRUSTED:
         return CONVERGED, said

@@ -73,7 +73,7 @@ def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None
 
 
 def rank_of_bands(bands, half_width: float) -> float:
-    """About how many independent functions the bands of one axis hold over its length: 2 (b - a) h / π + 12 each way."""
+    """About how many independent functions the bands of one axis hold: (b − a) h / π + 12, with each sign."""
     return sum((1 if a == 0 else 2) * ((b - a) * half_width * (2 if a == 0 else 1) / np.pi + 12) for a, b in bands)
 
 

@@ -9,7 +9,7 @@ import torch
 from .._backend import dde
 from ..errors import InputError, TrainingError
 from ..features import Features
-from ..jacobian import Linearization, linearize
+from ..jacobian import Linearization, linearize, not_finite
 from ..jets import Index, orders, taylor, term_jets
 from ..jets import values as jet_values
 from ..residuals import residual_vectors
@@ -173,8 +173,9 @@ def trace(x: torch.Tensor, jet: torch.Tensor, indices, transform, order: int) ->
 class Outcome:
     """How Newton's method on the last layer ended.
 
-    affine: the residuals are linear in the last layer. converged: no further step changes anything. stalled: no step,
-    however short, lowers the residual. norm: of the scaled residual per row. scales: by term. rank: numerical, of columns. steps, factorizations: done.
+    affine: the residuals are linear in the last layer. converged: no further step changes anything. stalled: no
+    step, however short, lowers the residual. norm: of the scaled residual per row. scales: by term. rank:
+    numerical, of columns. steps, factorizations: done.
     """
 
     affine: bool
@@ -257,14 +258,22 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
             break
     numerical = factor.rank() if rank else 0
     rows = max(len(residual), 1)
-    return Outcome(affine, converged, not converged and not accepted and first, norm / math.sqrt(rows), scales, numerical, factor.columns, done, found)
+    return Outcome(
+        affine,
+        converged,
+        not converged and not accepted and first,
+        norm / math.sqrt(rows),
+        scales,
+        numerical,
+        factor.columns,
+        done,
+        found,
+    )
 
 
 def _finite(system, terms) -> None:
-    for term in terms:
-        bad = ~torch.isfinite(term.residual)
-        if bad.any() or not torch.isfinite(term.jacobian).all():
-            bad = bad | ~torch.isfinite(term.jacobian).all(1)
-            raise TrainingError(
-                f"residual {term.name!r}: {int(bad.sum())} of {len(bad)} rows are NaN or infinite"
-            )
+    found = not_finite(system.data, system.names, [term.residual for term in terms[: len(system.names)]])
+    if found is None and not all(torch.isfinite(term.jacobian).all() for term in terms):
+        found = "the Jacobian is not finite"
+    if found is not None:
+        raise TrainingError(found)

@@ -54,8 +54,8 @@ class Marching:
     spread by a map of each space axis that follows the local length scale of the solution, which is read off its
     derivatives (equidistribution of a monitor function, W. Huang, R. D. Russell, Adaptive Moving Mesh Methods, 2011,
     chapter 2) and graded, so that layers and fronts get features where they are. A slab is accepted when its relative
-    residual at fresh points is below ``tolerance``; otherwise the map is renewed, the number of features raised or the slab
-    shortened. Slabs lengthen where the residual is small.
+    residual at fresh points is below ``tolerance``; otherwise the map is renewed, the number of features raised or the
+    slab shortened. Slabs lengthen where the residual is small.
 
     Args:
         objective: the loss on a `Slabs` network; its weights are not used.
@@ -221,9 +221,10 @@ class Marching:
     def _frozen(self, net, data, x) -> torch.Tensor:
         """A start for the first slab: the initial state, unchanging in time, fitted to the conditions."""
         power = (0,) * (x.shape[1] - 1) + (self.order,)
-        still = lambda inputs, u: [  # noqa: E731
-            _time_derivative(inputs, u[:, c : c + 1], self.order) for c in range(u.shape[1])
-        ]
+
+        def still(inputs, u):
+            return [_time_derivative(inputs, u[:, c : c + 1], self.order) for c in range(u.shape[1])]
+
         indices = sorted({*self.indices, power}, key=lambda a: (sum(a), a))
         names = [f"still {c}" for c in range(net.linears[-1].out_features)]
         pde, data.pde = data.pde, still
@@ -330,4 +331,3 @@ def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tens
         (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
         u = slope[:, -1:]
     return u
-

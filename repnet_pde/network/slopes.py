@@ -38,9 +38,7 @@ class Start:
     note: str
 
 
-def start(
-    dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None, bands=None
-) -> Start:
+def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None, bands=None) -> Start:
     """Choose the start of a first layer of ``width`` neurons on ``dim`` inputs; arguments as in `RepNet`."""
     stretch = None if stretch is None else positive(stretch, dim, "stretch")
     direction, anchor = spread(width, dim)

@@ -78,7 +78,9 @@ def estimate_wavenumber(
     return np.maximum(estimate, 1.0) * np.pi / box.half_width
 
 
-def spectral_peaks(function: Callable[[np.ndarray], np.ndarray], domain, significance: float = 1e-4) -> list[np.ndarray]:
+def spectral_peaks(
+    function: Callable[[np.ndarray], np.ndarray], domain, significance: float = 1e-4
+) -> list[np.ndarray]:
     """Wavenumbers of all local maxima of the spectrum of ``function`` along each axis, radians per unit x.
 
     Sampled as in `estimate_wavenumber`; a list of d sorted arrays. Maxima below ``significance`` times the largest
