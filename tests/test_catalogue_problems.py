@@ -117,6 +117,37 @@ def test_the_allen_cahn_conditions_are_those_of_its_reference():
     assert np.abs(u[sides] + 1).max() == 0
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_navier_stokes_equations_hold_for_flows_with_a_pressure_along_y(sign):
+    """Kovasznay's has none: a rotation, held by grad p, and Poiseuille's flow upwards."""
+    nu = 0.05
+    problem = load_problem("kovasznay_2d", reynolds=1 / nu)
+
+    def rotation(x):
+        return np.hstack([-2 * x[:, 1:2], 2 * x[:, 0:1], sign * 2 * (x[:, 0:1] ** 2 + x[:, 1:2] ** 2)])
+
+    def upwards(x):
+        return np.hstack([0 * x[:, 0:1], x[:, 0:1] * (3 - x[:, 0:1]), -sign * 2 * nu * x[:, 1:2]])
+
+    data = collocation(problem)
+    for flow in (rotation, upwards):
+        momentum_x, momentum_y, continuity = sizes(residual_vectors(data, as_network(flow)))[:3]
+        assert continuity == 0
+        if sign == 1:
+            assert max(momentum_x, momentum_y) < 1e-14
+        else:
+            assert momentum_y > 0.1
+
+
+def test_the_pressure_is_given_at_the_outflow_and_the_velocity_all_around():
+    problem = load_problem("kovasznay_2d")
+    boundary = problem.geometry.uniform_boundary_points(400)
+    u, v, p = (problem.conditions[name].collocation_points(boundary) for name in problem.conditions)
+    assert len(u) == len(v) == len(boundary) > len(p) > 50
+    assert (p[:, 0] == 1).all() and len(p) == (boundary[:, 0] == 1).sum()
+    assert [c.component for c in problem.conditions.values()] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("name", "changed"), [(n, p) for n, p in OTHERS if n != "wave_two_mode_1d"][1:])
 def test_instances_of_a_problem_are_independent(name, changed):
     one = load_problem(name)

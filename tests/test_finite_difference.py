@@ -25,7 +25,7 @@ from repnet_pde.validation.finite_difference import (
     solve_wave_1d,
     stencils,
 )
-from scipy.integrate import solve_ivp
+from scipy.integrate import solve_ivp, trapezoid
 from scipy.linalg import expm
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import splu
@@ -265,6 +265,8 @@ def test_newton_without_a_root_gives_nan(monkeypatch):
     monkeypatch.setattr(navier_stokes_2d, "STEPS", 2)
     errors = navier_stokes_error(12, 16, lambda x, y: kovasznay(x, y, 20.0))
     assert np.isnan(errors).all()
+    r = REFERENCES["kovasznay_2d"](reynolds=20.0)
+    assert not r.converged and r.error_estimate == np.inf and [level[2] for level in r.levels] == 3 * [np.inf]
 
 
 def test_a_finer_grid_starts_from_the_coarser(monkeypatch):
@@ -520,8 +522,8 @@ def test_levels_say_which_grid_has_which_error(p):
     assert sizes.tolist() == [8, 16, 32, 64]
     assert (seconds > 0).all() and seconds.sum() <= r.wall_seconds
     assert differences[-1] == r.relative_l2_estimate
-    norm = np.sqrt(np.trapezoid(u**2, x))
-    shape = np.sqrt(np.trapezoid(np.cos(3 * x) ** 2, x)) / norm  # of the error, per unit
+    norm = np.sqrt(trapezoid(u**2, x))
+    shape = np.sqrt(trapezoid(np.cos(3 * x) ** 2, x)) / norm  # of the error, per unit
     wanted = 3.0 * (sizes[:-1] ** -float(p) - 64.0**-p) * shape
     assert differences[:-1] == pytest.approx(wanted, rel=0.02)  # the coarse nodes' quadrature
 
