@@ -494,7 +494,7 @@ def not_finite(data, names: Sequence[str], residuals: Sequence[torch.Tensor]) ->
     starts = np.cumsum([0, *data.num_bcs])
     n_pde = len(names) - len(data.num_bcs)
     for i, (name, v) in enumerate(zip(names, residuals, strict=True)):
-        v = v.detach().reshape(len(v), -1)
+        v = v.detach().reshape(len(v), v[0].numel() if len(v) else 1)
         bad = ~torch.isfinite(v).all(1)
         if bad.any():
             row = int(bad.nonzero()[0])
