@@ -43,43 +43,9 @@ class Features:
     def __len__(self) -> int:
         return len(self.bias) + 1
 
-    def rows(self, x: torch.Tensor, coefficients: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-        """Σ_α A_α D^α h_j at points x (n, d), for A (n, indices, outputs): (n, outputs · (features + 1)).
-
-        Columns in the order of ``torch.nn.Linear``: the weights, output by output, then the biases.
-        """
-        n, outputs, m = len(x), coefficients.shape[2], len(self.bias)
-        chain, warped = self._chain(x, indices)
-        z = warped @ self.weight.T + self.bias
-        inner = torch.einsum("nka,nac->nkc", chain[1], coefficients)
-        result = x.new_zeros(n, outputs * (m + 1))
-        for order in range(1 + max(sum(k) for k in chain[0])):
-            which = [i for i, k in enumerate(chain[0]) if sum(k) == order]
-            if not which:
-                continue
-            powers = torch.stack([self._power(chain[0][i]) for i in which])
-            derivative = self.derivative(z, order)
-            for c in range(outputs):
-                part = inner[:, which, c]
-                if part.any():
-                    result[:, c * m : (c + 1) * m] += (part @ powers) * derivative
-        zero = indices.index((0,) * x.shape[1])
-        result[:, outputs * m :] = coefficients[:, zero]
-        return result
-
-    def jet(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-        """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, features), bias (outputs,)."""
-        (lower, chain), warped = self._chain(x, indices)
-        z = warped @ self.weight.T + self.bias
-        inner = x.new_empty(len(x), len(lower), len(bias))
-        for order in sorted({sum(k) for k in lower}):
-            derivative = self.derivative(z, order)
-            for i, k in enumerate(lower):
-                if sum(k) == order:
-                    inner[:, i] = derivative @ (weight * self._power(k)).T
-        result = torch.einsum("nka,nkc->nac", chain, inner)
-        result[:, indices.index((0,) * x.shape[1])] += bias
-        return result
+    def at(self, x: torch.Tensor, indices: Sequence[Index]) -> "Evaluated":
+        """The derivatives D^α, α in ``indices``, of all features at points x (n, d)."""
+        return Evaluated(self, x, indices)
 
     def _power(self, index: Index) -> torch.Tensor:
         result = torch.ones_like(self.bias)
@@ -104,6 +70,62 @@ class Features:
                             product = product * bell[axis][a][b]
                     result[:, i, j] = product
         return (lower, result), self.warp(x)
+
+
+MOST_BYTES = 2**30
+"""Most memory for derivatives of features that are kept to be used again."""
+
+
+class Evaluated:
+    """`Features` at fixed points; what is used again is kept, unless it is too large."""
+
+    def __init__(self, features: Features, x: torch.Tensor, indices: Sequence[Index]):
+        self.features, self.indices = features, list(indices)
+        (self.lower, self.chain), warped = features._chain(x, self.indices)
+        self.z = warped @ features.weight.T + features.bias
+        self.orders = sorted({sum(k) for k in self.lower})
+        self.powers = {k: features._power(k) for k in self.lower}
+        self.zero = self.indices.index((0,) * x.shape[1])
+        self._keep = 8 * self.z.numel() * (len(self.orders) + 1) < MOST_BYTES
+        self._kept: dict[int, torch.Tensor] = {}
+
+    def _derivative(self, order: int, part: slice = slice(None)) -> torch.Tensor:
+        if not self._keep:
+            return self.features.derivative(self.z[part], order)
+        if order not in self._kept:
+            self._kept[order] = self.features.derivative(self.z, order)
+        return self._kept[order][part]
+
+    def rows(self, coefficients: torch.Tensor, part: slice = slice(None)) -> torch.Tensor:
+        """Σ_α A_α D^α h_j at the points ``part``, for A (n, indices, outputs): (n, outputs · (features + 1)).
+
+        Columns in the order of ``torch.nn.Linear``: the weights, output by output, then the biases.
+        """
+        n, outputs, m = len(coefficients), coefficients.shape[2], self.z.shape[1]
+        chain = self.chain if len(self.chain) == 1 else self.chain[part]
+        inner = torch.einsum("nka,nac->nkc", chain.expand(n, -1, -1), coefficients)
+        result = coefficients.new_zeros(n, outputs * (m + 1))
+        for order in self.orders:
+            which = [i for i, k in enumerate(self.lower) if sum(k) == order]
+            powers = torch.stack([self.powers[self.lower[i]] for i in which])
+            for c in range(outputs):
+                a = inner[:, which, c]
+                if a.any():
+                    result[:, c * m : (c + 1) * m] += (a @ powers) * self._derivative(order, part)
+        result[:, outputs * m :] = coefficients[:, self.zero]
+        return result
+
+    def jet(self, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, features), bias (outputs,)."""
+        outputs = len(bias)
+        inner = weight.new_empty(len(self.z), len(self.lower), outputs)
+        for order in self.orders:
+            which = [i for i, k in enumerate(self.lower) if sum(k) == order]
+            columns = torch.cat([weight * self.powers[self.lower[i]] for i in which])
+            inner[:, which] = (self._derivative(order) @ columns.T).view(len(self.z), len(which), outputs)
+        result = torch.einsum("nka,nkc->nac", self.chain.expand(len(self.z), -1, -1), inner)
+        result[:, self.zero] += bias
+        return result
 
 
 def _bell(derivatives: torch.Tensor) -> list[list[torch.Tensor]]:

@@ -269,23 +269,25 @@ def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candida
         data = collocation(problem, **points)
         held_out = collocation(problem, **points | {"features": max(100, features // 2)}, distribution="pseudo")
         indices = indices_for(collocation(problem, few=20), net, len(problem.outputs))
-    start = (
-        CopySystem(data, net, problem.term_names)
-        if indices is None
-        else JetSystem(data, net, problem.term_names, indices)
-    )
-    start.set(start.get(), -start.size())
-    sizes = [_rms(v) for v in start.residuals()]
+    names = problem.term_names
+    if indices is None:
+        system = CopySystem(data, net, names)
+        system.set(system.get(), -system.size())
+    else:
+        x = torch.as_tensor(data.train_x)
+        system = JetSystem(data, net, names, indices, start=x.new_zeros(len(x), len(indices), len(problem.outputs)))
+    sizes = [_rms(v) for v in system.residuals()]
     try:
-        outcome = newton(start, NEWTON_STEPS)
+        outcome = newton(system, NEWTON_STEPS)
     except TrainingError:
         outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
-    if indices is not None:
-        start.store()
+    if indices is None:
+        left = CopySystem(held_out, net, names).residuals()
+    else:
+        system.store()
+        left = JetSystem(held_out, net, names, indices).residuals()
+    left = max(_rms(v) * s for v, s in zip(left, outcome.scales, strict=True))
     size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True))
-    vectors = residual_vectors(held_out, net)
-    left = max(_rms(v.detach()) * s for v, s in zip(vectors, outcome.scales, strict=True))
-    dde.grad.clear()
     held = left / size if size > 0 else left
     return Candidate(options, features, held if math.isfinite(held) else math.inf, outcome, net, data)
 

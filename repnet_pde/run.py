@@ -81,7 +81,7 @@ class Run:
         self.objective = Objective(
             self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights, problem
         )
-        if first != "marching":  # whose network has no parameters yet
+        if solved is None and first != "marching":  # whose network has no parameters yet
             _trains(self.objective)
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
         self.training.seconds = planning

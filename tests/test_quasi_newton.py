@@ -193,6 +193,30 @@ def test_rosenbrock(update, size):
     assert function.terms.item() == losses[-1]
 
 
+def test_the_matrix_is_updated_by_the_step_that_was_taken():
+    function = Function(rosenbrock, [-1.2, 1.0] * 3)
+    method = QuasiNewton(function, 400)
+    method.step()
+    for _ in range(10):
+        inverse, x, gradient = method.inverse.clone(), function.x.detach().clone(), method._here.gradient
+        method.step()
+        s, y = function.x.detach() - x, method._here.gradient - gradient
+        update_inverse(inverse, s, y, (s @ torch.linalg.solve(inverse, s)).item())
+        torch.testing.assert_close(method.inverse, inverse, rtol=1e-6, atol=1e-9)
+
+
+def test_a_kink():
+    """|x| + y²/9 has no point of small slope along x: the best point of the search is taken, with its terms."""
+    function = Function(lambda x: x[0].abs() + x[1] ** 2 / 9, [0.3, 1.0])
+    method, last = QuasiNewton(function, 100), np.inf
+    while method.stopped is None:
+        method.step()
+        loss = function.function(function.x).item()
+        assert method._here.loss == function.terms.item() == loss <= last
+        last = loss
+    assert last < 1e-3
+
+
 def test_a_step_out_of_the_domain_is_shortened():
     """ln² x + y², undefined for x < 0."""
     function = Function(lambda x: torch.log(x[0]) ** 2 + x[1] ** 2, [5.0, 3.0])

@@ -7,7 +7,7 @@ import torch
 
 from repnet_pde import InputError, Problem, Sampling, load_problem, set_precision, solve
 from repnet_pde.jacobian import Linearization
-from repnet_pde.methods._dense import minimum_norm, row_scales, triangle
+from repnet_pde.methods._dense import Factorization, row_scales, stack
 from repnet_pde.methods.gauss_newton import GaussNewton
 from repnet_pde.objective import Objective
 from repnet_pde.planning import automatic_method, is_linear
@@ -49,27 +49,45 @@ def terms_of(*sizes, columns=6):
     ]
 
 
-def test_triangle_is_the_scaled_least_squares_problem():
+def test_factorization_solves_the_scaled_least_squares_problem():
     terms = terms_of(40, 7)
     scales = row_scales(terms)
-    a = torch.cat([t.jacobian * s for t, s in zip(terms, scales, strict=True)])
-    b = -torch.cat([t.residual * s for t, s in zip(terms, scales, strict=True)])
-    delta, rank = minimum_norm(*triangle(terms, scales))
-    assert rank == 6
-    torch.testing.assert_close(delta, torch.linalg.lstsq(a, b[:, None]).solution[:, 0], rtol=1e-10, atol=1e-12)
+    a, b = stack(terms, scales)
+    factor = Factorization(a)
+    for right in (b, b.flip(0)):  # one factorisation, several right-hand sides
+        expected = -torch.linalg.lstsq(a, right[:, None]).solution[:, 0]
+        torch.testing.assert_close(factor.solve(right), expected, rtol=1e-10, atol=1e-12)
+    assert factor.rank() == 6
     assert all((t.jacobian * s).square().sum(1).mean() == pytest.approx(1) for t, s in zip(terms, scales, strict=True))
 
 
-def test_minimum_norm_with_dependent_columns_and_few_rows():
-    terms = terms_of(40)
-    terms[0].jacobian[:, 5] = terms[0].jacobian[:, 4]
-    delta, rank = minimum_norm(*triangle(terms, [1.0]))
-    assert rank == 5
-    assert delta[4] == pytest.approx(delta[5].item())
-    few = terms_of(3)
-    delta, rank = minimum_norm(*triangle(few, [1.0]))
-    assert rank == 3
-    torch.testing.assert_close(few[0].jacobian @ delta, -few[0].residual)
+def test_factorization_with_dependent_columns_and_few_rows():
+    """The regularisation gives the solution of smallest norm, and the numerical rank leaves out what is dependent."""
+    (term,) = terms_of(40)
+    term.jacobian[:, 5] = term.jacobian[:, 4]
+    factor = Factorization(term.jacobian)
+    delta = factor.solve(term.residual)
+    assert factor.rank() == 5
+    expected = -torch.linalg.pinv(term.jacobian) @ term.residual
+    torch.testing.assert_close(term.jacobian @ delta, term.jacobian @ expected, rtol=1e-8, atol=1e-8)
+    (few,) = terms_of(3)
+    factor = Factorization(few.jacobian)
+    delta = factor.solve(few.residual)
+    assert factor.rank() == 3
+    torch.testing.assert_close(few.jacobian @ delta, -few.residual)
+    torch.testing.assert_close(delta, -torch.linalg.pinv(few.jacobian) @ few.residual, rtol=1e-6, atol=1e-8)
+
+
+def test_factorization_of_ill_conditioned_columns_keeps_the_digits():
+    """Against the singular value decomposition cut off at rounding, on sine features that are dependent to rounding."""
+    x = torch.linspace(-1, 1, 200, dtype=torch.float64)[:, None]
+    k = torch.linspace(0, 30, 80, dtype=torch.float64)
+    a, u = torch.sin(x * k + 1.7 * torch.arange(80)), torch.exp(x[:, 0]) * torch.sin(9 * x[:, 0])
+    factor = Factorization(a)
+    left = (a @ factor.solve(-u) - u).norm() / u.norm()
+    best = (a @ (torch.linalg.pinv(a, rtol=1e-15) @ u) - u).norm() / u.norm()
+    assert 30 < factor.rank() < 75
+    assert left < max(10 * best, 1e-14)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +135,9 @@ def test_linearity_is_found():
     assert is_linear(load_problem("heat_high_frequency_1d"))
     assert not is_linear(load_problem("burgers_1d"))
     assert not is_linear(bratu())
-    assert automatic_method(bratu(), None, None)[0] == "gauss-newton"
+    assert automatic_method(bratu(), None, None)[0] == "least-squares"
+    assert automatic_method(load_problem("burgers_1d"), None, None)[0] == "marching"
+    assert automatic_method(load_problem("burgers_1d"), "repnet", None)[0] == "gauss-newton"
     assert automatic_method(load_problem("helmholtz_2d"), "fnn", {"layers": [500, 500]})[0] == "adam+lbfgs"
     assert automatic_method(load_problem("helmholtz_2d", dtype="float32"), None, None)[0] == "adam+lbfgs"
 
@@ -125,28 +145,20 @@ def test_linearity_is_found():
 def test_newton_on_the_last_layer_of_a_nonlinear_problem():
     result = solve(bratu(), "repnet-sin", "least-squares", network_options={"layers": [60]}, progress=False)
     assert result.errors.relative_l2 < 1e-9
-    assert 1 < result.iterations <= 30
+    assert "Newton's method converged" in result.stages[0]
+
+
+def test_auto_takes_newton_for_a_nonlinear_system():
+    """Kovasznay flow: three outputs, quadratic terms, from zero."""
+    result = solve(load_problem("kovasznay_2d"), progress=False)
+    assert result.method == "least-squares"
+    assert result.errors.relative_l2 < 1e-8
 
 
 def test_gauss_newton_on_a_nonlinear_problem():
-    result = solve(bratu(), iterations=60, network_options={"layers": [20, 10]}, progress=False)
+    result = solve(bratu(), None, "gauss-newton", iterations=60, network_options={"layers": [20, 10]}, progress=False)
     assert result.method == "gauss-newton"
     assert result.errors.relative_l2 < 1e-4
-
-
-def test_gauss_newton_never_raises_the_loss():
-    problem = bratu()
-    torch.manual_seed(0)
-    net = dde.nn.FNN([1, 10, 10, 1], "tanh", "Glorot normal")
-    method = GaussNewton(Objective(collocation(problem), net, [], problem.term_names, {}), 40)
-    norms = []
-    for _ in range(40):
-        method.step()
-        norms.append(method._norm2())
-        if method.iteration % method.rescale == 0:
-            break
-    assert all(later <= earlier * (1 + 1e-12) for earlier, later in zip(norms, norms[1:], strict=False))
-    assert norms[-1] < 0.1 * norms[0]
 
 
 def test_gauss_newton_identifies_an_unknown():
@@ -185,7 +197,10 @@ def test_bad_arguments(arguments, message):
         solve(problem, **arguments, progress=False)
 
 
-def test_rows_that_mix_points_are_refused():
-    problem = line_problem(lambda x, u: dde.grad.hessian(u, x) - u.mean(), lambda x: 0 * x)
-    with pytest.raises(InputError, match="several points"):
-        solve(problem, progress=False)
+def test_rows_that_mix_points_take_the_slower_route():
+    """u'' - mean u = 1, u(0) = u(1) = 0: u = a x (1 - x) / 2 with a (-1 - 1/12) = 1 in the mean over even points."""
+    problem = line_problem(
+        lambda x, u: dde.grad.hessian(u, x) - u.mean() - 1, lambda x: -6 / 13 * x * (1 - x), wavenumber=PI
+    )
+    result = solve(problem, progress=False, network_options={"layers": [20]})
+    assert result.errors.relative_l2 < 1e-2

@@ -88,22 +88,24 @@ class JetSystem:
         self.features, self.transform = Features(net), net._output_transform
         self.x = torch.as_tensor(data.train_x)
         self.linear = net.linears[-1]
-        self.continuity = continuity
-        self.known = start is None
+        self.at = self.features.at(self.x, indices)
+        self.continuity, self.known = continuity, start is None
         self.c = torch.cat([self.linear.weight.detach().reshape(-1), self.linear.bias.detach()])
+        if continuity is not None:
+            self.at_start = self.features.at(continuity[0], time_indices(self.x.shape[1], order))
         if start is None:
-            self.jet = self._jet(self.x)
+            self.jet = self._jet(self.at)
         else:
             self.c, self.jet = torch.zeros_like(self.c), start
 
-    def _jet(self, x: torch.Tensor, indices=None) -> torch.Tensor:
+    def _jet(self, at) -> torch.Tensor:
         weight, bias = self.c.split([self.linear.weight.numel(), len(self.linear.bias)])
-        return self.features.jet(x, weight.view_as(self.linear.weight), bias, indices or self.indices)
+        return at.jet(weight.view_as(self.linear.weight), bias)
 
     def linearize(self) -> list[Linearization]:
         found = []
         for term in term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform):
-            rows = sum(self.features.rows(self.x[p], a, self.indices) for p, a in term.parts)
+            rows = sum(self.at.rows(a, p) for p, a in term.parts)
             residual = term.residual[:, 0]
             if not self.known:  # the residual that the network with c = 0 has by this linearisation
                 residual = residual - sum((a * self.jet[p]).sum((1, 2)) for p, a in term.parts)
@@ -114,15 +116,14 @@ class JetSystem:
 
     def _continuity(self, jacobian: bool) -> list[Linearization]:
         x, wanted = self.continuity
-        indices = time_indices(x.shape[1], self.order)
-        jet = self._jet(x, indices).requires_grad_(jacobian)
-        found = trace(x, jet, indices, self.transform, self.order)
+        jet = self._jet(self.at_start).requires_grad_(jacobian)
+        found = trace(x, jet, self.at_start.indices, self.transform, self.order)
         result = []
         for i, (value, target) in enumerate(zip(found, wanted, strict=True)):
             rows = value.new_empty(len(x), 0)
             if jacobian:
                 (a,) = torch.autograd.grad(value.sum(), jet, retain_graph=True, materialize_grads=True)
-                rows = self.features.rows(x, a, indices)
+                rows = self.at_start.rows(a)
             result.append(Linearization(f"continuity {i}", value.detach() - target, rows))
         return result
 
@@ -142,7 +143,7 @@ class JetSystem:
         self.c, self.jet, self.known = start
         if delta is not None:
             self.c, self.known = self.c + delta, True
-            self.jet = self._jet(self.x)
+            self.jet = self._jet(self.at)
 
     @torch.no_grad()
     def store(self) -> None:

@@ -233,7 +233,8 @@ class Marching:
             newton(system, factorizations=4, rank=False)
         finally:
             data.pde = pde
-        return system._jet(x, self.indices)
+        system.store()
+        return _jet(net, x, self.indices)
 
     def _previous(self):
         return self.net.slabs[-1]
@@ -241,11 +242,10 @@ class Marching:
     def _predicted(self, x: torch.Tensor, begin: float) -> torch.Tensor:
         """Jets at ``x`` of u continued from the end of the last slab by one term of Taylor's series."""
         previous = self._previous()
-        linear, features = previous.linears[-1], Features(previous)
         later = [(*a[:-1], a[-1] + 1) for a in self.indices]
         every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
         at = torch.cat([x[:, :-1], torch.full_like(x[:, -1:], begin)], 1)
-        jet = features.jet(at, linear.weight.detach(), linear.bias.detach(), every)
+        jet = _jet(previous, at, every)
         ahead = (x[:, -1] - begin)[:, None]
         return torch.stack(
             [
@@ -270,8 +270,7 @@ class Marching:
 
     def _trace(self, net, x) -> list[torch.Tensor]:
         indices = time_indices(x.shape[1], self.order)
-        linear = net.linears[-1]
-        jet = Features(net).jet(x, linear.weight.detach(), linear.bias.detach(), indices)
+        jet = _jet(net, x, indices)
         return [v.detach() for v in trace(x, jet, indices, self.net._output_transform, self.order)]
 
     def _jump(self, net, continuity) -> float:
@@ -286,7 +285,6 @@ class Marching:
         1/l = max over n = 1, 2, 3 of (|∂ⁿu| / size of u)^(1/n), the smallest over time and the other axes.
         """
         problem, box, result = self.problem, self.problem.box, []
-        linear, features = net.linears[-1], Features(net)
         moments = np.linspace(begin, end, MOMENTS)
         nodes = np.linspace(-1, 1, NODES)
         for axis in range(problem.dim - 1):
@@ -299,7 +297,7 @@ class Marching:
                 x[:, -1] = moment
                 inside = np.asarray(problem.geometry.geometry.inside(x[:, :-1])).astype(bool)
                 which = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(4)]
-                jet = features.jet(torch.as_tensor(x), linear.weight.detach(), linear.bias.detach(), which).numpy()
+                jet = _jet(net, torch.as_tensor(x), which).numpy()
                 size = np.sqrt(np.mean(jet[inside][:, 0] ** 2, axis=0)).clip(1e-12) if inside.any() else 1.0
                 rates = np.max(
                     [(np.abs(jet[:, n]) / size) ** (1 / n) * box.half_width[axis] for n in (1, 2, 3)], axis=(0, 2)
@@ -324,6 +322,11 @@ class Marching:
         self.iteration, self.length, self.factor = state["iteration"], state["length"], state["factor"]
         self.scales = None if state["scales"] is None else [s.numpy() for s in state["scales"]]
         self.failures, self._reason = state["failures"], state["reason"]
+
+
+def _jet(net, x: torch.Tensor, indices) -> torch.Tensor:
+    linear = net.linears[-1]
+    return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
 
 
 def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tensor:

@@ -57,7 +57,8 @@ class Slabs(dde.nn.NN):
         )
 
     def add(self, net: RepNet, end: float) -> None:
-        """Append the slab that ends at ``end``."""
+        """Append the slab that ends at ``end``; the output transform is the whole network's, not the slab's."""
+        net._output_transform = None
         self.slabs.append(net)
         self.ends = torch.cat([self.ends, torch.tensor([end], dtype=dde.config.real(torch))])
 
