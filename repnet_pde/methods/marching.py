@@ -21,11 +21,13 @@ from ._last_layer import JetSystem, newton, time_indices, trace
 
 FIRST = 1 / 20
 """Length of the first slab, of the whole time."""
-SHORTEST = 1e-5
+SHORTEST = 1e-4
 TIME_WAVENUMBER = 4.0
 """Largest wavenumber in time, in the slab normalised to [−1, 1]: about twelve independent functions."""
 SPACE_FACTOR = 18.0
 """Largest wavenumber in space over half the number of length scales across the axis ..."""
+MOST_FACTOR = 36.0
+MOST_RENEWALS = 3
 LEAST_WAVENUMBER = 12.0
 OVERHEAD = 10
 """Independent functions of an axis beyond 2 k / π per unit length of [−1, 1]."""
@@ -143,13 +145,13 @@ class Marching:
         """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
         self.length = length
         if attempt is None or attempt.residual > HOPELESS:
-            if attempt is not None and self.failures == 0 and self._finer(attempt.scales):
+            if attempt is not None and self.scales is None:
                 self.scales = attempt.scales
             else:
                 self.length = length / 2
-        elif self._finer(attempt.scales):
+        elif self.failures < MOST_RENEWALS and self._finer(attempt.scales):
             self.scales = attempt.scales
-        elif self.failures % 2:
+        elif self.failures % 2 or self.factor > MOST_FACTOR:
             self.length = length / 2
         else:
             self.factor *= 1.25
