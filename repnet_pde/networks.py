@@ -86,6 +86,10 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
     if network is None or isinstance(network, str):
         name = network or DEFAULT[method]
         choose("network", name, NETWORKS)
+        if (method == "marching") != (name == "repnet-slabs"):
+            raise InputError(
+                f"network: {name} given with the method {method}; marching needs 'repnet-slabs', which needs marching"
+            )
         known = [
             "layers",
             *(p for p, v in inspect.signature(NETWORKS[name]).parameters.items() if v.kind is v.KEYWORD_ONLY),

@@ -30,7 +30,7 @@ MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 GOOD = 1e-11
 """Held-out residual, relative to the data, below which nothing better is looked for."""
-WORK = 5e10
+WORK = 2e11
 """Most work of the search, as the sum of the cubes of the numbers of columns: about a minute. Not a time, which would
 make the choice depend on how busy the machine is."""
 LARGE = 1e-3
@@ -40,8 +40,6 @@ BETTER = 0.3
 STRIDES = 2
 NEWTON_STEPS = 12
 """Factorisations of a trial on a nonlinear problem."""
-SECOND_LOOK = 1.2
-"""Features of the independent solution with which the error is estimated, over those of the one that is kept."""
 
 
 @dataclass
@@ -175,8 +173,7 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
         plan.notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
     late = limit is not None and time.monotonic() - begun > limit / 2
     if best.outcome.affine and not late and "layers" not in options:
-        second = best.options | {"layers": [math.ceil(SECOND_LOOK * best.features)]}
-        other = _try(problem, network, second, wavenumber, seed + 1)
+        other = _try(problem, network, best.options, wavenumber, seed + 1)
         x = accuracy.test_points(problem, 1000)
         u, v = (accuracy.predict(c.net, x, problem.dim, problem.dtype) for c in (best, other))
         plan.error_indicator = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))

@@ -28,6 +28,7 @@ SPACE_FACTOR = 18.0
 """Largest wavenumber in space over half the number of length scales across the axis ..."""
 MOST_FACTOR = 36.0
 MOST_RENEWALS = 3
+WILD = 2.5
 LEAST_WAVENUMBER = 12.0
 OVERHEAD = 10
 """Independent functions of an axis beyond 2 k / π per unit length of [−1, 1]."""
@@ -70,8 +71,15 @@ class Marching:
     def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-5):
         if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 < tolerance < 1:
             raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
-        if not isinstance(objective.net, Slabs):
-            raise InputError("network: marching needs 'repnet-slabs', on a nonlinear problem in time without unknowns")
+        problem = objective.problem
+        if not isinstance(objective.net, Slabs) or problem is None:
+            raise InputError("network: marching needs 'repnet-slabs', made by solve")
+        observed = any(hasattr(condition, "points") for condition in problem.conditions.values())
+        if not problem.in_time or problem.unknowns or problem.input_transform is not None or observed:
+            raise InputError(
+                "method: marching needs a problem in time (GeometryXTime) with boundary and initial conditions, without "
+                "unknowns, observations and input_transform; choose another method"
+            )
         self.objective, self.iterations, self.tolerance = objective, iterations, tolerance
         self.problem, self.net = objective.problem, objective.net
         self.iteration = 0
@@ -144,7 +152,7 @@ class Marching:
     def _adapt(self, attempt: Attempt | None, length: float) -> None:
         """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
         self.length = length
-        if attempt is None or attempt.residual > HOPELESS:
+        if attempt is None or attempt.residual > HOPELESS or self._wild(attempt.scales):
             if attempt is not None and self.scales is None:
                 self.scales = attempt.scales
             else:
@@ -156,6 +164,15 @@ class Marching:
         else:
             self.factor *= 1.25
         self.failures += 1
+
+    def _wild(self, scales: list[np.ndarray]) -> bool:
+        """Whether the solution of a failed attempt varies so much faster that it is none."""
+        if self.scales is None:
+            return False
+        return any(
+            self._count(i, new) > WILD * self._count(i, old)
+            for i, (new, old) in enumerate(zip(scales, self.scales, strict=True))
+        )
 
     def _finer(self, scales: list[np.ndarray]) -> bool:
         if self.scales is None:
