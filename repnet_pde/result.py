@@ -87,7 +87,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """"converged", "residual small but not verified" or "not converged"; ``check.reason`` says why."""
+        """ "converged", "residual small but not verified" or "not converged"; ``check.reason`` says why."""
         return self.check.verdict
 
     @property

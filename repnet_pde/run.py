@@ -72,7 +72,8 @@ class Run:
             self.net, self.data = solved.net, solved.data
         else:
             with seeded(settings.seed):
-                self.net = build_network(problem, network, settings.network_options, self.wavenumber)
+                gentle = first == "gauss-newton"
+                self.net = build_network(problem, network, settings.network_options, self.wavenumber, gentle)
                 self.data = collocation(problem, **points_for(problem, first, self.net, self.wavenumber))
         planning = time.monotonic() - begun
         if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
