@@ -13,7 +13,7 @@ much as evaluating the features.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,6 +164,3 @@ def values(data, x: torch.Tensor, jet: torch.Tensor, indices, transform=None) ->
     found = residual_vectors(data, lambda points: taylor(points, jet, indices, transform), inputs)
     dde.grad.clear()
     return [v.detach().reshape(-1) for v in found]
-
-
-Function = Callable[[torch.Tensor], torch.Tensor]

@@ -323,16 +323,17 @@ def lines_error(solve, n, finest, **equation):
 
 
 @pytest.mark.parametrize(
-    ("error", "finest", "sizes"),
+    ("error", "finest", "sizes", "least"),
     [
-        (burgers_error, 1.0, [32, 64, 128]),
-        (burgers_error, 0.5, [128, 192, 256, 384]),
-        (allen_cahn_error, 1.0, [32, 64, 128]),
-        (allen_cahn_error, 0.5, [48, 64, 96, 128]),
+        (burgers_error, 1.0, [32, 64, 128], 5.8),
+        (burgers_error, 0.5, [128, 192, 256, 384], 5.8),
+        (allen_cahn_error, 1.0, [32, 64, 128], 5.6),
+        (allen_cahn_error, 0.5, [48, 64, 96, 128], 5.6),
     ],
 )
-def test_orders_of_the_method_of_lines(error, finest, sizes):
-    assert fitted_order(sizes, lambda n: error(n, finest)) >= 5.6
+def test_orders_of_the_method_of_lines(error, finest, sizes, least):
+    """Sixth order inside; fifth at the boundary still shows on these grids."""
+    assert fitted_order(sizes, lambda n: error(n, finest)) >= least
 
 
 # --- references -------------------------------------------------------------------------------------------

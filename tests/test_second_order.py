@@ -8,10 +8,7 @@ import torch
 from repnet_pde import InputError, Problem, Sampling, load_problem, set_precision, solve
 from repnet_pde.jacobian import Linearization
 from repnet_pde.methods._dense import Factorization, row_scales, stack
-from repnet_pde.methods.gauss_newton import GaussNewton
-from repnet_pde.objective import Objective
 from repnet_pde.planning import automatic_method, is_linear
-from repnet_pde.residuals import collocation
 
 PI = np.pi
 

@@ -77,8 +77,8 @@ class Marching:
         observed = any(hasattr(condition, "points") for condition in problem.conditions.values())
         if not problem.in_time or problem.unknowns or problem.input_transform is not None or observed:
             raise InputError(
-                "method: marching needs a problem in time (GeometryXTime) with boundary and initial conditions, without "
-                "unknowns, observations and input_transform; choose another method"
+                "method: marching needs a problem in time (GeometryXTime) with boundary and initial conditions, and "
+                "without unknowns, observations and input_transform; choose another method"
             )
         self.objective, self.iterations, self.tolerance = objective, iterations, tolerance
         self.problem, self.net = objective.problem, objective.net
