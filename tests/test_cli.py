@@ -50,7 +50,7 @@ def test_show(command, name):
     problem = load_problem(name)
     for word in ("parameters", "terms", "wavenumber", "points", "reference", *problem.term_names):
         assert word in out
-    assert ("exact solution  no" in out) == (problem.exact is None)
+    assert ("exact solution  no" in out) == (problem.solution is None)
 
 
 def test_solve_prints_the_measured_result(command, folder):
