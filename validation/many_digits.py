@@ -185,6 +185,9 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
     wanted = [text for text in problems.split(",") if text]
     cases = [case for case in CASES if not wanted or any(text in case.label for text in wanted)]
     chosen = columns.split(",")
+    if set(chosen) - set(COLUMNS) or "auto" not in chosen:
+        raise click.UsageError(f"--columns: {columns!r} given; auto, which the others are measured by, first of {COLUMNS}")
+    chosen.sort(key=COLUMNS.index)
     results: dict[tuple[str, str], list[dict]] = {}
     for case in cases:
         for column in chosen:
@@ -192,7 +195,7 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
                 key = "-".join([case.name, *(f"{k}={v:.4g}" for k, v in case.parameters.items()), column, str(seed)])
                 file = runs / f"{key.replace(' ', '_')}.json"
                 if not file.exists():
-                    auto = results.get((case.label, "auto"), [None] * seeds)[seed]
+                    auto = None if column == "auto" else results[case.label, "auto"][seed]
                     write_json(file, run(case, column, seed, auto, least))
                 row = read_json(file)
                 results.setdefault((case.label, column), []).append(row)

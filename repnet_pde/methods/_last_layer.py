@@ -247,7 +247,9 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
             floor = accepted and new > SLOW * norm  # what is left does not fall
             if accepted:
                 norm, residual = new, actual
-            if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and (affine or moved <= norm)):
+            # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
+            settled = affine or (moved <= norm and (first or norm <= rounding))
+            if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
                 # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
                 converged = affine or first or rounding < 0.1 * norm
                 break
