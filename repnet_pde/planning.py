@@ -26,6 +26,7 @@ ROWS_PER_FEATURE = 3
 ROWS_PER_PARAMETER = 3
 MOST_FEATURES = 6000
 MOST_PARAMETERS = 4000
+"""Most parameters for which Gauss-Newton, with a dense Jacobian, is chosen unasked."""
 MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 GOOD = 1e-11
@@ -88,7 +89,7 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
         sizes = [problem.dim, *(layers or LAYERS["gauss-newton"]), len(problem.outputs)]
         size = sum((a + 1) * b for a, b in pairwise(sizes))
     if size > MOST_PARAMETERS:
-        return "adam+lbfgs", f"{size:,} parameters: adam+lbfgs, since Gauss-Newton takes at most {MOST_PARAMETERS:,}"
+        return "adam+lbfgs", f"{size:,} parameters: adam+lbfgs, since Gauss-Newton is fast up to {MOST_PARAMETERS:,}"
     return "gauss-newton", "nonlinear or inverse problem, or a deep network: Gauss-Newton on all parameters"
 
 

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import deepxde as dde
+import numpy as np
 import pytest
+from scipy.integrate import solve_bvp
 
 import repnet_pde
 from repnet_pde.catalogue import catalogue
@@ -20,7 +22,7 @@ def blocks():
 def test_every_python_block_runs(blocks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delattr(dde.nn, "RepNet", raising=False)
-    own, solving, network = blocks
+    own, solving, network, training = blocks
     Path("my_problem.py").write_text(own, encoding="utf-8")
     names: dict = {}
     exec(solving, names)
@@ -29,6 +31,12 @@ def test_every_python_block_runs(blocks, tmp_path, monkeypatch):
     assert (tmp_path / "my_run" / "result.json").is_file()
     exec(network, names)
     assert isinstance(names["net"], repnet_pde.RepNet)
+    exec(training, names)
+    assert np.sum(names["losses"].loss_train[-1]) < 1e-8
+    line = solve_bvp(
+        lambda x, u: [u[1], u[0] ** 3 - 1], lambda a, b: [a[0], b[0]], [0, 0.5, 1], np.zeros((2, 3)), tol=1e-8
+    )
+    assert names["model"].predict(np.array([[0.5]])).item() == pytest.approx(line.sol(0.5)[0], rel=1e-4)
 
 
 def test_own_problem_is_as_short_as_promised(blocks):

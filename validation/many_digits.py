@@ -186,7 +186,7 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
     cases = [case for case in CASES if not wanted or any(text in case.label for text in wanted)]
     chosen = columns.split(",")
     if set(chosen) - set(COLUMNS) or "auto" not in chosen:
-        raise click.UsageError(f"--columns: {columns!r} given; auto, which the others are measured by, first of {COLUMNS}")
+        raise click.UsageError(f"--columns: {columns!r} given; auto and any others of {', '.join(COLUMNS)} are needed")
     chosen.sort(key=COLUMNS.index)
     results: dict[tuple[str, str], list[dict]] = {}
     for case in cases:
