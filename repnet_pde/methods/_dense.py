@@ -37,26 +37,20 @@ class Factorization:
     """
 
     def __init__(self, jacobian: torch.Tensor, cutoff: float = CUTOFF):
-        n, p = jacobian.shape
-        if n < p:
-            jacobian = torch.cat([jacobian, jacobian.new_zeros(p - n, p)])
-        self._padding = max(p - n, 0)
-        self._rows = torch.geqrf(jacobian)
-        self.columns = p
-        r = torch.triu(self._rows[0][:p])
-        self.epsilon = cutoff * torch.linalg.matrix_norm(r)
-        self._below = torch.geqrf(torch.cat([r, self.epsilon * torch.eye(p, dtype=r.dtype, device=r.device)]))
-        self._upper = torch.triu(self._below[0][:p])
-        self._r = r
+        p = self.columns = jacobian.shape[1]
+        self.epsilon = cutoff * torch.linalg.matrix_norm(jacobian)
+        below = self.epsilon * torch.eye(p, dtype=jacobian.dtype, device=jacobian.device)
+        self._reflections = torch.geqrf(torch.cat([jacobian, below]))
+        self._upper = torch.triu(self._reflections[0][:p])
 
     def solve(self, residual: torch.Tensor) -> torch.Tensor:
         """δ (p,) for r (n,)."""
-        c = torch.cat([-residual, residual.new_zeros(self._padding)])[:, None]
-        c = torch.ormqr(*self._rows, c, transpose=True)[: self.columns]
-        c = torch.ormqr(*self._below, torch.cat([c, torch.zeros_like(c)]), transpose=True)[: self.columns]
+        c = torch.cat([-residual, residual.new_zeros(self.columns)])[:, None]
+        c = torch.ormqr(*self._reflections, c, transpose=True)[: self.columns]
         return torch.linalg.solve_triangular(self._upper, c, upper=True)[:, 0]
 
     def rank(self) -> int:
-        """The numerical rank, as Σ s²/(s² + ε²) over the singular values s."""
-        inner = torch.linalg.solve_triangular(self._upper, self._r, upper=True, left=False)
-        return round(inner.square().sum().item())
+        """The numerical rank, as Σ s²/(s² + ε²) = p - ε² ‖U⁻¹‖² over the singular values s, with UᵀU = JᵀJ + ε²."""
+        eye = torch.eye(self.columns, dtype=self._upper.dtype, device=self._upper.device)
+        inverse = torch.linalg.solve_triangular(self._upper, self.epsilon * eye, upper=True)
+        return round(self.columns - inverse.square().sum().item())
