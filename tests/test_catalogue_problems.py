@@ -43,6 +43,7 @@ def test_every_problem_is_tested_here():
 @pytest.mark.parametrize(("name", "parameters"), CASES, ids=IDS)
 def test_the_exact_solution_satisfies_equation_and_conditions(name, parameters):
     problem = load_problem(name, **parameters)
+    np.random.seed(0)  # DeepXDE takes 1 - 1e-6 for the boundary x = 1, so a rare draw has a residual of 1e-6 there
     data = collocation(problem, distribution="pseudo")
     found = sizes(residual_vectors(data, as_network(problem.solution)))
     # The same function at slightly other points is no solution: its residuals have the size of the terms.
