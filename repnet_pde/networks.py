@@ -15,8 +15,8 @@ from .network.msffn import MsFFN
 from .network.slabs import Slabs
 
 LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "ssbroyden": (30, 20, 20), "gauss-newton": (20, 20, 20)}
-"""Hidden layers by the first method of a run, unless others are asked for: the first one, which carries the partition
-points, is the widest. Least squares chooses the width of its one layer from the wavenumber (`planning`)."""
+"""Hidden layers by the first method of a run, unless others are asked for. Least squares chooses
+the width of its one layer from the wavenumber (`planning`)."""
 
 GENTLE = 3 * np.pi
 """Largest wavenumber in x̂ for the start slopes of a deep, narrow network under Gauss-Newton, which makes them steeper
@@ -128,22 +128,19 @@ def _layers(layers) -> list[int]:
     return [int(width) for width in layers]
 
 
-def build_network(problem, network, options: dict, wavenumber, gentle: bool = False):
+def build_network(problem, network, options: dict, wavenumber):
     """The network for ``problem``: built by name, by the user's function, or the user's own; transforms applied.
 
     Args:
         network: a name in `NETWORKS`, a module, or a function of the problem that returns one.
         options: of the named network, as `check_network` returned them.
         wavenumber: (d,) physical wavenumbers.
-        gentle: start with slopes for at most `GENTLE`.
     """
     if isinstance(network, str):
         box, n_in = problem.box, problem.dim
         if problem.input_transform is not None:
             box, n_in, wavenumber = *_feature_box(problem), None
         options = dict(options)
-        if gentle and wavenumber is not None:
-            wavenumber = np.minimum(wavenumber, GENTLE / problem.box.half_width)
         sizes = [n_in, *options.pop("layers", ()), len(problem.outputs)]
         net = NETWORKS[network](sizes, box, wavenumber, **options)
     else:

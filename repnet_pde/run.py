@@ -14,7 +14,7 @@ from . import __version__, accuracy
 from ._backend import dde, seeded, set_precision
 from .checkpoint import CHECKPOINT, remove_temporaries
 from .errors import InputError
-from .networks import build_network
+from .networks import GENTLE, build_network
 from .objective import Objective
 from .planning import plan_least_squares, points_for
 from .problem import Problem
@@ -72,8 +72,10 @@ class Run:
             self.net, self.data = solved.net, solved.data
         else:
             with seeded(settings.seed):
-                gentle = first == "gauss-newton"
-                self.net = build_network(problem, network, settings.network_options, self.wavenumber, gentle)
+                slopes = self.wavenumber
+                if first == "gauss-newton":
+                    slopes = np.minimum(slopes, GENTLE / problem.box.half_width)
+                self.net = build_network(problem, network, settings.network_options, slopes)
                 self.data = collocation(problem, **points_for(problem, first, self.net, self.wavenumber))
         planning = time.monotonic() - begun
         if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:

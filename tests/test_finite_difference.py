@@ -332,7 +332,6 @@ def lines_error(solve, n, finest, **equation):
     ],
 )
 def test_orders_of_the_method_of_lines(error, finest, sizes, least):
-    """Sixth order inside; fifth at the boundary still shows on these grids."""
     assert fitted_order(sizes, lambda n: error(n, finest)) >= least
 
 

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator, lsmr
 from .._backend import dde
 from ..jacobian import Linearization
 from ..residuals import residual_vectors
+from ._dense import stack
 
 SAFE = 1e-11
 """λ over the trace of JᵀJ above which the normal equations lose nothing that a damped step needs; below it, QR."""
@@ -25,8 +26,7 @@ class Dense:
     """
 
     def __init__(self, terms: Sequence[Linearization], scales: Sequence[float], n_unknowns: int):
-        self.jacobian = torch.cat([t.jacobian * s for t, s in zip(terms, scales, strict=True)])
-        self.residual = torch.cat([t.residual * s for t, s in zip(terms, scales, strict=True)])
+        self.jacobian, self.residual = stack(terms, scales)
         self.gradient = self.jacobian.T @ self.residual
         squares = self.jacobian.square().sum(0)
         self.weights = _weights(squares, n_unknowns)

@@ -248,7 +248,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
             if accepted:
                 norm, residual = new, actual
             # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
-            settled = affine or (moved <= norm and (first or norm <= rounding))
+            settled = affine or (first and moved <= norm)
             if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
                 # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
                 converged = affine or first or rounding < 0.1 * norm
