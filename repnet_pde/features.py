@@ -29,6 +29,7 @@ class Features:
         weight, bias = net.first.linear_equivalent()  # with respect to the warped coordinates, if there is a warp
         self.weight, self.bias, self.warp = weight, bias, net.warp
         self.derivative = DERIVATIVES[net.first_activation]
+        self.antiperiodic = net.first_activation == "sin"  # σ″ = −σ
 
     @staticmethod
     def known(net) -> bool:
@@ -83,11 +84,20 @@ class Evaluated:
         self.features, self.indices = features, list(indices)
         (self.lower, self.chain), warped = features._chain(x, self.indices)
         self.z = warped @ features.weight.T + features.bias
-        self.orders = sorted({sum(k) for k in self.lower})
-        self.powers = {k: features._power(k) for k in self.lower}
+        self.groups = self._groups()
         self.zero = self.indices.index((0,) * x.shape[1])
-        self._keep = 8 * self.z.numel() * (len(self.orders) + 1) < MOST_BYTES
+        self._keep = 8 * self.z.numel() * (len(self.groups) + 1) < MOST_BYTES
         self._kept: dict[int, torch.Tensor] = {}
+
+    def _groups(self) -> dict[int, tuple[list[int], torch.Tensor]]:
+        """By derivative of σ: which of ``lower`` go with it, and their factors Π_l w_jl^{k_l} (number, features)."""
+        groups: dict[int, list[tuple[int, torch.Tensor]]] = {}
+        for i, k in enumerate(self.lower):
+            order, sign = sum(k), 1
+            if self.features.antiperiodic:
+                order, sign = order % 2, 1 - order % 4 // 2 * 2
+            groups.setdefault(order, []).append((i, sign * self.features._power(k)))
+        return {order: ([i for i, _ in found], torch.stack([w for _, w in found])) for order, found in groups.items()}
 
     def _derivative(self, order: int, part: slice = slice(None)) -> torch.Tensor:
         if not self._keep:
@@ -105,13 +115,11 @@ class Evaluated:
         chain = self.chain if len(self.chain) == 1 else self.chain[part]
         inner = torch.einsum("nka,nac->nkc", chain.expand(n, -1, -1), coefficients)
         result = coefficients.new_zeros(n, outputs * (m + 1))
-        for order in self.orders:
-            which = [i for i, k in enumerate(self.lower) if sum(k) == order]
-            powers = torch.stack([self.powers[self.lower[i]] for i in which])
+        for order, (which, powers) in self.groups.items():
             for c in range(outputs):
                 a = inner[:, which, c]
                 if a.any():
-                    result[:, c * m : (c + 1) * m] += (a @ powers) * self._derivative(order, part)
+                    result[:, c * m : (c + 1) * m].addcmul_(a @ powers, self._derivative(order, part))
         result[:, outputs * m :] = coefficients[:, self.zero]
         return result
 
@@ -119,9 +127,8 @@ class Evaluated:
         """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, features), bias (outputs,)."""
         outputs = len(bias)
         inner = weight.new_empty(len(self.z), len(self.lower), outputs)
-        for order in self.orders:
-            which = [i for i, k in enumerate(self.lower) if sum(k) == order]
-            columns = torch.cat([weight * self.powers[self.lower[i]] for i in which])
+        for order, (which, powers) in self.groups.items():
+            columns = (powers[:, None] * weight).flatten(0, 1)
             inner[:, which] = (self._derivative(order) @ columns.T).view(len(self.z), len(which), outputs)
         result = torch.einsum("nka,nkc->nac", self.chain.expand(len(self.z), -1, -1), inner)
         result[:, self.zero] += bias

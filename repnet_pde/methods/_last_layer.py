@@ -238,8 +238,9 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
                 if step < SMALLEST_STEP or not first:
                     system.set(before)
                     break
-            eps = torch.finfo(delta.dtype).eps
-            rounding = 4 * eps * (jacobian.abs() @ system.size().abs()).norm().item()
+            if first:
+                eps = torch.finfo(delta.dtype).eps
+                rounding = 4 * eps * (jacobian.abs() @ system.size().abs()).norm().item()
             done += 1
             accepted = new < norm or (first and not fresh)
             if first and count == 1 and step == 1.0:
