@@ -101,6 +101,11 @@ def fields(problem: "Problem") -> None:
     outputs = _names("outputs", problem.outputs)
     if not outputs:
         raise InputError("outputs: at least one component name is needed")
+    fields = _names("unknown_fields", problem.unknown_fields)
+    for name in fields:
+        choose("unknown_fields", name, outputs)
+    if outputs and len(fields) == len(outputs):
+        raise InputError("unknown_fields: all outputs are unknown fields; at least one must be the state")
     residual_names = None if problem.residual_names is None else _names("residual_names", problem.residual_names)
     conditions = _mapping("conditions", problem.conditions)
     for name, condition in conditions.items():
@@ -127,6 +132,7 @@ def fields(problem: "Problem") -> None:
         number(f"true_unknowns[{name!r}]", value)
     problem._set(
         outputs=outputs,
+        unknown_fields=fields,
         residual_names=residual_names,
         conditions=conditions,
         unknowns=unknowns,

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from ._backend import dde
 from .errors import InputError
-from .residuals import residual_vectors
+from .residuals import residual_vectors, unknown_columns
 
 BLOCK_BYTES = 2**29
 """Most memory for the parameter copies of one block of rows; the graph of them takes several times as much."""
@@ -262,7 +262,7 @@ def _by_layers(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
                 raise _Mixed("its parameters are used otherwise than in linear layers")
             parts.append(_paired(_outer(uses, leaves, columns, rows, int(begin[-1]), block_bytes), len(v)))
         jacobian = parts[0] if len(parts) == 1 else torch.stack(parts, 1).reshape(v.numel(), -1)
-        found = _unknown_columns(v.reshape(-1), unknowns)
+        found = unknown_columns(v.reshape(-1), unknowns)
         terms.append(
             Linearization(name, v.detach().reshape(-1), torch.cat([jacobian, found], 1) if unknowns else jacobian)
         )
@@ -376,32 +376,12 @@ def _by_copies(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
         jacobian = torch.cat(pieces[i])
         if i >= n_pde:
             jacobian = _paired(jacobian[starts[i - n_pde] : starts[i - n_pde + 1]], len(v))
-        columns = _unknown_columns(v.reshape(-1), unknowns)
+        columns = unknown_columns(v.reshape(-1), unknowns)
         terms.append(
             Linearization(name, v.detach().reshape(-1), torch.cat([jacobian.reshape(v.numel(), -1), columns], 1))
         )
     dde.grad.clear()
     return terms
-
-
-def _unknown_columns(v: torch.Tensor, unknowns) -> torch.Tensor:
-    """Derivatives (r, entries of the unknowns) of a residual vector (r,)."""
-    columns = [v.new_empty(len(v), 0)]
-    for unknown in unknowns:
-        weights = torch.zeros_like(v, requires_grad=True)
-        (slope,) = (
-            torch.autograd.grad(v, unknown, weights, create_graph=True, allow_unused=True, materialize_grads=True)
-            if v.requires_grad
-            else (torch.zeros_like(unknown),)
-        )
-        for entry in slope.reshape(-1):
-            (column,) = (
-                torch.autograd.grad(entry, weights, retain_graph=True, allow_unused=True, materialize_grads=True)
-                if entry.requires_grad
-                else (torch.zeros_like(v),)
-            )
-            columns.append(column.detach()[:, None])
-    return torch.cat(columns, 1).detach()
 
 
 # Route "rows" --------------------------------------------------------------------------------------------------------

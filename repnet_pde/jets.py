@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 
 from ._backend import dde
-from .residuals import residual_vectors
+from .residuals import residual_vectors, unknown_columns
 
 HIGHEST = 6
 """Highest order of derivatives that is looked for."""
@@ -32,12 +32,14 @@ class TermJet:
     """One residual term at the current u: its residual (r, k), and where and how it depends on the jet of u.
 
     parts: pairs (rows of the input points, coefficients (r, indices, outputs)) whose contributions add; one pair but
-    for conditions that couple two points. ``k`` is 1 but for conditions with several components.
+    for conditions that couple two points. ``k`` is 1 but for conditions with several components. unknowns: derivatives
+    with respect to the unknowns, (r, unknowns).
     """
 
     name: str
     residual: torch.Tensor
     parts: list[tuple[slice, torch.Tensor]]
+    unknowns: torch.Tensor
 
 
 def multi_indices(dim: int, order: int) -> list[Index]:
@@ -78,7 +80,7 @@ def _monomial(known: dict[Index, torch.Tensor], offset: torch.Tensor, index: Ind
     return known[index]
 
 
-def term_jets(data, names: Sequence[str], x: torch.Tensor, jet: torch.Tensor, indices, transform=None):
+def term_jets(data, names: Sequence[str], x: torch.Tensor, jet: torch.Tensor, indices, transform=None, unknowns=()):
     """Every term of a DeepXDE data object as a `TermJet`, at u given by its jet (n, indices, outputs) at ``x``."""
     jet = jet.detach().requires_grad_()
     inputs = x.detach().clone().requires_grad_()
@@ -95,7 +97,8 @@ def term_jets(data, names: Sequence[str], x: torch.Tensor, jet: torch.Tensor, in
             if v.requires_grad and v.shape[1] == 1
             else (torch.zeros_like(jet),)
         )
-        terms.append(TermJet(name, v.detach(), _parts(condition, rows, found, len(v))))
+        columns = unknown_columns(v.reshape(-1), unknowns)
+        terms.append(TermJet(name, v.detach(), _parts(condition, rows, found, len(v)), columns))
     dde.grad.clear()
     return terms
 

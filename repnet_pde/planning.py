@@ -97,7 +97,7 @@ def marches(problem) -> bool:
     """Whether a problem can be solved slab by slab: in time, with conditions that hold at all times or at the start."""
     if not problem.in_time or problem.pde is None or problem.unknowns or problem.input_transform is not None:
         return False
-    if any(hasattr(condition, "points") for condition in problem.conditions.values()):
+    if problem.observations:
         return False
     with seeded(0):
         data = collocation(problem, few=20)
@@ -205,7 +205,8 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
         scale = known if "wavenumber" not in options else np.array([])
     else:
         scale = np.array([np.max(known * half_width) / 2])
-        scale = scale if network != "fnn" and not {"slope_scale", "bands"} & set(options) else np.array([])
+        searched = network.startswith("repnet") and not {"slope_scale", "bands"} & set(options)
+        scale = scale if searched else np.array([])
 
     bands = problem_bands(problem, wavenumber) if sine and len(scale) else None
     if bands is not None:

@@ -67,6 +67,8 @@ class Problem:
         wavenumber: the largest wavenumber k of sin(k x) in the solution, radians per unit length, one number or one
             per axis; None when it is not known.
         outputs: names of the c components.
+        unknown_fields: those of the outputs that are unknown coefficients or sources rather than the state; `identify`
+            regularises them.
         name, parameters, source: set by `repnet_pde.load_problem`.
 
     Raises:
@@ -86,6 +88,7 @@ class Problem:
     sampling: Sampling = Sampling()
     wavenumber: float | Sequence[float] | None = None
     outputs: Sequence[str] = ("u",)
+    unknown_fields: Sequence[str] = ()
     name: str = "problem"
     parameters: Mapping[str, float] = field(default_factory=dict)
     source: str | None = None
@@ -120,6 +123,11 @@ class Problem:
     def term_names(self) -> tuple[str, ...]:
         """Names of the residual terms in DeepXDE's order: the PDE's residuals, then the conditions."""
         return (*(self.residual_names or ()), *self.conditions)
+
+    @property
+    def observations(self) -> dict[str, Any]:
+        """The conditions that are observations: those at points given with values (PointSetBC, PointSetOperatorBC)."""
+        return {name: condition for name, condition in self.conditions.items() if hasattr(condition, "points")}
 
     def points(self, wavenumber: Sequence[float] | None = None) -> Sampling:
         """`sampling` with its open numbers filled in, from the dimension and ``wavenumber`` (default: the problem's).

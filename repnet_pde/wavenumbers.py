@@ -44,7 +44,7 @@ def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None
     An axis along which the data do not reach the largest wavenumber that is planned for is covered whole, and so is
     one that the bands nearly fill.
     """
-    if problem.pde is None or any(hasattr(c, "points") for c in problem.conditions.values()):
+    if problem.pde is None or problem.observations:
         return None
     peaks: list[list[float]] = [[] for _ in range(problem.dim)]
     with warnings.catch_warnings():

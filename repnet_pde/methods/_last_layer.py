@@ -81,9 +81,11 @@ class JetSystem:
             ``order`` as `trace` returns them; or None.
         order: of the equation in time.
         start: jet of the u around which the first linearisation is made, in place of the network's own.
+        unknowns: ``dde.Variable``s solved for as well; they hold their values at all times.
     """
 
-    def __init__(self, data, net, names, indices, *, continuity=None, order: int = 1, start=None):
+    def __init__(self, data, net, names, indices, *, continuity=None, order: int = 1, start=None, unknowns=()):
+        self.unknowns = list(unknowns)
         self.data, self.net, self.names, self.indices, self.order = data, net, names, indices, order
         self.features, self.transform = Features(net), net._output_transform
         self.x = torch.as_tensor(data.train_x)
@@ -104,11 +106,14 @@ class JetSystem:
 
     def linearize(self) -> list[Linearization]:
         found = []
-        for term in term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform):
+        jets = term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform, self.unknowns)
+        for term in jets:
             rows = sum(self.at.rows(a, p) for p, a in term.parts)
             residual = term.residual[:, 0]
             if not self.known:  # the residual that the network with c = 0 has by this linearisation
                 residual = residual - sum((a * self.jet[p]).sum((1, 2)) for p, a in term.parts)
+            if self.unknowns:
+                rows = torch.cat([rows, term.unknowns], 1)
             found.append(Linearization(term.name, residual, rows))
         if self.continuity is not None:
             found += self._continuity(True)
@@ -134,16 +139,19 @@ class JetSystem:
         return vectors
 
     def size(self) -> torch.Tensor:
-        return self.c
+        return torch.cat([self.c, *(v.detach().reshape(-1) for v in self.unknowns)])
 
     def get(self):
-        return self.c, self.jet, self.known
+        return self.c, self.jet, self.known, [v.detach().clone() for v in self.unknowns]
 
     def set(self, start, delta: torch.Tensor | None = None) -> None:
-        self.c, self.jet, self.known = start
+        self.c, self.jet, self.known, unknowns = start
+        restore(self.unknowns, unknowns)
         if delta is not None:
-            self.c, self.known = self.c + delta, True
+            change, of_unknowns = delta.split([len(self.c), len(delta) - len(self.c)])
+            self.c, self.known = self.c + change, True
             self.jet = self._jet(self.at)
+            move(self.unknowns, unknowns, of_unknowns)
 
     @torch.no_grad()
     def store(self) -> None:

@@ -38,10 +38,10 @@ class LeastSquares:
     def _make(self):
         objective = self.objective
         data, net, names = objective.data, objective.net, objective.names
-        if not objective.unknowns and Features.known(net):
+        if Features.known(net):
             indices = indices_for(data, net, net.linears[-1].out_features)
             if indices is not None:
-                return JetSystem(data, net, names, indices)
+                return JetSystem(data, net, names, indices, unknowns=objective.unknowns)
         system = CopySystem(data, net, names, objective.unknowns)
         check_rows(data, net, system.linearize(), system.layer)
         return system

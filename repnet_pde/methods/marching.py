@@ -74,7 +74,7 @@ class Marching:
         problem = objective.problem
         if not isinstance(objective.net, Slabs) or problem is None:
             raise InputError("network: marching needs 'repnet-slabs', made by solve")
-        observed = any(hasattr(condition, "points") for condition in problem.conditions.values())
+        observed = problem.observations
         if not problem.in_time or problem.unknowns or problem.input_transform is not None or observed:
             raise InputError(
                 "method: marching needs a problem in time (GeometryXTime) with boundary and initial conditions, and "

@@ -1,0 +1,220 @@
+"""Least squares with a state that is eliminated: estimates, regularisation and uncertainty of what remains.
+
+With all rows scaled and stacked, physics P and data D, the joint Gauss-Newton problem is
+
+    min over v = (c, m) of ‖P v - p‖² + ‖D v - d‖² + ω ‖L m‖²,
+
+c the coefficients of the state, m unknown fields' coefficients and unknown numbers, L a roughness penalty on the fields.
+One QR with the columns of c first leaves a triangular problem in m alone, R m = z, for every ω. The sensitivity of the
+predicted data to m, with the state following, is S = D_m - D_c R_cc⁻¹ R_cm. The physics rows count as exact, and the
+data have independent errors of standard deviation σ, so that
+
+    cov m = σ² (RᵀR + ω LᵀL)⁻¹,
+
+the classical covariance of nonlinear least squares (G. A. F. Seber, C. J. Wild, Nonlinear Regression, 1989, section
+2.1) where nothing is penalised, and the posterior covariance of a Gaussian prior of the fields where something is (G.
+Wahba, J. R. Statist. Soc. B 45 (1983) 133-150). What freedom the physics leave to the state is in R, since the state
+was eliminated and not fixed.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+DEPENDENT = 1e-6
+"""Singular value of the sensitivities, each scaled to norm 1, below which a combination is not identifiable."""
+INSENSITIVE = 1e-9
+"""Change of the data, relative to them, for a relative change of 1 of an unknown, below which it counts as none."""
+SPAN = (1e-26, 1e2)
+"""Range of ω over the largest squared singular value that is searched."""
+
+
+@dataclass
+class Layout:
+    """Which columns are which: of the state, of the fields (with their roughness, 0 is not penalised), the unknowns."""
+
+    state: torch.Tensor
+    fields: torch.Tensor
+    roughness: torch.Tensor
+    n_unknowns: int
+
+    @property
+    def order(self) -> torch.Tensor:
+        p = len(self.state) + len(self.fields)
+        return torch.cat([self.state, self.fields, torch.arange(p, p + self.n_unknowns)])
+
+
+class Reduced:
+    """The joint problem with the state eliminated.
+
+    Args:
+        physics, data: the scaled rows (n, p), columns in the order of the network and then the unknowns.
+        right: p and d (n_physics + n_data,).
+        layout: of the columns.
+        cutoff: regularisation of c at the level of rounding, relative to the norm of all rows.
+    """
+
+    def __init__(self, physics, data, right, layout: Layout, cutoff: float = 1e-16):
+        self.layout, self.order = layout, layout.order
+        rows = torch.cat([physics, data])[:, self.order]
+        p, self.n_state = rows.shape[1], len(layout.state)
+        norms = rows.square().sum(0).sqrt()
+        typical = norms[: p - layout.n_unknowns].square().mean().sqrt()
+        self.stretch = torch.ones(p, dtype=rows.dtype)  # the unknowns in units in which their columns are of like size
+        last = norms[p - layout.n_unknowns :]
+        self.stretch[p - layout.n_unknowns :] = torch.where(last > 0, typical / last.clamp_min(1e-300), 1.0)
+        rows = rows * self.stretch
+        self.data, self.right = rows[len(physics) :], right[len(physics) :]
+        below = cutoff * torch.linalg.matrix_norm(rows) * torch.eye(p, p + 1, dtype=rows.dtype)
+        upper = torch.triu(torch.geqrf(torch.cat([torch.cat([rows, right[:, None]], 1), below]))[0][: p + 1])
+        u = self.n_state
+        self.state, self.mixed, self.first = upper[:u, :u], upper[:u, u:p], upper[:u, p]
+        self.kept, self.kept_right = upper[u:p, u:p], upper[u:p, p]
+        lengths = self.kept[:, p - u - layout.n_unknowns :].square().sum(0).sqrt()
+        self._damping = torch.cat([lengths.new_zeros(p - u - layout.n_unknowns), lengths])
+
+    def solve(self, omega: float, damping: float = 0.0, reference: torch.Tensor | None = None) -> torch.Tensor:
+        """v (p,) in the order of the network, for a penalty ω, and Levenberg-Marquardt damping of the unknowns' change
+        (whose right side is 0: they are given as changes)."""
+        upper, right = self._penalised(omega, damping)
+        m = _triangular(upper, right)
+        c = torch.linalg.solve_triangular(self.state, (self.first - self.mixed @ m)[:, None], upper=True)[:, 0]
+        v = torch.empty_like(self.stretch)
+        v[self.order] = torch.cat([c, m]) * self.stretch
+        return v
+
+    def _penalised(self, omega: float, damping: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+        penalty = math.sqrt(omega) * torch.cat([self.layout.roughness, torch.zeros(self.layout.n_unknowns)]).to(self.kept)
+        penalty = torch.diag(penalty + math.sqrt(damping) * self._damping)
+        if not penalty.any():
+            return self.kept, self.kept_right
+        zero = self.kept_right.new_zeros(len(penalty))
+        rows = torch.cat([torch.cat([self.kept, self.kept_right[:, None]], 1), torch.cat([penalty, zero[:, None]], 1)])
+        upper = torch.triu(torch.geqrf(rows)[0][: len(penalty)])
+        return upper[:, :-1], upper[:, -1]
+
+    def sensitivity(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """S (n, m) of the data to what is left, and the share (n,) of each datum that the state's own freedom takes."""
+        through = torch.linalg.solve_triangular(self.state, self.data[:, : self.n_state], upper=True, left=False)
+        return self.data[:, self.n_state :] - through @ self.mixed, through.square().sum(1).clamp(max=1.0)
+
+    def choose_penalty(self) -> float:
+        """ω by restricted maximum likelihood, 0 without unknown fields.
+
+        The components of the singular value decomposition of R L⁻¹ are counted by the share of their information that
+        comes from the data: what the physics say of a field (values on the boundary) is not noisy.
+        """
+        rough = torch.cat([self.layout.roughness, torch.zeros(self.layout.n_unknowns)]).to(self.kept)
+        if not rough.any():
+            return 0.0
+        sensitivity, taken = self.sensitivity()
+        free, bound = torch.nonzero(rough == 0)[:, 0], torch.nonzero(rough > 0)[:, 0]
+        order = torch.cat([free, bound])
+        upper = torch.linalg.qr(torch.cat([self.kept[:, order], self.kept_right[:, None]], 1), mode="r")[1]
+        f, n = len(free), len(order)
+        inner = upper[f:n, f:n] / rough[bound]
+        left, values, right = torch.linalg.svd(inner)
+        y = left.T @ upper[f:n, n]
+        along = sensitivity[:, bound]
+        if f:
+            through = _triangular(upper[:f, :f].T, sensitivity[:, free].T, upper=False).T
+            along = along - through @ upper[:f, f:n]
+        along = (along / rough[bound]) @ right.T
+        share = (along.square().sum(0) / values.square().clamp_min(1e-300)).clamp(max=1.0).numpy()
+        s2, y2 = values.square().numpy(), y.square().numpy()
+        residual = self.right - self.data @ (self.solve(SPAN[0] * s2[0])[self.order] / self.stretch)
+        sse = residual.square().sum().item()
+        dof = max(len(self.right) - taken.sum().item() - f - share.sum(), 1.0)
+        count = dof + share.sum()
+
+        def deviance(log_omega: float) -> float:
+            gain = 1 + s2 / math.exp(log_omega)
+            return float(count * np.log(sse + (share * y2 / gain).sum()) + (share * np.log(gain)).sum())
+
+        low, high = (math.log(max(s2[0], 1e-300) * end) for end in SPAN)
+        grid = np.linspace(low, high, 60)
+        best = int(np.argmin([deviance(w) for w in grid]))
+        ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+        return math.exp(minimize_scalar(deviance, bounds=ends, method="bounded").x)
+
+    def posterior(self, omega: float, residual: torch.Tensor, sigma: float | None) -> "Posterior":
+        """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it."""
+        sensitivity, taken = self.sensitivity()
+        upper, _ = self._penalised(omega)
+        half = _triangular(upper.T, sensitivity.T, upper=False).T
+        leverage = (taken + half.square().sum(1)).clamp(max=1.0)
+        dof = len(residual) - leverage.sum().item()
+        estimated = math.sqrt(residual.square().sum().item() / dof) if dof > 0.5 else math.nan
+        return Posterior(self, upper, sensitivity, leverage, dof, estimated if sigma is None else sigma, estimated)
+
+
+@dataclass
+class Posterior:
+    """The approximate normal distribution of what is left, at the solution.
+
+    leverage: share of each datum that the fit takes (n,). dof: degrees of freedom that are left to the noise. sigma:
+    standard deviation of the scaled data used; estimated: the one from the residuals.
+    """
+
+    reduced: Reduced
+    upper: torch.Tensor
+    sensitivity: torch.Tensor
+    leverage: torch.Tensor
+    dof: float
+    sigma: float
+    estimated: float
+
+    def covariance(self, scale: torch.Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Covariance (q, q) of the unknowns on their internal scale, and the directions in which the data leave them.
+
+        Args:
+            scale: (q,) the change of each unknown, on its internal scale, that counts as large.
+
+        A direction, as weights of changes in units of ``scale``, is found by the singular values of the sensitivities;
+        it is left out of the covariance, which would be infinite along it.
+        """
+        q, reduced = self.reduced.layout.n_unknowns, self.reduced
+        if not q:
+            return np.empty((0, 0)), []
+        stretch = reduced.stretch[-q:]
+        block = (self.upper[-q:, -q:] / stretch * scale).numpy()
+        size = max(reduced.right.norm().item(), 1e-300)
+        lengths = np.linalg.norm(block, axis=0)
+        norms = np.where(lengths > INSENSITIVE * size, lengths, np.inf)
+        _, values, right = np.linalg.svd(block / norms)
+        lost = values < DEPENDENT
+        columns = right.T / norms[:, None]
+        directions = [*(np.eye(q)[i] for i in range(q) if not np.isfinite(norms[i]))]
+        for vector, gone in zip(right, lost, strict=True):
+            if gone and np.abs(vector[np.isfinite(norms)]).max(initial=0.0) > 0.1:
+                directions.append(_unit(np.where(np.isfinite(norms), vector / norms, 0.0)))
+        inverse = np.where(lost, 0.0, 1 / np.maximum(values, 1e-300))
+        half = columns * inverse * scale.numpy()[:, None] * self.sigma
+        return half @ half.T, directions
+
+    def field_deviation(self, values: torch.Tensor, which: torch.Tensor) -> np.ndarray:
+        """Pointwise standard deviation (n,) of Σ_j values_j m_j over the fields' columns ``which`` (of the layout)."""
+        rows = values.new_zeros(len(values), len(self.upper))
+        rows[:, which] = values
+        half = _triangular(self.upper.T, rows.T, upper=False)
+        return (self.sigma * half.square().sum(0).sqrt()).numpy()
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    v = v / np.linalg.norm(v)
+    return v * np.sign(v[np.argmax(np.abs(v))])
+
+
+def _triangular(matrix: torch.Tensor, right: torch.Tensor, upper: bool = True) -> torch.Tensor:
+    """Solve a triangular system whose diagonal may vanish to rounding: such unknowns are set to 0."""
+    diagonal = matrix.diagonal().abs()
+    gone = diagonal <= 1e-14 * diagonal.max().clamp_min(1e-300)
+    if gone.any():
+        matrix = matrix.clone()
+        matrix[gone, gone] = math.inf
+    columns = right[:, None] if right.ndim == 1 else right
+    solved = torch.linalg.solve_triangular(matrix, columns, upper=upper)
+    return solved[:, 0] if right.ndim == 1 else solved

@@ -1,0 +1,105 @@
+"""Unknown numbers of an inverse problem on the scale on which they are solved for: bounds and positivity."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from ._checks import mapping, number
+from .errors import InputError, choose
+
+NEAR = 1e-6
+"""Share of the interval between two bounds that a start value keeps from them."""
+
+
+class Scales:
+    """v = g(η) for each unknown, with η unbounded: v itself, lower + exp η, upper − exp η, or a logistic between both.
+
+    Args:
+        unknowns: name -> ``dde.Variable``.
+        bounds: name -> (lower, upper), each a number or None.
+        positive: names of unknowns that are positive; short for bounds (0, None).
+
+    Raises:
+        InputError: an unknown name, bounds that are no interval, or a start value outside of them.
+    """
+
+    def __init__(self, unknowns: Mapping[str, torch.Tensor], bounds=None, positive: Sequence[str] = ()):
+        self.names, self.variables = list(unknowns), list(unknowns.values())
+        table = check_bounds(self.names, bounds, positive)
+        self.bounds = [table.get(name, (-math.inf, math.inf)) for name in self.names]
+        for name, variable, (low, high) in zip(self.names, self.variables, self.bounds, strict=True):
+            value = variable.item()
+            if not low < value < high:
+                raise InputError(
+                    f"unknowns[{name!r}]: starts at {value:g}, which is not between its bounds {low:g} and {high:g}"
+                )
+
+    def internal(self, name: str, value: float) -> float:
+        """η for a value v, which is moved off the bounds."""
+        low, high = self.bounds[self.names.index(name)]
+        if math.isfinite(low) and math.isfinite(high):
+            share = min(max((value - low) / (high - low), NEAR), 1 - NEAR)
+            return math.log(share / (1 - share))
+        if math.isfinite(low):
+            return math.log(max(value - low, 1e-300))
+        return math.log(max(high - value, 1e-300)) if math.isfinite(high) else value
+
+    def value(self, i: int, eta: float) -> float:
+        """v for η of the i-th unknown."""
+        low, high = self.bounds[i]
+        if math.isfinite(low) and math.isfinite(high):
+            return low + (high - low) / (1 + math.exp(-min(max(eta, -700.0), 700.0)))
+        if math.isfinite(low):
+            return low + math.exp(min(eta, 700.0))
+        return high - math.exp(min(eta, 700.0)) if math.isfinite(high) else eta
+
+    def slope(self, i: int, eta: float) -> float:
+        """dv/dη."""
+        low, high = self.bounds[i]
+        value = self.value(i, eta)
+        if math.isfinite(low) and math.isfinite(high):
+            return (value - low) * (high - value) / (high - low)
+        if math.isfinite(low):
+            return value - low
+        return value - high if math.isfinite(high) else 1.0
+
+    def get(self) -> torch.Tensor:
+        """η (q,) of the variables' values."""
+        etas = [self.internal(n, v.item()) for n, v in zip(self.names, self.variables, strict=True)]
+        return torch.tensor(etas, dtype=torch.float64)
+
+    @torch.no_grad()
+    def set(self, eta: torch.Tensor) -> None:
+        """Give the variables their values at η (q,)."""
+        for i, variable in enumerate(self.variables):
+            variable.fill_(self.value(i, eta[i].item()))
+
+    def slopes(self, eta: torch.Tensor) -> torch.Tensor:
+        """dv/dη (q,)."""
+        return torch.tensor([self.slope(i, e.item()) for i, e in enumerate(eta)], dtype=torch.float64)
+
+
+def check_bounds(names: Sequence[str], bounds, positive) -> dict[str, tuple[float, float]]:
+    """name -> (lower, upper) with infinities where there is none."""
+    table = {}
+    for name, pair in mapping("bounds", bounds).items():
+        choose("bounds", name, names)
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InputError(f"bounds[{name!r}]: {pair!r} given; a pair (lower, upper) is needed, None for no bound")
+        low, high = (
+            default if end is None or end == default else number(f"bounds[{name!r}]", end)
+            for end, default in zip(pair, (-math.inf, math.inf), strict=True)
+        )
+        if not low < high:
+            raise InputError(f"bounds[{name!r}]: {pair!r} given; the lower bound must be below the upper")
+        table[name] = (low, high)
+    if isinstance(positive, str) or not isinstance(positive, Sequence):
+        raise InputError(f"positive: {positive!r} given; a list of names of unknowns is needed")
+    for name in positive:
+        choose("positive", name, names)
+        low, high = table.get(name, (-math.inf, math.inf))
+        if high <= 0:
+            raise InputError(f"positive: {name!r} has the upper bound {high:g}")
+        table[name] = (max(low, 0.0), high)
+    return table
