@@ -18,6 +18,8 @@ _EXPORTS = {
     "solve": ".solve",
     "resume": ".resume",
     "train": ".train",
+    "identify": ".identify",
+    "identify_model": ".identify",
     "Result": ".result",
     "set_precision": "._backend",
     "InputError": ".errors",

@@ -4,8 +4,8 @@ With all rows scaled and stacked, physics P and data D, the joint Gauss-Newton p
 
     min over v = (c, m) of ‖P v - p‖² + ‖D v - d‖² + ω ‖L m‖²,
 
-c the coefficients of the state, m unknown fields' coefficients and unknown numbers, L a roughness penalty on the fields.
-One QR with the columns of c first leaves a triangular problem in m alone, R m = z, for every ω. The sensitivity of the
+c the coefficients of the state, m those of unknown fields and the unknown numbers, L a roughness penalty on the
+fields. One QR with the columns of c first leaves a triangular problem in m alone, R m = z, for every ω. The sensitivity of the
 predicted data to m, with the state following, is S = D_m - D_c R_cc⁻¹ R_cm. The physics rows count as exact, and the
 data have independent errors of standard deviation σ, so that
 
@@ -18,6 +18,7 @@ was eliminated and not fixed.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +33,28 @@ SPAN = (1e-26, 1e2)
 """Range of ω over the largest squared singular value that is searched."""
 
 
+POWERS = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
 @dataclass
 class Layout:
-    """Which columns are which: of the state, of the fields (with their roughness, 0 is not penalised), the unknowns."""
+    """Which columns are which: of the state, of the fields, the unknowns.
+
+    roughness: of each column of the fields, (1 + |k|²)^½ with the normalised wavenumber k, or 0: not penalised.
+    power: to which it is raised in the penalty L, found with ω.
+    """
 
     state: torch.Tensor
     fields: torch.Tensor
     roughness: torch.Tensor
     n_unknowns: int
+    power: float = 3.0
+
+    @property
+    def penalty(self) -> torch.Tensor:
+        """The diagonal of L, of the fields and the unknowns."""
+        rough = torch.where(self.roughness > 0, self.roughness**self.power, 0.0)
+        return torch.cat([rough, rough.new_zeros(self.n_unknowns)])
 
     @property
     def order(self) -> torch.Tensor:
@@ -87,8 +102,7 @@ class Reduced:
         return v
 
     def _penalised(self, omega: float, damping: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
-        penalty = math.sqrt(omega) * torch.cat([self.layout.roughness, torch.zeros(self.layout.n_unknowns)]).to(self.kept)
-        penalty = torch.diag(penalty + math.sqrt(damping) * self._damping)
+        penalty = torch.diag(math.sqrt(omega) * self.layout.penalty + math.sqrt(damping) * self._damping)
         if not penalty.any():
             return self.kept, self.kept_right
         zero = self.kept_right.new_zeros(len(penalty))
@@ -101,44 +115,60 @@ class Reduced:
         through = torch.linalg.solve_triangular(self.state, self.data[:, : self.n_state], upper=True, left=False)
         return self.data[:, self.n_state :] - through @ self.mixed, through.square().sum(1).clamp(max=1.0)
 
-    def choose_penalty(self) -> float:
-        """ω by restricted maximum likelihood, 0 without unknown fields.
+    def choose_penalty(self, powers: Sequence[float] = ()) -> float:
+        """ω by restricted maximum likelihood, and the layout's power among ``powers``; 0 without unknown fields.
 
-        The components of the singular value decomposition of R L⁻¹ are counted by the share of their information that
-        comes from the data: what the physics say of a field (values on the boundary) is not noisy.
+        What the physics say of a field, such as values on the boundary, enters with the data: its components exceed
+        the noise by so much that their own errors do not matter, and tell how large the field's coefficients are.
         """
-        rough = torch.cat([self.layout.roughness, torch.zeros(self.layout.n_unknowns)]).to(self.kept)
-        if not rough.any():
+        layout = self.layout
+        if not layout.roughness.any():
             return 0.0
         sensitivity, taken = self.sensitivity()
+        found = []
+        for power in powers or (layout.power,):
+            layout.power = power
+            found.append((*self._best_penalty(sensitivity, taken), power))
+        _, omega, layout.power = min(found)
+        return omega
+
+    def _best_penalty(self, sensitivity, taken) -> tuple[float, float]:
+        """(deviance, ω) of the largest restricted likelihood.
+
+        Unpenalised columns first; then, with R L⁻¹ = U diag(s) Vᵀ and y = Uᵀ z, the components y are independent of
+        variance σ² (1 + s²/ω).
+        """
+        rough = self.layout.penalty
         free, bound = torch.nonzero(rough == 0)[:, 0], torch.nonzero(rough > 0)[:, 0]
         order = torch.cat([free, bound])
         upper = torch.linalg.qr(torch.cat([self.kept[:, order], self.kept_right[:, None]], 1), mode="r")[1]
         f, n = len(free), len(order)
-        inner = upper[f:n, f:n] / rough[bound]
-        left, values, right = torch.linalg.svd(inner)
+        left, values, right = torch.linalg.svd(upper[f:n, f:n] / rough[bound])
         y = left.T @ upper[f:n, n]
         along = sensitivity[:, bound]
         if f:
             through = _triangular(upper[:f, :f].T, sensitivity[:, free].T, upper=False).T
             along = along - through @ upper[:f, f:n]
         along = (along / rough[bound]) @ right.T
-        share = (along.square().sum(0) / values.square().clamp_min(1e-300)).clamp(max=1.0).numpy()
+        share = (along.square().sum(0) / values.square().clamp_min(1e-300)).clamp(max=1.0)
         s2, y2 = values.square().numpy(), y.square().numpy()
         residual = self.right - self.data @ (self.solve(SPAN[0] * s2[0])[self.order] / self.stretch)
         sse = residual.square().sum().item()
-        dof = max(len(self.right) - taken.sum().item() - f - share.sum(), 1.0)
-        count = dof + share.sum()
+        dof = max(len(self.right) - taken.sum().item() - f - share.sum().item(), 1.0)
+        seen = s2 > 1e-24 * s2[0]
+        s2, y2 = s2[seen], y2[seen]
+        count = dof + len(s2)
 
         def deviance(log_omega: float) -> float:
             gain = 1 + s2 / math.exp(log_omega)
-            return float(count * np.log(sse + (share * y2 / gain).sum()) + (share * np.log(gain)).sum())
+            return float(count * np.log(sse + (y2 / gain).sum()) + np.log(gain).sum())
 
         low, high = (math.log(max(s2[0], 1e-300) * end) for end in SPAN)
         grid = np.linspace(low, high, 60)
         best = int(np.argmin([deviance(w) for w in grid]))
         ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-        return math.exp(minimize_scalar(deviance, bounds=ends, method="bounded").x)
+        best = minimize_scalar(deviance, bounds=ends, method="bounded")
+        return float(best.fun), math.exp(best.x)
 
     def posterior(self, omega: float, residual: torch.Tensor, sigma: float | None) -> "Posterior":
         """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it."""
@@ -167,11 +197,13 @@ class Posterior:
     sigma: float
     estimated: float
 
-    def covariance(self, scale: torch.Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
+    def covariance(self, scale: torch.Tensor, sandwich: bool = False) -> tuple[np.ndarray, list[np.ndarray]]:
         """Covariance (q, q) of the unknowns on their internal scale, and the directions in which the data leave them.
 
         Args:
             scale: (q,) the change of each unknown, on its internal scale, that counts as large.
+            sandwich: (JᵀJ)⁻¹ JᵀΣJ (JᵀJ)⁻¹ with errors in the data rows only, where the physics are not weighted so that
+                they are exact and the estimate is not the one of maximum likelihood.
 
         A direction, as weights of changes in units of ``scale``, is found by the singular values of the sensitivities;
         it is left out of the covariance, which would be infinite along it.
@@ -193,6 +225,11 @@ class Posterior:
                 directions.append(_unit(np.where(np.isfinite(norms), vector / norms, 0.0)))
         inverse = np.where(lost, 0.0, 1 / np.maximum(values, 1e-300))
         half = columns * inverse * scale.numpy()[:, None] * self.sigma
+        if sandwich and not lost.any():
+            back = torch.linalg.solve_triangular(self.upper.T, self.sensitivity.T, upper=False)
+            half = (
+                torch.linalg.solve_triangular(self.upper, back, upper=True)[-q:] * stretch[:, None]
+            ).numpy() * self.sigma
         return half @ half.T, directions
 
     def field_deviation(self, values: torch.Tensor, which: torch.Tensor) -> np.ndarray:

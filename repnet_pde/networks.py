@@ -28,6 +28,7 @@ DEFAULT = {
     "ssbroyden": "repnet",
     "gauss-newton": "repnet",
     "least-squares": "repnet-sin",
+    "joint": "repnet-sin",
     "marching": "repnet-slabs",
 }
 """The network that is taken when none is asked for, by the first method."""

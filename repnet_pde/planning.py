@@ -75,6 +75,8 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
     if problem.dtype != "float64":
         return "adam+lbfgs", "float32: adam+lbfgs, since the other methods need float64"
     layers = (options or {}).get("layers")
+    if joint_suits(problem, network, options):
+        return "joint", "inverse problem: Gauss-Newton on the last layer and the unknowns together"
     spread = network is None or (isinstance(network, str) and network.startswith("repnet"))
     if spread and (layers is None or len(layers) == 1) and not problem.unknowns:
         if is_linear(problem):
@@ -141,7 +143,7 @@ def is_linear(problem) -> bool:
 
 def points_for(problem, first: str, net, wavenumber) -> dict:
     """How many points the first method of a run needs, as arguments of `collocation`."""
-    if first in ("least-squares", "marching"):
+    if first in ("least-squares", "marching", "joint"):
         return {"features": net.linears[-1].in_features if hasattr(net, "linears") else 0, "wavenumber": wavenumber}
     least = ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()) if first == "gauss-newton" else 0
     return {"least": least, "wavenumber": wavenumber}
@@ -179,6 +181,30 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
         u, v = (accuracy.predict(c.net, x, problem.dim, problem.dtype) for c in (best, other))
         plan.error_indicator = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
     return plan
+
+
+def joint_suits(problem, network, options) -> bool:
+    """Whether the joint method can be used: observations, something unknown, one layer, local rows."""
+    layers = (options or {}).get("layers")
+    named = network is None or (
+        isinstance(network, str) and network.startswith("repnet-") and network != "repnet-slabs"
+    )
+    if not (named and (layers is None or len(layers) == 1) and problem.dtype == "float64"):
+        return False
+    if not (problem.observations and (problem.unknowns or problem.unknown_fields)) or problem.input_transform:
+        return False
+    with seeded(0):
+        return orders(collocation(problem, few=20), len(problem.outputs), problem.output_transform) is not None
+
+
+def joint_options(problem, options: dict, wavenumber) -> dict:
+    """The network's options with the number of features of the joint method, where it is not given.
+
+    More than for least squares, since no search follows.
+    """
+    more = 2.0 if problem.dim == 1 else 1.3
+    most = MOST_FEATURES // 2 // len(problem.outputs)
+    return {"layers": [min(most, math.ceil(_wanted(problem, wavenumber, more)))]} | options
 
 
 def _wanted(problem, wavenumber, more: float) -> float:

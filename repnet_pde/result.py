@@ -11,6 +11,7 @@ import numpy as np
 from . import accuracy
 from ._backend import dde, quiet
 from .checkpoint import RESULT, SOLUTION, write_json
+from .identification import Estimate, Identification
 from .validation.finite_difference import Reference
 from .verify import Verdict
 
@@ -31,6 +32,8 @@ class Result:
         it can be resumed.
     wall_seconds: of training, all sessions together.
     notes: what a user should know, such as how the slopes were chosen.
+    identification: standard errors, intervals and what is not identifiable (`identification.Identification`) of a
+        problem with observations whose training has ended by itself, else None.
     """
 
     problem: Any
@@ -56,6 +59,7 @@ class Result:
     first_layer: dict | None = None
     data: Any = None
     versions: dict[str, str] = field(default_factory=dict)
+    identification: Identification | None = None
 
     def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
         """The solution (n, c) at points x (n, d), evaluated in chunks of rows."""
@@ -79,6 +83,14 @@ class Result:
         for i, step in enumerate(self.history["iteration"]):
             model.losshistory.append(int(step), terms[i], terms[i], [])
         return model
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The unknowns with standard errors and intervals, where these are known."""
+        if self.identification is not None:
+            return self.identification.estimates
+        true = self.problem.true_unknowns
+        return {name: Estimate(value, None, None, true.get(name)) for name, value in self.unknowns.items()}
 
     @property
     def residuals(self) -> dict[str, float]:
@@ -145,12 +157,16 @@ class Result:
                 "wavenumber": list(self.wavenumber),
                 "unknowns": {
                     name: {
-                        "estimate": value,
-                        "standard_error": None,
-                        "true": self.problem.true_unknowns.get(name),
+                        "estimate": estimate.value,
+                        "standard_error": estimate.standard_error,
+                        "interval": estimate.interval,
+                        "identifiable": estimate.identifiable,
+                        "true": estimate.true,
+                        "discretisation": estimate.discretisation,
                     }
-                    for name, value in self.unknowns.items()
+                    for name, estimate in self.estimates.items()
                 },
+                "identification": None if self.identification is None else self.identification.to_dict(),
                 "notes": self.notes,
                 "versions": self.versions,
             }

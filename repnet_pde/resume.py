@@ -1,5 +1,6 @@
 """Run directories: what `solve` writes there at its start, and how a run is taken up again."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from .checkpoint import CHECKPOINT, RUN, read_checkpoint, read_json, write_json
 from .errors import InputError, choose
 from .methods import sequence
 from .networks import check_network
+from .observations import read_observations, with_observations
 from .problem import Problem
 from .result import Result
 from .run import Run, Settings, reset_unknowns, versions
@@ -78,6 +80,8 @@ def _stored(directory: Path, problem: Problem | None, network) -> "tuple[Run, di
         if source_digest(path) != digest:
             raise InputError(f"problem: {path} has changed since the run was started; start a new run")
         problem = load_problem(name, dtype=settings.dtype, **parameters)
+    if settings.data is not None:
+        problem = with_observations(problem, read_observations(directory / settings.data, problem))
     of_precision(problem, settings.dtype)
     if settings.network == "custom" and network is None:
         raise InputError("network: this run used a network of its own; pass one of the same architecture")
@@ -96,9 +100,14 @@ def _usable(settings: Settings) -> None:
         sequence(name, count, {name: options})
 
 
-def write_description(directory: Path, problem: Problem, settings: Settings) -> None:
-    """Make the directory of a new run and write ``run.json``: all that `resume` needs beside the checkpoint."""
+def write_description(directory: Path, problem: Problem, settings: Settings, data: Path | None = None) -> None:
+    """Make the directory of a new run and write ``run.json``: all that `resume` needs beside the checkpoint.
+
+    A file of observations ``data`` is copied into it.
+    """
     source = problem.source
+    if data is not None:
+        settings.data = f"observations{data.suffix.lower()}"
     description = {
         "format": FORMAT,
         "problem": {
@@ -112,4 +121,6 @@ def write_description(directory: Path, problem: Problem, settings: Settings) -> 
         "versions": versions(),
     }
     directory.mkdir(parents=True, exist_ok=True)
+    if data is not None:
+        shutil.copyfile(data, directory / settings.data)
     write_json(directory / RUN, description)

@@ -14,9 +14,10 @@ from . import __version__, accuracy
 from ._backend import dde, seeded, set_precision
 from .checkpoint import CHECKPOINT, remove_temporaries
 from .errors import InputError
+from .identification import analyse
 from .networks import GENTLE, build_network
 from .objective import Objective
-from .planning import plan_least_squares, points_for
+from .planning import joint_options, plan_least_squares, points_for
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
@@ -28,7 +29,10 @@ from .wavenumbers import problem_wavenumber
 
 @dataclass
 class Settings:
-    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again."""
+    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again.
+
+    noise, level, data: of `identify`; data is the name of the file of observations in the run directory.
+    """
 
     network: str
     network_options: dict
@@ -40,6 +44,9 @@ class Settings:
     notes: list[str]
     planned: bool = False
     error_indicator: float | None = None
+    noise: float | dict | None = None
+    level: float = 0.95
+    data: str | None = None
 
 
 class Run:
@@ -68,6 +75,8 @@ class Run:
             settings.network_options, settings.planned, solved = plan.options, True, plan.solved
             settings.error_indicator = plan.error_indicator
             self.notes += plan.notes
+        if first == "joint" and settings.network != "custom":
+            settings.network_options = joint_options(problem, settings.network_options, self.wavenumber)
         if solved is not None:
             self.net, self.data = solved.net, solved.data
         else:
@@ -86,10 +95,21 @@ class Run:
         )
         if solved is None and first != "marching":  # whose network has no parameters yet
             _trains(self.objective)
+        if first == "joint" and settings.network != "custom":
+            self.objective.twin = self._twin
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
         self.training.seconds = planning
         if solved is not None:
             self.training.method.accept(solved.outcome)
+
+    def _twin(self) -> Objective:
+        """The same with other features and other points."""
+        problem, settings = self.problem, self.settings
+        with seeded(settings.seed + 1):
+            net = build_network(problem, settings.network, settings.network_options, self.wavenumber)
+            data = collocation(problem, **points_for(problem, "joint", net, self.wavenumber))
+        unknowns = list(problem.unknowns.values())
+        return Objective(data, net, unknowns, problem.term_names, settings.loss_weights, problem)
 
     def _warn(self, text: str) -> None:
         if text not in self.notes:
@@ -123,19 +143,23 @@ class Run:
         return result
 
     def _verify(self):
-        settings = self.settings
+        settings, indicator = self.settings, self.settings.error_indicator
         return verify(
             self.problem,
             self.net,
             None if settings.network == "repnet-slabs" else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
-            indicator=settings.error_indicator,
+            indicator=getattr(self.training.ended, "twin_distance", indicator),
             finished=self.training.finished,
         )
 
     def result(self, stopped: str) -> Result:
         problem, training, settings = self.problem, self.training, self.settings
+        identification = None
+        if training.finished:
+            noise, level = settings.noise, settings.level
+            identification = analyse(problem, self.objective, training.ended, noise=noise, level=level)
         return Result(
             problem=problem,
             net=self.net,
@@ -160,6 +184,7 @@ class Run:
             first_layer=training.first_layer,
             data=self.data,
             versions=versions(),
+            identification=identification,
         )
 
 

@@ -60,6 +60,42 @@ def solve(
         InputError: for any argument that cannot be used, before training begins.
         TrainingError: the loss became NaN or infinite.
     """
+    return run(
+        problem,
+        network,
+        method,
+        seed,
+        dtype,
+        time_limit,
+        iterations=iterations,
+        loss_weights=loss_weights,
+        network_options=network_options,
+        method_options=method_options,
+        out=out,
+        progress=progress,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+
+def run(
+    problem,
+    network,
+    method,
+    seed,
+    dtype,
+    time_limit,
+    *,
+    iterations,
+    loss_weights,
+    network_options,
+    method_options,
+    out,
+    progress,
+    checkpoint_seconds,
+    data: Path | None = None,
+    **identification,
+) -> Result:
+    """`solve`, and with the settings ``identification`` and a file of observations ``data`` also `identify`."""
     of_precision(problem, dtype)
     seed_number(seed)
     seconds("time_limit", time_limit)
@@ -70,15 +106,15 @@ def solve(
         notes.append(f"auto: {note}")
     stages = sequence(method, iterations, method_options)
     first = stages[0][0]
-    if dtype == "float32" and first in ("least-squares", "gauss-newton"):
+    if dtype == "float32" and first in ("least-squares", "gauss-newton", "joint"):
         raise InputError(f"dtype: 'float32' given, but {first} needs 'float64'")
     name, network_options = check_network(network, network_options, first)
     weights = check_weights(loss_weights, problem.term_names)
-    settings = Settings(name, network_options, method, stages, weights, seed, dtype, notes)
+    settings = Settings(name, network_options, method, stages, weights, seed, dtype, notes, **identification)
     directory = None if out is None else new_directory(Path(out))
 
     reset_unknowns(problem)
-    run = Run(problem, network if name == "custom" else name, settings, time_limit)
+    ready = Run(problem, network if name == "custom" else name, settings, time_limit)
     if directory is not None:
-        write_description(directory, problem, settings)
-    return run.execute(directory, time_limit, progress, checkpoint_seconds)
+        write_description(directory, problem, settings, data)
+    return ready.execute(directory, time_limit, progress, checkpoint_seconds)

@@ -62,6 +62,25 @@ def train(
         InputError: for anything that cannot be used, before training begins.
         TrainingError: a residual became NaN or infinite; it names the term and a point.
     """
+    loop = prepare(
+        model,
+        method,
+        iterations=iterations,
+        time_limit=time_limit,
+        callbacks=callbacks,
+        unknowns=unknowns,
+        loss_weights=loss_weights,
+        method_options=method_options,
+        display_every=display_every,
+        verbose=verbose,
+    )
+    return loop.run()
+
+
+def prepare(
+    model, method, *, iterations, time_limit, callbacks, unknowns, loss_weights, method_options, display_every, verbose
+) -> "Loop":
+    """The checks of `train`, and its loop, ready to run."""
     _check_model(model)
     seconds("time_limit", time_limit)
     whole("display_every", display_every, 1)
@@ -81,10 +100,10 @@ def train(
     if not compiled:
         with quiet():
             model.compile("adam", lr=1e-3, external_trainable_variables=list(unknowns) or None, verbose=0)
-    return _Loop(model, objective, stages, time_limit, callbacks, display_every, verbose).run()
+    return Loop(model, objective, stages, time_limit, callbacks, display_every, verbose)
 
 
-class _Loop:
+class Loop:
     """DeepXDE's training loop around our methods."""
 
     def __init__(self, model, objective, stages, time_limit, callbacks, display_every, verbose):
@@ -103,7 +122,8 @@ class _Loop:
         model.callbacks.on_train_begin()
         with interruptible() as interrupted:
             for name, iterations, options in self.stages:
-                reason = self._stage(name, METHODS[name](self.objective, iterations, **options), begun, interrupted)
+                self.method = METHODS[name](self.objective, iterations, **options)
+                reason = self._stage(name, self.method, begun, interrupted)
                 state.stopped.append(f"{name}: {reason}")
                 if self.verbose:
                     print(f"{name} ended after {time.monotonic() - begun:.1f} s: {reason}")

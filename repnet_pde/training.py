@@ -51,12 +51,14 @@ class Training:
         )
         for name, iterations, options in self.stages:
             METHODS[name](objective, iterations, **options)  # bad options are refused before any training
-        self.method = self._method()
+        self.method = self._method(self.stage)
+        self.ended = None
+        """The method of the last stage that is over."""
 
-    def _method(self):
-        if self.stage == len(self.stages):
+    def _method(self, stage: int):
+        if stage == len(self.stages):
             return None
-        name, iterations, options = self.stages[self.stage]
+        name, iterations, options = self.stages[stage]
         return METHODS[name](self.objective, iterations, **options)
 
     @property
@@ -127,7 +129,7 @@ class Training:
         self.reasons.append(f"{name}: {self.method.stopped} ({self.method.iteration} iterations)")
         self.finished_iterations.append(self.method.iteration)
         self.stage += 1
-        self.method = self._method()
+        self.ended, self.method = self.method, self._method(self.stage)
 
     def _record_when_due(self) -> None:
         """Record by the iteration alone, so that stops and resumes leave no trace in the history."""
@@ -167,6 +169,7 @@ class Training:
             "weights": self.objective.weights,
             "terms": self.objective.terms,
             "method": None if self.method is None else self.method.state_dict(),
+            "ended": None if self.ended is None else self.ended.state_dict(),
             "history": self.history,
             "first_layer": self.first_layer,
             "points": torch.from_numpy(self.objective.data.train_x),
@@ -187,9 +190,12 @@ class Training:
             for name, value in self.unknowns.items():
                 value.copy_(state["unknowns"][name])
         self.objective.weights, self.objective.terms = state["weights"], state["terms"]
-        self.method = self._method()
+        self.method = self._method(self.stage)
         if self.method is not None:
             self.method.load_state_dict(state["method"])
+        if state["ended"] is not None:
+            self.ended = self._method(self.stage - 1)
+            self.ended.load_state_dict(state["ended"])
         self.history, self.first_layer = state["history"], state["first_layer"]
         set_random_state(state["random"])
 

@@ -61,7 +61,8 @@ def verify(problem, net, data, *, seed: int, wavenumber=None, indicator: float |
     if indices is not None:
         relative = relative_residuals(fresh, net, names, indices)
         trained = relative if data is None else relative_residuals(data, net, names, indices)
-    word, reason = verdict(relative, trained, indicator, finished)
+    judged = relative and {name: v for name, v in relative.items() if name not in problem.observations} or relative
+    word, reason = verdict(judged, trained, indicator, finished)
     return Verdict(word, reason, residuals, relative, indicator)
 
 

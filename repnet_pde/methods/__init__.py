@@ -16,6 +16,7 @@ from .._checks import mapping, whole
 from ..errors import InputError, choose
 from .adam import Adam
 from .gauss_newton import GaussNewton
+from .joint import Joint
 from .lbfgs import LBFGS
 from .least_squares import LeastSquares
 from .marching import Marching
@@ -28,6 +29,7 @@ METHODS = {
     "least-squares": LeastSquares,
     "marching": Marching,
     "gauss-newton": GaussNewton,
+    "joint": Joint,
 }
 
 

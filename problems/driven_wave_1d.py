@@ -1,0 +1,64 @@
+"""The wave equation in 1-D, driven from rest, with unknown speed and driving frequency.
+
+    u_tt = c² u_xx + s(x) sin ωt on [0, 1] × [0, 2],   u(0, t) = u(1, t) = 0,   u(x, 0) = u_t(x, 0) = 0,
+    s(x) = 400 exp(−((x − 0.45) / 0.08)²),
+
+c and ω to be found from samples of u at random points; the true values are 1.2 and 6.5 π. The solution is
+
+    u = Σ_n s_n sin k_n x (sin ωt − ω/ω_n sin ω_n t) / (ω_n² − ω²),   k_n = nπ,   ω_n = c k_n,
+    s_n = 800 √π 0.08 exp(−(0.04 k_n)²) sin 0.45 k_n,
+
+to the 14 digits to which s vanishes at both ends. The noise is relative to the root mean square of the samples.
+"""
+
+import math
+
+import deepxde as dde
+import numpy as np
+import torch
+from repnet_pde.validation.finite_difference.inverse import noisy
+
+from repnet_pde import Problem
+
+
+def problem(noise=0.0, observations=500, data_seed=0, start_c=0.6, start_w=5.5 * math.pi):
+    true = {"c": 1.2, "w": 6.5 * math.pi}
+    c, w = dde.Variable(float(start_c)), dde.Variable(float(start_w))
+    domain = dde.geometry.GeometryXTime(dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 2))
+
+    def pde(x, u):
+        u_xx = dde.grad.hessian(u, x, i=0, j=0)
+        u_tt = dde.grad.hessian(u, x, i=1, j=1)
+        source = 400 * torch.exp(-(((x[:, 0:1] - 0.45) / 0.08) ** 2))
+        return u_tt - c**2 * u_xx - source * torch.sin(w * x[:, 1:2])
+
+    k = math.pi * np.arange(1, 51)
+    drive, omega = true["w"], true["c"] * k
+    weights = 800 * math.sqrt(math.pi) * 0.08 * np.exp(-((0.04 * k) ** 2)) * np.sin(0.45 * k) / (omega**2 - drive**2)
+
+    def solution(x):
+        x, t = x[:, 0:1], x[:, 1:2]
+        return (np.sin(x * k) * (np.sin(drive * t) - drive / omega * np.sin(t * omega))) @ weights[:, None]
+
+    points = np.random.default_rng(int(data_seed)).uniform(0, (1, 2), (int(observations), 2))
+    values = noisy(solution(points), noise, data_seed)
+
+    return Problem(
+        geometry=domain,
+        pde=pde,
+        conditions={
+            "boundary": dde.icbc.DirichletBC(domain, lambda x: 0, lambda x, on_boundary: on_boundary),
+            "initial": dde.icbc.IC(domain, lambda x: 0, lambda x, on_initial: on_initial),
+            "initial_velocity": dde.icbc.OperatorBC(
+                domain,
+                lambda x, u, _: dde.grad.jacobian(u, x, j=1),
+                lambda x, on_boundary: dde.utils.isclose(x[1], 0),
+            ),
+            "data u": dde.icbc.PointSetBC(points, values),
+        },
+        solution=solution,
+        unknowns={"c": c, "w": w},
+        true_unknowns=true,
+        # The standing waves' amplitudes fall as exp(-(0.04 k)²) / k²: to 4e-4 of the largest at k = 16 pi.
+        wavenumber=(16 * math.pi, 20 * math.pi),
+    )

@@ -1,0 +1,213 @@
+"""Inverse problems: unknown numbers and fields from observations, with standard errors and intervals."""
+
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ._backend import dde
+from ._checks import mapping, number, of_precision
+from .checkpoint import new_directory
+from .errors import InputError
+from .identification import Identification, analyse
+from .methods.joint import check_noise
+from .observations import read_observations, with_observations
+from .planning import automatic_method
+from .result import Result
+from .solve import run
+from .train import prepare
+from .training import CHECKPOINT_SECONDS
+from .unknowns import Scales, check_bounds
+
+
+def identify(
+    problem,
+    network=None,
+    method: str = "auto",
+    seed: int = 0,
+    dtype: str = "float64",
+    time_limit: float | None = None,
+    *,
+    data: str | Path | None = None,
+    noise=None,
+    bounds: Mapping[str, tuple] | None = None,
+    positive: Sequence[str] = (),
+    starts: int | None = None,
+    level: float = 0.95,
+    iterations: int | dict[str, int] | None = None,
+    loss_weights="auto",
+    network_options: dict | None = None,
+    method_options: dict | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Result:
+    """Identify the unknowns of a problem from observations; with uncertainties.
+
+    Args:
+        problem: a `Problem` with ``unknowns`` or ``unknown_fields`` and, unless ``data`` is given, observations among
+            its conditions (``dde.icbc.PointSetBC``). A ``dde.Model`` goes to `identify_model`.
+        network, seed, dtype, time_limit, iterations, loss_weights, network_options, method_options, out, progress,
+        checkpoint_seconds: as in `solve`.
+        method: "joint" (Gauss-Newton on the last layer and the unknowns; data weighted by their noise, unknown fields
+            regularised by restricted maximum likelihood), or one that trains all parameters: "gauss-newton",
+            "adam+lbfgs", ...; "auto" takes joint where it can be used, and Gauss-Newton where its equations are not
+            met then or it cannot.
+        data: CSV, NPZ or NetCDF file of measurements (`observations.read_observations`), in place of the problem's.
+        noise: standard deviation of the observations: one number, or name of the condition -> number or one a point.
+            None takes those in ``data``, or else estimates them from the residuals.
+        bounds: unknown -> (lower, upper), None for no bound. positive: names of unknowns that are positive.
+        starts: most starts of the joint method; None: 6, and fewer where two agree.
+        level: of the intervals.
+
+    Returns:
+        The `Result`; ``result.estimates`` has value, standard error and interval of each unknown and
+        ``result.identification`` everything else. Intervals account for noise, not for wrong equations.
+
+    Raises:
+        InputError: for anything that cannot be used, before training begins.
+        TrainingError: residuals became NaN or infinite.
+    """
+    if isinstance(problem, dde.Model):
+        raise InputError("problem: a dde.Model given; use identify_model(model, unknowns={...})")
+    of_precision(problem, dtype)
+    if not problem.unknowns and not problem.unknown_fields:
+        raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
+    _check_level(level)
+    if data is not None:
+        found = read_observations(data, problem)
+        problem = with_observations(problem, found)
+        if noise is None and all(v is not None for v in found.uncertainties.values()):
+            noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
+    _check_amount(problem)
+    check_noise(noise, problem)
+    Scales(problem.unknowns, bounds, positive)
+    method_options = mapping("method_options", method_options)
+    automatic = method == "auto"
+    chosen = automatic_method(problem, network, network_options)[0] if automatic else method
+    noise = _plain(noise, problem)
+    joint = {"noise": noise, "starts": starts, "positive": list(positive)}
+    joint["bounds"] = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
+    settings = {
+        "iterations": iterations,
+        "loss_weights": loss_weights,
+        "progress": progress,
+        "checkpoint_seconds": checkpoint_seconds,
+        "noise": noise,
+        "level": level,
+        "data": None if data is None else Path(data),
+    }
+    if "joint" not in chosen.split("+") and (bounds or positive or starts):
+        raise InputError(f"method: {chosen} takes no bounds, positive and starts; use joint")
+    out = None if out is None else new_directory(Path(out))
+    options = method_options | ({"joint": joint | method_options.get("joint", {})} if chosen == "joint" else {})
+    fixed = {"network_options": network_options, "method_options": options, "out": out}
+    result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
+    met = result.check.relative is None or _physics(result) <= POOR
+    if not automatic or chosen != "joint" or met or not result.finished or bounds or positive or problem.unknown_fields:
+        return result
+    if out is not None:
+        for file in out.iterdir():
+            file.unlink()
+    fixed = {"network_options": network_options, "method_options": method_options, "out": out}
+    result = run(problem, network, "gauss-newton", seed, dtype, time_limit, **settings, **fixed)
+    result.notes.append(f"joint left a relative residual of {_physics(result):.1e}; gauss-newton was used in its place")
+    return result
+
+
+POOR = 1e-2
+"""Relative residual of the equations above which another method is tried."""
+
+
+def _physics(result: Result) -> float:
+    """The largest relative residual of the equations and the conditions that are no observations."""
+    observed = result.problem.observations
+    return max((v for name, v in result.check.relative.items() if name not in observed), default=0.0)
+
+
+def identify_model(
+    model,
+    unknowns: Mapping[str, object],
+    method: str = "gauss-newton",
+    *,
+    noise=None,
+    level: float = 0.95,
+    iterations=None,
+    time_limit: float | None = None,
+    callbacks=None,
+    loss_weights="compiled",
+    method_options: dict | None = None,
+    display_every: int | None = None,
+    verbose: int = 1,
+) -> Identification | None:
+    """Train a ``dde.Model`` of one's own as `train` does, and say how well its unknowns are known.
+
+    Args:
+        model: as in `train`; its observations are the ``dde.icbc.PointSetBC`` of its data.
+        unknowns: name -> ``dde.Variable``.
+        noise: standard deviation of the observations: a number, or "PointSetBC_1", ... -> number; None estimates it.
+        level: of the intervals.
+        method, iterations, time_limit, callbacks, loss_weights, method_options, display_every, verbose: as in `train`.
+
+    Returns:
+        The `Identification`. ``model`` is trained, with its history.
+
+    Raises:
+        InputError, TrainingError: as `train`.
+    """
+    _check_level(level)
+    unknowns = mapping("unknowns", unknowns)
+    if not unknowns:
+        raise InputError("unknowns: none given; a mapping from names to dde.Variable objects is needed")
+    loop = prepare(
+        model,
+        method,
+        iterations=iterations,
+        time_limit=time_limit,
+        callbacks=callbacks,
+        unknowns=list(unknowns.values()),
+        loss_weights=loss_weights,
+        method_options=method_options,
+        display_every=display_every,
+        verbose=verbose,
+    )
+    names = loop.objective.names
+    conditions = dict(zip(names[len(names) - len(model.data.bcs) :], model.data.bcs, strict=True))
+    view = types.SimpleNamespace(
+        observations={n: c for n, c in conditions.items() if hasattr(c, "points")},
+        unknowns=unknowns,
+        true_unknowns={},
+        unknown_fields=(),
+        term_names=names,
+        dtype="float64" if model.data.train_x.dtype == np.float64 else "float32",
+    )
+    _check_amount(view)
+    check_noise(noise, view)
+    loop.run()
+    return analyse(view, loop.objective, loop.method, noise=noise, level=level)
+
+
+def _check_level(level) -> None:
+    if not 0 < number("level", level) < 1:
+        raise InputError(f"level: {level!r} given; a number between 0 and 1, such as 0.95, is needed")
+
+
+def _check_amount(problem) -> None:
+    observed = problem.observations
+    if not observed:
+        raise InputError(
+            "conditions: no observations to identify from; add a dde.icbc.PointSetBC, or give a file with data"
+        )
+    count = sum(len(c.points) for c in observed.values())
+    if count < len(problem.unknowns):
+        raise InputError(
+            f"conditions: {count} observation(s) for {len(problem.unknowns)} unknowns; at least as many are needed"
+        )
+
+
+def _plain(noise, problem):
+    """``noise`` by observation as plain numbers and lists, as a run directory stores them."""
+    if noise is None or not isinstance(noise, Mapping):
+        return None if noise is None else float(noise)
+    return {name: np.asarray(value, dtype=float).tolist() for name, value in noise.items()}

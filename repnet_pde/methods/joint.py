@@ -1,0 +1,498 @@
+"""Joint Gauss-Newton for inverse problems: last layer of a one-layer RepNet, unknown fields and unknown numbers."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares
+
+from .._checks import mapping, number, whole
+from ..errors import InputError, TrainingError, choose
+from ..features import Features
+from ..inference import POWERS, Layout, Reduced
+from ..jacobian import not_finite
+from ..jets import orders
+from ..jets import values as jet_values
+from ..objective import Objective
+from ..unknowns import Scales
+from ._dense import Factorization
+from ._last_layer import JetSystem
+
+SHARES = (1.0, 1e-2, 1e-4, 1e-6)
+"""Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
+exact."""
+SMOOTHNESS = 3
+"""Power of the wavenumber by which the first fit of the data is penalised."""
+SOFT = 1e-3
+MOST_TWIN = 1500
+"""Most columns for which a second solution is computed to compare with."""
+STATE_STEPS = 3
+"""Newton steps for the state that belongs to the first fields."""
+LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03)
+ROUNDS = 3
+"""Steps in each stage but the last."""
+MOST_ROUNDS = 25
+DONE = 1e-3
+"""Relative decrease of the sum of squares below which a stage is over."""
+AGREE = 1e-3
+RATIO = 1e-6
+"""Smallest estimated standard deviation of one observation over the largest."""
+
+
+class Joint:
+    """Gauss-Newton steps on state, unknown fields and unknown numbers together, the state eliminated by QR.
+
+    The data count as much as the physics at first, so that the state is found near them whatever the unknowns, and less
+    and less from stage to stage, until the physics hold as exactly as the features allow: the estimate is then the
+    maximum-likelihood one for independent normal errors of the observations. Unknown fields are penalised by their
+    roughness, as much as restricted maximum likelihood asks for. The unknown numbers are damped where a full step does
+    not lower the sum of squares. From several starts the best is kept; when two agree no more are tried.
+
+    Args:
+        objective: the loss of a problem with observations; its weights are not used.
+        iterations: most steps, of all starts together.
+        noise: standard deviation of the observations: a number, or a mapping from their condition's name to a number
+            or an array with one for each; None estimates it, for each condition of its own.
+        bounds: name of an unknown -> (lower, upper), None for no bound.
+        positive: names of unknowns that are positive.
+        starts: most starts.
+
+    Raises:
+        InputError: a network or residuals that it cannot treat, or a bad option.
+    """
+
+    default_iterations = 500
+
+    def __init__(
+        self, objective: Objective, iterations: int, *, noise=None, bounds=None, positive=(), starts: int | None = None
+    ):
+        problem, net = objective.problem, objective.net
+        if problem is None or not Features.known(net):
+            raise InputError(
+                "network: joint needs a RepNet with one hidden layer, in identify or solve; choose gauss-newton"
+            )
+        if not problem.observations:
+            raise InputError("conditions: has no observations (dde.icbc.PointSetBC), from which joint could identify")
+        whole("starts", starts, 1)
+        self.objective, self.iterations, self.problem = objective, iterations, problem
+        self.names = list(problem.term_names)
+        self.observed = [self.names.index(name) for name in problem.observations]
+        self.scales = Scales(problem.unknowns, bounds, positive)
+        self.known = check_noise(noise, problem)
+        self.most_starts = starts or (6 if problem.unknowns else 1)
+        self.layout = _layout(problem, net)
+        self.iteration, self.start, self.stage, self.round, self.damping = 0, 0, -1, 0, 0.0
+        self.omega = 0.0
+        self.deviations = self._first_deviations()
+        self.found: list[tuple] = []
+        self.first_eta = self.scales.get()
+        self.twin_values: list[float] | None = None
+        self.twin_distance: float | None = None
+        """Values of the unknowns, and relative distance of the state, of a second solution with other features."""
+        self._reason: str | None = None
+        self._system: JetSystem | None = None
+
+    @property
+    def stopped(self) -> str | None:
+        return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+
+    def _first_deviations(self) -> list[torch.Tensor]:
+        if self.known is not None:
+            return self.known
+        result = []
+        for condition in self.problem.observations.values():
+            size = torch.as_tensor(condition.values).detach().double().square().mean().sqrt()
+            result.append(torch.full((len(condition.points),), max(size.item(), 1e-300), dtype=torch.float64))
+        return result
+
+    # Rows -----------------------------------------------------------------------------------------------------------
+
+    def system(self) -> JetSystem:
+        if self._system is None:
+            objective, problem = self.objective, self.problem
+            indices = orders(objective.data, len(problem.outputs), objective.net._output_transform)
+            if indices is None:
+                raise InputError(
+                    "method: joint needs residuals that depend on u near one point each; choose gauss-newton"
+                )
+            self._system = JetSystem(objective.data, objective.net, self.names, indices, unknowns=objective.unknowns)
+        return self._system
+
+    def _linearize(self):
+        """The terms, with the derivatives for the unknowns on their internal scale."""
+        system, q = self.system(), len(self.scales.names)
+        terms = system.linearize()
+        found = not_finite(system.data, self.names, [term.residual for term in terms])
+        if found is None and not all(torch.isfinite(term.jacobian).all() for term in terms):
+            found = "the Jacobian is not finite"
+        if found is not None:
+            raise TrainingError(found)
+        if q:
+            slopes = self.scales.slopes(self.scales.get())
+            for term in terms:
+                term.jacobian[:, -q:] *= slopes
+        return terms
+
+    def _factors(self, terms) -> list:
+        """What each term's rows are multiplied with: the physics to unit root mean square of their rows for the
+        network, the data to the stage's share of that and by their deviations."""
+        width = len(self.system().c)
+        share, factors = SHARES[max(self.stage, 0)], []
+        sizes = [t.jacobian[:, :width].square().sum(1) for t in terms]
+        together = torch.cat([sizes[i] / d**2 for i, d in zip(self.observed, self.deviations, strict=True)])
+        common = share / max(together.mean().sqrt().item(), 1e-300)
+        for i, size in enumerate(sizes):
+            if i in self.observed:
+                factors.append(common / self.deviations[self.observed.index(i)])
+            else:
+                root = size.mean().sqrt().item() if len(size) else 0.0
+                factors.append(1 / root if root > 0 else 1.0)
+        return factors
+
+    def _split(self, vectors, factors, data: bool) -> torch.Tensor:
+        chosen = [
+            _scaled(v, f) for i, (v, f) in enumerate(zip(vectors, factors, strict=True)) if (i in self.observed) == data
+        ]
+        return torch.cat(chosen) if chosen else vectors[0][:0]
+
+    def _merit(self, factors) -> float:
+        vectors = self.system().residuals()
+        total = sum((v * f).square().sum().item() for v, f in zip(vectors, factors, strict=True))
+        total += (
+            self.omega
+            * (self.layout.penalty[: len(self.layout.fields)] * self.system().c[self.layout.fields])
+            .square()
+            .sum()
+            .item()
+        )
+        return total if math.isfinite(total) else math.inf
+
+    # Steps ----------------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        if self.stage < 0:
+            self._begin()
+            self.round, self.damping = 0, 0.0
+        self.iteration += 1
+        self.round += 1
+        over = self._step()
+        if over or self.round >= (ROUNDS if self.stage < len(SHARES) - 1 else MOST_ROUNDS):
+            if self.stage < len(SHARES) - 1:
+                self.stage, self.round, self.damping = self.stage + 1, 0, 0.0
+            else:
+                self._finish_start()
+        self.system().store()
+        self.objective.mean_squares()
+
+    def _step(self) -> bool:
+        """One step; whether the stage is over."""
+        system = self.system()
+        terms = self._linearize()
+        factors = self._factors(terms)
+        q = len(self.scales.names)
+        reduced, now = self._reduce(terms, factors)
+        choose_power = self.stage == len(SHARES) - 1 and self.round == 1
+        self.omega = reduced.choose_penalty(POWERS if choose_power else ())
+        before = self._merit(factors)
+        eta, state = self.scales.get(), system.get()
+        trials = [(self.damping, length) for length in LENGTHS]
+        trials += [(max(self.damping, 1e-4) * 10.0**k, 1.0) for k in range(1, 9)] if q else []
+        for damping, length in trials:
+            v = reduced.solve(self.omega, damping)
+            change = (v[: len(v) - q] if q else v) - now
+            if not torch.isfinite(v).all():
+                continue
+            self._move(state, eta, length * change, length * v[len(v) - q :] if q else None)
+            after = self._merit(factors)
+            if after < before:
+                self.damping = 0.0 if damping < 1e-5 else damping / 10
+                self._estimate_noise(reduced, factors)
+                return before - after < DONE * before
+        self._move(state, eta)
+        return True
+
+    def _reduce(self, terms, factors) -> tuple[Reduced, torch.Tensor]:
+        """The scaled joint problem for new coefficients and changes of the unknowns; and the old coefficients."""
+        system, q = self.system(), len(self.scales.names)
+        now = system.c
+        jacobians, residuals = [t.jacobian for t in terms], [t.residual for t in terms]
+        physics, data = (self._split(jacobians, factors, part) for part in (False, True))
+        left = torch.cat([self._split(residuals, factors, part) for part in (False, True)])
+        rows = torch.cat([physics, data])
+        right = rows[:, : rows.shape[1] - q] @ now - left
+        return Reduced(physics, data, right, self.layout), now
+
+    def _move(self, state, eta, change=None, of_unknowns=None) -> None:
+        system = self.system()
+        if change is None:
+            system.set(state)
+            return
+        if of_unknowns is not None:
+            self.scales.set(eta + of_unknowns)
+        with torch.no_grad():
+            held = [v.detach().clone() for v in system.unknowns]
+        system.set((*state[:3], held), torch.cat([change, change.new_zeros(len(held))]))
+
+    def _estimate_noise(self, reduced: Reduced, factors) -> None:
+        """In the last stage: deviations of each observation from its own residuals."""
+        if self.known is not None or self.stage < len(SHARES) - 1 or len(self.observed) == 1:
+            return
+        vectors = self.system().residuals()
+        residual = self._split(vectors, factors, True)
+        leverage = reduced.posterior(self.omega, residual, None).leverage.split([len(d) for d in self.deviations])
+        found = []
+        for i, taken in zip(self.observed, leverage, strict=True):
+            dof = max(len(taken) - taken.sum().item(), 0.5)
+            found.append(math.sqrt(vectors[i].square().sum().item() / dof))
+        found = [max(f, RATIO * max(found), 1e-300) for f in found]
+        self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
+
+    # Starts ---------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Set state, fields and unknowns for the next start.
+
+        Without unknown fields: the smooth state near data and conditions, with the unknowns for which the equations
+        hold best there, then with those given, then at random. A field is sensitive to the noise in such a state's
+        derivatives, so the first start of a problem with fields has constant ones and the state that belongs to them.
+        """
+        system, held = self.system(), len(self.scales.names)
+        self.stage, self.deviations = 0, self._first_deviations()
+        kind = self.start - bool(self.problem.unknown_fields)
+        self.scales.set(self.first_eta if kind < 2 else self._random(np.random.default_rng(self.start)))
+        zero = torch.zeros_like(system.c)
+        for i, name in enumerate(self.problem.outputs):
+            if name in self.problem.unknown_fields:  # a coefficient of 0 would leave no equation
+                zero[len(zero) - len(self.problem.outputs) + i] = 1.0
+        self._put(zero)
+        if kind < 0:
+            self._with_state()
+            self.stage = len(SHARES) - 1
+            return
+        self._put(self._smooth(self._factors(self._linearize()), zero))
+        if kind == 0 and held:
+            self._from_equations(self.first_eta)
+
+    def _put(self, c: torch.Tensor) -> None:
+        """Set the coefficients, with the unknowns as they are."""
+        held = [v.detach().clone() for v in self.system().unknowns]
+        self.system().set((c, self.system().jet, True, held), torch.zeros(len(c) + len(held), dtype=c.dtype))
+
+    def _smooth(self, factors, zero: torch.Tensor, data: bool = True) -> torch.Tensor:
+        """Coefficients of a smooth function near the data (or not) and the conditions; linearised at ``zero``."""
+        n_pde = len(self.names) - len(self.problem.conditions)
+        chosen = [i for i in range(n_pde, len(self.names)) if data or i not in self.observed]
+        terms = self._linearize()
+        rows = torch.cat([_scaled(terms[i].jacobian, factors[i]) for i in chosen])[:, : len(zero)]
+        right = torch.cat([-terms[i].residual * factors[i] for i in chosen])
+        rough = (1 + _wavenumbers(self.problem, self.objective.net).square()) ** (SMOOTHNESS / 2)
+        rows = rows / rough
+        soft = SOFT * torch.linalg.matrix_norm(rows) / math.sqrt(len(rough))
+        rows = torch.cat([rows, soft * torch.eye(len(rough), dtype=rows.dtype)])
+        found = torch.linalg.lstsq(rows, torch.cat([right, right.new_zeros(len(rough))])[:, None]).solution[:, 0]
+        return zero + found / rough
+
+    def _with_state(self) -> None:
+        """Smooth fields near their conditions, and the state that solves the equations with them.
+
+        Where no condition says how large a field is, the power of ten with the smallest misfit of the data is taken.
+        """
+        problem, system = self.problem, self.system()
+        factors, zero = self._factors(self._linearize()), system.c.clone()
+        start = self._smooth(factors, zero, data=False) if len(problem.conditions) > len(self.observed) else zero
+        start[self.layout.state] = 0.0
+        said = (start - zero)[self.layout.fields].abs().sum() > 0
+        best = (math.inf, start)
+        for power in (0,) if said else (0, 1, -1, 2, -2, 3, -3, 4, -4):
+            c = start.clone()
+            c[self.layout.fields] *= 10.0**power
+            self._put(c)
+            for _ in range(STATE_STEPS):
+                terms = self._linearize()
+                weights = self._factors(terms)
+                rows = self._split([t.jacobian for t in terms], weights, False)[:, self.layout.state]
+                right = rows @ c[self.layout.state] - self._split([t.residual for t in terms], weights, False)
+                c[self.layout.state] = Factorization(rows).solve(-right)
+                self._put(c)
+            vectors = system.residuals()
+            misfit = self._split(vectors, factors, True).norm() + self._split(vectors, factors, False).norm()
+            best = min(best, (misfit.item(), c), key=lambda pair: pair[0] if math.isfinite(pair[0]) else math.inf)
+        self._put(best[1])
+
+    def _from_equations(self, eta: torch.Tensor) -> None:
+        """The unknowns for which the equations hold best for the smoothed data, where they depend on them."""
+        system, n_pde = self.system(), len(self.names) - len(self.problem.conditions)
+        terms = self._linearize()
+        factors = self._factors(terms)[:n_pde]
+        if not n_pde:
+            return
+
+        def residual(h):
+            self.scales.set(torch.as_tensor(h))
+            vectors = jet_values(system.data, system.x, system.jet, system.indices, system.transform)[:n_pde]
+            return torch.cat([v * f for v, f in zip(vectors, factors, strict=True)]).numpy()
+
+        def jacobian(h):
+            self.scales.set(torch.as_tensor(h))
+            found = self._linearize()[:n_pde]
+            return torch.cat([t.jacobian[:, len(system.c) :] * f for t, f in zip(found, factors, strict=True)]).numpy()
+
+        try:
+            best = least_squares(residual, eta.numpy(), jac=jacobian, x_scale="jac", max_nfev=30)
+            good = np.isfinite(best.x).all() and best.cost < np.square(residual(eta.numpy())).sum() / 2
+        except (ValueError, TrainingError, OverflowError, np.linalg.LinAlgError):
+            good = False
+        self.scales.set(torch.as_tensor(best.x) if good else eta)
+
+    def _random(self, generator) -> torch.Tensor:
+        eta = self.first_eta.clone()
+        for i, (low, high) in enumerate(self.scales.bounds):
+            if math.isfinite(low) and math.isfinite(high):
+                eta[i] = generator.logistic()
+            elif math.isfinite(low) or math.isfinite(high):
+                eta[i] += generator.normal(scale=1.5)
+            else:
+                eta[i] = (eta[i].item() or 1.0) * math.exp(generator.normal())
+        return eta
+
+    def _finish_start(self) -> None:
+        """Keep what this start gave; then the next, unless two agree or all are done."""
+        system = self.system()
+        terms = self._linearize()
+        merit = self._merit(self._factors(terms))
+        values = [v.item() for v in self.scales.variables]
+        self.found.append(
+            (
+                merit,
+                system.c.clone(),
+                self.scales.get(),
+                [d.clone() for d in self.deviations],
+                self.omega,
+                values,
+                self.layout.power,
+            )
+        )
+        self.found.sort(key=lambda f: f[0])
+        agreed = len(self.found) > 1 and all(
+            abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(self.found[0][5], self.found[1][5], strict=True)
+        )
+        self.start, self.stage, self.round = self.start + 1, -1, 0
+        if agreed or self.start >= self.most_starts:
+            self._take_best()
+            self._compare()
+            doubt = "" if agreed or self.most_starts == 1 else ", which do not agree: a better one may exist"
+            self._reason = f"converged, best of {self.start} start(s){doubt}"
+
+    def _take_best(self) -> None:
+        _, c, eta, self.deviations, self.omega, _, self.layout.power = self.found[0]
+        self.scales.set(eta)
+        self._put(c)
+        self.stage = len(SHARES) - 1
+
+    def _compare(self) -> None:
+        """Identify once more with other features and points, from the values found: how much does that change?"""
+        twin, columns = getattr(self.objective, "twin", None), len(self.system().c)
+        if twin is None or self.problem.unknown_fields or columns > MOST_TWIN:
+            return
+        eta, noise = self.scales.get(), dict(zip(self.problem.observations, self.deviations, strict=True))
+        other = Joint(twin(), 2 * MOST_ROUNDS, noise=None if self.known is None else noise, starts=1)
+        other.scales, other.start, other.most_starts = self.scales, 1, 2
+        try:
+            while other.stopped is None:
+                other.step()
+            self.twin_values = [v.item() for v in self.scales.variables]
+            x = torch.as_tensor(self.objective.data.train_x)
+            with torch.no_grad():
+                u, v = self.objective.net(x), other.objective.net(x)
+            self.twin_distance = ((u - v).norm() / u.norm().clamp_min(1e-300)).item()
+        except (TrainingError, InputError):
+            pass
+        finally:
+            self.scales.set(eta)
+
+    def posterior(self):
+        """(`inference.Posterior` at the solution in the network, the rows' factors); the noise estimated or given."""
+        stage, self.stage = self.stage, len(SHARES) - 1
+        terms = self._linearize()
+        factors = self._factors(terms)
+        reduced, _ = self._reduce(terms, factors)
+        residual = self._split([t.residual for t in terms], factors, True)
+        self.stage = stage
+        sigma = None
+        if self.known is not None:
+            sigma = float((factors[self.observed[0]] * self.deviations[0])[0])
+        return reduced.posterior(self.omega, residual, sigma), factors
+
+    _STATE = (
+        "iteration",
+        "start",
+        "stage",
+        "round",
+        "damping",
+        "omega",
+        "deviations",
+        "found",
+        "first_eta",
+        "twin_values",
+        "twin_distance",
+    )
+
+    def state_dict(self) -> dict:
+        return {name: getattr(self, name) for name in self._STATE} | {
+            "reason": self._reason,
+            "power": self.layout.power,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        for name in self._STATE:
+            setattr(self, name, state[name])
+        self._reason, self.layout.power, self._system = state["reason"], state["power"], None
+
+
+def _scaled(v: torch.Tensor, factor) -> torch.Tensor:
+    """The rows of v (n,) or (n, p) times a number, or one for each (n,)."""
+    return v * (factor[:, None] if isinstance(factor, torch.Tensor) and v.ndim == 2 else factor)
+
+
+def _wavenumbers(problem, net) -> torch.Tensor:
+    """|k| of the feature of each coefficient, in the normalised domain; 0 for the constants."""
+    weight, _ = net.first.linear_equivalent()
+    size = (weight * torch.as_tensor(problem.box.half_width)).square().sum(1).sqrt().detach()
+    outputs = net.linears[-1].out_features
+    return torch.cat([size.repeat(outputs), size.new_zeros(outputs)])
+
+
+def _layout(problem, net) -> Layout:
+    n, outputs = net.linears[-1].in_features, len(problem.outputs)
+    of_fields = [problem.outputs.index(name) for name in problem.unknown_fields]
+    output = torch.cat([torch.arange(outputs).repeat_interleave(n), torch.arange(outputs)])
+    is_field = torch.isin(output, torch.tensor(of_fields, dtype=torch.long))
+    fields = torch.nonzero(is_field)[:, 0]
+    k = _wavenumbers(problem, net)[fields]
+    roughness = torch.where(k > 0, (1 + k.square()).sqrt(), 0.0)
+    return Layout(torch.nonzero(~is_field)[:, 0], fields, roughness, len(problem.unknowns))
+
+
+def check_noise(noise, problem) -> list[torch.Tensor] | None:
+    """A standard deviation for each datum, by observation; None where they are to be estimated."""
+    if noise is None:
+        return None
+    observed = problem.observations
+    if not isinstance(noise, Mapping):
+        noise = dict.fromkeys(observed, noise)
+    for name in mapping("noise", noise):
+        choose("noise", name, observed)
+    missing = [name for name in observed if name not in noise]
+    if missing:
+        raise InputError(f"noise: nothing given for {', '.join(missing)}")
+    result = []
+    for name, condition in observed.items():
+        value, count = noise[name], len(condition.points)
+        array = np.asarray(value, dtype=float) if np.ndim(value) else np.full(count, number(f"noise[{name!r}]", value))
+        if array.shape != (count,) or not (np.isfinite(array).all() and (array > 0).all()):
+            raise InputError(
+                f"noise[{name!r}]: {value!r} given; a standard deviation > 0, or an array of {count} of them, is needed"
+            )
+        result.append(torch.as_tensor(array))
+    return result
