@@ -80,31 +80,48 @@ def show(name: str) -> None:
     )
 
 
-@cli.command()
-@click.argument("name_or_file")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem; repeatable.")
-@click.option(
-    "--network",
-    help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-slabs, msffn or fnn."
-    "  [default: the one that suits the method]",
-)
-@click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]")
-@click.option("--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]")
-@click.option(
-    "--method",
-    default="auto",
-    show_default=True,
-    help="auto, least-squares, marching, gauss-newton, ssbroyden, adam, lbfgs, or several joined by +.",
-)
-@click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence.")
-@click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.001]")
-@click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]")
-@click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
-def solve(
+def _of_a_run(identifies: bool):
+    """The arguments and options that `solve` and `identify` share."""
+    methods = "auto, joint, gauss-newton, " if identifies else "auto, least-squares, marching, joint, gauss-newton, "
+    options = [
+        click.argument("name_or_file"),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem."),
+        click.option(
+            "--network",
+            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-slabs, msffn or fnn."
+            "  [default: the one that suits the method]",
+        ),
+        click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]"),
+        click.option(
+            "--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]"
+        ),
+        click.option(
+            "--method",
+            default="auto",
+            show_default=True,
+            help=f"{methods}ssbroyden, adam, lbfgs, or several joined by +.",
+        ),
+        click.option("--dtype", default="float64", show_default=True, help="float64 or float32."),
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence."),
+        click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.001]"),
+        click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed."),
+        click.option(
+            "--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]"
+        ),
+        click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else."),
+    ]
+
+    def decorate(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _run_command(
     name_or_file,
     settings,
     network,
@@ -119,8 +136,10 @@ def solve(
     out,
     checkpoint_seconds,
     as_json,
+    module: str,
+    **more,
 ) -> None:
-    """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
+    """`solve` or `identify`, by the name of ``module``, with the options of the command line."""
     parameters = dict(_setting(text) for text in settings)
     if len(parameters) < len(settings):
         raise InputError("--set: the same parameter is given twice")
@@ -135,8 +154,9 @@ def solve(
     method_options = {} if learning_rate is None else {"adam": {"learning_rate": learning_rate}}
     _writable(out)
 
-    from .solve import solve as run
+    import importlib
 
+    run = getattr(importlib.import_module(f".{module}", __package__), module)
     with _only_json(as_json):
         problem = load_problem(name_or_file, dtype=dtype, **parameters)
         directory = _default_directory(problem.name) if out is None else out
@@ -152,8 +172,42 @@ def solve(
             method_options=method_options,
             out=directory,
             checkpoint_seconds=checkpoint_seconds,
+            **more,
         )
     _finish(result, directory, as_json)
+
+
+@cli.command()
+@_of_a_run(identifies=False)
+def solve(**options) -> None:
+    """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
+    _run_command(module="solve", **options)
+
+
+@cli.command()
+@_of_a_run(identifies=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Measurements as CSV, NPZ or NetCDF, columns named by coordinates and outputs, in place of the problem's.",
+)
+@click.option(
+    "--noise",
+    type=float,
+    metavar="S",
+    help="Standard deviation of the measurements.  [default: from the file, or estimated]",
+)
+@click.option("--positive", multiple=True, metavar="NAME", help="An unknown that is positive; repeatable.")
+@click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bounds of an unknown; either may be empty.")
+@click.option("--starts", type=int, metavar="N", help="Most starts of the joint method.  [default: 6]")
+@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+def identify(data, noise, positive, bounds, starts, level, **options) -> None:
+    """Identify the unknowns of NAME_OR_FILE from observations, with standard errors and intervals."""
+    pairs = dict(_bounds(text) for text in bounds)
+    if len(pairs) < len(bounds):
+        raise InputError("--bounds: the same unknown is given twice")
+    more = {"data": data, "noise": noise, "positive": positive, "bounds": pairs, "starts": starts, "level": level}
+    _run_command(module="identify", **more, **options)
 
 
 @cli.command()
@@ -243,6 +297,14 @@ def _setting(text: str):
     return key.strip(), _number(f"--set {key.strip()}", value)
 
 
+def _bounds(text: str):
+    name, equals, pair = text.partition("=")
+    ends = pair.split(":")
+    if not equals or len(ends) != 2:
+        raise InputError(f"--bounds: {text!r} given; NAME=LOW:HIGH, such as k=0:10 or k=0:, is needed")
+    return name.strip(), tuple(_number(f"--bounds {name.strip()}", end) if end.strip() else None for end in ends)
+
+
 def _slope_scale(text: str):
     if text == "auto":
         return text
@@ -324,14 +386,30 @@ def _table(result, directory: Path):
         rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
     rows["verdict"] = f"{result.verdict}: {result.check.reason}"
     rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())
-    for name, value in result.unknowns.items():
-        true = result.problem.true_unknowns.get(name)
-        rows[f"unknown {name}"] = f"{value:.6g}" + ("" if true is None else f" (true {true:.6g})")
+    for name, estimate in result.estimates.items():
+        rows[f"unknown {name}"] = _estimate(estimate, result.identification)
+    for name in result.problem.unknown_fields if result.errors.by_output else ():
+        rows[f"unknown field {name}"] = f"relative L2 error {result.errors.by_output[name]:.2e}"
+    if result.identification is not None:
+        found = result.identification
+        how = "given" if found.noise_given else "estimated"
+        rows["noise"] = ", ".join(f"{name} {value:.3g}" for name, value in found.noise.items()) + f" ({how})"
     rows["training time"] = f"{result.wall_seconds:.1f} s; {result.stopped}"
-    if result.notes:
-        rows["notes"] = "; ".join(result.notes)
+    notes = [*result.notes, *(result.identification.notes if result.identification else ())]
+    if notes:
+        rows["notes"] = "; ".join(notes)
     rows["written to"] = str(directory)
     return _key_values(rows)
+
+
+def _estimate(estimate, identification) -> str:
+    true = "" if estimate.true is None else f" (true {estimate.true:.6g})"
+    if estimate.interval is None:
+        return f"{estimate.value:.6g}{true}" + (", not determined by the data" if identification else "")
+    low, high = estimate.interval
+    digits = max(6, 2 - math.floor(math.log10(max(high - low, 1e-300) / max(abs(low), abs(high), 1e-300))))
+    interval = f"{100 * identification.level:g} % interval [{low:.{min(digits, 16)}g}, {high:.{min(digits, 16)}g}]"
+    return f"{estimate.value:.{min(digits, 16)}g} ± {estimate.standard_error:.2g}, {interval}{true}"
 
 
 def _key_values(rows: dict[str, str]):

@@ -5,9 +5,9 @@ With all rows scaled and stacked, physics P and data D, the joint Gauss-Newton p
     min over v = (c, m) of ‖P v - p‖² + ‖D v - d‖² + ω ‖L m‖²,
 
 c the coefficients of the state, m those of unknown fields and the unknown numbers, L a roughness penalty on the
-fields. One QR with the columns of c first leaves a triangular problem in m alone, R m = z, for every ω. The sensitivity of the
-predicted data to m, with the state following, is S = D_m - D_c R_cc⁻¹ R_cm. The physics rows count as exact, and the
-data have independent errors of standard deviation σ, so that
+fields. One QR with the columns of c first leaves a triangular problem in m alone, R m = z, for every ω. The
+sensitivity of the predicted data to m, with the state following, is S = D_m - D_c R_cc⁻¹ R_cm. The physics rows count
+as exact, and the data have independent errors of standard deviation σ, so that
 
     cov m = σ² (RᵀR + ω LᵀL)⁻¹,
 
@@ -18,7 +18,6 @@ was eliminated and not fixed.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,32 +28,31 @@ DEPENDENT = 1e-6
 """Singular value of the sensitivities, each scaled to norm 1, below which a combination is not identifiable."""
 INSENSITIVE = 1e-9
 """Change of the data, relative to them, for a relative change of 1 of an unknown, below which it counts as none."""
-SPAN = (1e-26, 1e2)
+SPAN = (1e-40, 1e2)
 """Range of ω over the largest squared singular value that is searched."""
 
 
-POWERS = (1.0, 2.0, 3.0, 4.0, 5.0)
+SMOOTHNESS = 3
+"""Power of (1 + |k|²)^½ in the roughness penalty. Less lets the products of a field and derivatives of the state be
+rougher than any feature; 1 to 5 were tried on the catalogue."""
 
 
 @dataclass
 class Layout:
     """Which columns are which: of the state, of the fields, the unknowns.
 
-    roughness: of each column of the fields, (1 + |k|²)^½ with the normalised wavenumber k, or 0: not penalised.
-    power: to which it is raised in the penalty L, found with ω.
+    roughness: of each column of the fields, the diagonal of L, or 0: not penalised.
     """
 
     state: torch.Tensor
     fields: torch.Tensor
     roughness: torch.Tensor
     n_unknowns: int
-    power: float = 3.0
 
     @property
     def penalty(self) -> torch.Tensor:
         """The diagonal of L, of the fields and the unknowns."""
-        rough = torch.where(self.roughness > 0, self.roughness**self.power, 0.0)
-        return torch.cat([rough, rough.new_zeros(self.n_unknowns)])
+        return torch.cat([self.roughness, self.roughness.new_zeros(self.n_unknowns)])
 
     @property
     def order(self) -> torch.Tensor:
@@ -115,29 +113,17 @@ class Reduced:
         through = torch.linalg.solve_triangular(self.state, self.data[:, : self.n_state], upper=True, left=False)
         return self.data[:, self.n_state :] - through @ self.mixed, through.square().sum(1).clamp(max=1.0)
 
-    def choose_penalty(self, powers: Sequence[float] = ()) -> float:
-        """ω by restricted maximum likelihood, and the layout's power among ``powers``; 0 without unknown fields.
-
-        What the physics say of a field, such as values on the boundary, enters with the data: its components exceed
-        the noise by so much that their own errors do not matter, and tell how large the field's coefficients are.
-        """
-        layout = self.layout
-        if not layout.roughness.any():
-            return 0.0
-        sensitivity, taken = self.sensitivity()
-        found = []
-        for power in powers or (layout.power,):
-            layout.power = power
-            found.append((*self._best_penalty(sensitivity, taken), power))
-        _, omega, layout.power = min(found)
-        return omega
-
-    def _best_penalty(self, sensitivity, taken) -> tuple[float, float]:
-        """(deviance, ω) of the largest restricted likelihood.
+    def choose_penalty(self) -> float:
+        """ω by restricted maximum likelihood; 0 without unknown fields.
 
         Unpenalised columns first; then, with R L⁻¹ = U diag(s) Vᵀ and y = Uᵀ z, the components y are independent of
-        variance σ² (1 + s²/ω).
+        variance σ² (1 + s²/ω). What the physics say of a field, such as values on the boundary, enters with the data:
+        its components exceed the noise by so much that their own errors do not matter, and tell how large the field's
+        coefficients are.
         """
+        if not self.layout.roughness.any():
+            return 0.0
+        sensitivity, taken = self.sensitivity()
         rough = self.layout.penalty
         free, bound = torch.nonzero(rough == 0)[:, 0], torch.nonzero(rough > 0)[:, 0]
         order = torch.cat([free, bound])
@@ -164,11 +150,10 @@ class Reduced:
             return float(count * np.log(sse + (y2 / gain).sum()) + np.log(gain).sum())
 
         low, high = (math.log(max(s2[0], 1e-300) * end) for end in SPAN)
-        grid = np.linspace(low, high, 60)
+        grid = np.linspace(low, high, 90)
         best = int(np.argmin([deviance(w) for w in grid]))
         ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-        best = minimize_scalar(deviance, bounds=ends, method="bounded")
-        return float(best.fun), math.exp(best.x)
+        return math.exp(minimize_scalar(deviance, bounds=ends, method="bounded").x)
 
     def posterior(self, omega: float, residual: torch.Tensor, sigma: float | None) -> "Posterior":
         """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it."""

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from .._checks import mapping, number, whole
 from ..errors import InputError, TrainingError, choose
 from ..features import Features
-from ..inference import POWERS, Layout, Reduced
+from ..inference import SMOOTHNESS, Layout, Reduced
 from ..jacobian import not_finite
 from ..jets import orders
 from ..jets import values as jet_values
@@ -22,15 +22,13 @@ from ._last_layer import JetSystem
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
 exact."""
-SMOOTHNESS = 3
-"""Power of the wavenumber by which the first fit of the data is penalised."""
 SOFT = 1e-3
 MOST_TWIN = 1500
 """Most columns for which a second solution is computed to compare with."""
 STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
-LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03)
-ROUNDS = 3
+LENGTHS = (1.0, 0.5, 0.25, 0.12, 0.06)
+ROUNDS = 10
 """Steps in each stage but the last."""
 MOST_ROUNDS = 25
 DONE = 1e-3
@@ -192,8 +190,9 @@ class Joint:
         factors = self._factors(terms)
         q = len(self.scales.names)
         reduced, now = self._reduce(terms, factors)
-        choose_power = self.stage == len(SHARES) - 1 and self.round == 1
-        self.omega = reduced.choose_penalty(POWERS if choose_power else ())
+        self.omega = reduced.choose_penalty()
+        # What a step leaves of the equations, bilinear in state and field, would outweigh the data: solve it away.
+        exact = bool(self.problem.unknown_fields) and self.stage == len(SHARES) - 1
         before = self._merit(factors)
         eta, state = self.scales.get(), system.get()
         trials = [(self.damping, length) for length in LENGTHS]
@@ -204,6 +203,8 @@ class Joint:
             if not torch.isfinite(v).all():
                 continue
             self._move(state, eta, length * change, length * v[len(v) - q :] if q else None)
+            if exact:
+                self._solve_state(1)
             after = self._merit(factors)
             if after < before:
                 self.damping = 0.0 if damping < 1e-5 else damping / 10
@@ -286,7 +287,7 @@ class Joint:
         terms = self._linearize()
         rows = torch.cat([_scaled(terms[i].jacobian, factors[i]) for i in chosen])[:, : len(zero)]
         right = torch.cat([-terms[i].residual * factors[i] for i in chosen])
-        rough = (1 + _wavenumbers(self.problem, self.objective.net).square()) ** (SMOOTHNESS / 2)
+        rough = (1 + _wavenumbers(self.problem, self.objective.net).square()) ** 0.5
         rows = rows / rough
         soft = SOFT * torch.linalg.matrix_norm(rows) / math.sqrt(len(rough))
         rows = torch.cat([rows, soft * torch.eye(len(rough), dtype=rows.dtype)])
@@ -308,17 +309,24 @@ class Joint:
             c = start.clone()
             c[self.layout.fields] *= 10.0**power
             self._put(c)
-            for _ in range(STATE_STEPS):
-                terms = self._linearize()
-                weights = self._factors(terms)
-                rows = self._split([t.jacobian for t in terms], weights, False)[:, self.layout.state]
-                right = rows @ c[self.layout.state] - self._split([t.residual for t in terms], weights, False)
-                c[self.layout.state] = Factorization(rows).solve(-right)
-                self._put(c)
+            self._solve_state(STATE_STEPS)
+            c = system.c.clone()
             vectors = system.residuals()
             misfit = self._split(vectors, factors, True).norm() + self._split(vectors, factors, False).norm()
             best = min(best, (misfit.item(), c), key=lambda pair: pair[0] if math.isfinite(pair[0]) else math.inf)
         self._put(best[1])
+
+    def _solve_state(self, steps: int) -> None:
+        """Newton steps for the state that belongs to the fields and unknowns as they are."""
+        system, state = self.system(), self.layout.state
+        for _ in range(steps):
+            terms = self._linearize()
+            weights = self._factors(terms)
+            rows = self._split([t.jacobian for t in terms], weights, False)[:, state]
+            c = system.c.clone()
+            left = self._split([t.residual for t in terms], weights, False)
+            c[state] = Factorization(rows).solve(left - rows @ c[state])
+            self._put(c)
 
     def _from_equations(self, eta: torch.Tensor) -> None:
         """The unknowns for which the equations hold best for the smoothed data, where they depend on them."""
@@ -370,7 +378,6 @@ class Joint:
                 [d.clone() for d in self.deviations],
                 self.omega,
                 values,
-                self.layout.power,
             )
         )
         self.found.sort(key=lambda f: f[0])
@@ -385,7 +392,7 @@ class Joint:
             self._reason = f"converged, best of {self.start} start(s){doubt}"
 
     def _take_best(self) -> None:
-        _, c, eta, self.deviations, self.omega, _, self.layout.power = self.found[0]
+        _, c, eta, self.deviations, self.omega, _ = self.found[0]
         self.scales.set(eta)
         self._put(c)
         self.stage = len(SHARES) - 1
@@ -441,13 +448,12 @@ class Joint:
     def state_dict(self) -> dict:
         return {name: getattr(self, name) for name in self._STATE} | {
             "reason": self._reason,
-            "power": self.layout.power,
         }
 
     def load_state_dict(self, state: dict) -> None:
         for name in self._STATE:
             setattr(self, name, state[name])
-        self._reason, self.layout.power, self._system = state["reason"], state["power"], None
+        self._reason, self._system = state["reason"], None
 
 
 def _scaled(v: torch.Tensor, factor) -> torch.Tensor:
@@ -470,7 +476,7 @@ def _layout(problem, net) -> Layout:
     is_field = torch.isin(output, torch.tensor(of_fields, dtype=torch.long))
     fields = torch.nonzero(is_field)[:, 0]
     k = _wavenumbers(problem, net)[fields]
-    roughness = torch.where(k > 0, (1 + k.square()).sqrt(), 0.0)
+    roughness = torch.where(k > 0, (1 + k.square()) ** (SMOOTHNESS / 2), 0.0)
     return Layout(torch.nonzero(~is_field)[:, 0], fields, roughness, len(problem.unknowns))
 
 
