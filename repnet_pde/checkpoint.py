@@ -17,7 +17,9 @@ CHECKPOINT = "checkpoint.pt"
 RUN = "run.json"
 RESULT = "result.json"
 SOLUTION = "solution.nc"
-TEMPORARY = re.compile(r"\.(run|checkpoint|result|solution|error|history|first_layer)-\w{8}\.(json|pt|nc|png)")
+TEMPORARY = re.compile(
+    r"\.(run|checkpoint|result|solution|error|history|first_layer|identification)-\w{8}\.(json|pt|nc|png)"
+)
 """Names of unfinished files."""
 
 

@@ -63,6 +63,12 @@ def grid(result) -> xarray.Dataset:
             error = (u[:, i] - truth[:, i]).reshape(shape)
             data[f"{output}_{against}"] = (names, truth[:, i].reshape(shape), {"long_name": what, "units": "1"})
             data[f"{output}_error"] = (names, error, {"long_name": f"{output}, network minus {against}", "units": "1"})
+    found = result.identification
+    for output in problem.unknown_fields if found is not None and found.field_deviation is not None else ():
+        deviation = np.full(len(x), np.nan)
+        deviation[~outside] = found.field_deviation(x[~outside], output)
+        about = {"long_name": f"{output}, pointwise standard deviation", "units": "1"}
+        data[f"{output}_std"] = (names, deviation.reshape(shape), about)
     return data
 
 

@@ -10,7 +10,7 @@ from .checkpoint import write_atomically
 from .export import grid
 from .network.repnet import RepNet
 
-PICTURES = ("solution.png", "error.png", "history.png", "first_layer.png")
+PICTURES = ("solution.png", "error.png", "history.png", "first_layer.png", "identification.png")
 MOST_PIXELS = 800
 
 
@@ -21,6 +21,7 @@ def draw(result, directory: str | Path, data: xarray.Dataset | None = None) -> l
     figures = {"solution.png": solution(result, data), "error.png": error(result, data)}
     figures["history.png"] = history(result)
     figures["first_layer.png"] = first_layer(result)
+    figures["identification.png"] = identification(result)
     written = []
     for name, figure in figures.items():
         if figure is not None:
@@ -36,6 +37,8 @@ def solution(result, data: xarray.Dataset) -> Figure:
     if data[outputs[0]].ndim == 1:
         figure = _figure(len(outputs), 1)
         for axes, output in zip(figure.axes, outputs, strict=True):
+            if f"{output}_std" in data:
+                _band(axes, data, output, result.identification)
             if against:
                 _line(axes, data[f"{output}_{against}"], color="0.6", linewidth=2.5, label=against)
             _line(axes, data[output], linewidth=1, label=result.network)
@@ -139,10 +142,81 @@ def first_layer(result) -> Figure | None:
     return figure
 
 
+def identification(result) -> Figure | None:
+    """Data and fit of each observation with the residuals, and which data determine the unknowns; None without."""
+    found, problem = result.identification, result.problem
+    if found is None:
+        return None
+    observed = problem.observations
+    influence = bool(found.influence)
+    figure = _figure(len(observed), 2 + influence, 3.2)
+    panels = iter(figure.axes)
+    for name, condition in observed.items():
+        points, component = np.asarray(condition.points), getattr(condition, "component", 0)
+        values = np.broadcast_to(condition.values.detach().cpu().numpy().reshape(-1), len(points))
+        fit = result.predict(points)[:, component if isinstance(component, int) else component[0]]
+        noise = found.noise[name]
+        _data_and_fit(next(panels), result, name, points, values, fit)
+        axes = next(panels)
+        axes.axhspan(-found.quantile, found.quantile, color="0.9", label=f"{100 * found.level:g} %")
+        axes.plot(points[:, 0] if points.shape[1] == 1 else fit, (values - fit) / noise, ".", markersize=3)
+        axes.set(
+            xlabel=_coordinate(result) if points.shape[1] == 1 else "fit", ylabel=f"residual / noise ({noise:.2g})"
+        )
+        axes.legend(loc="upper right", fontsize="small")
+        if influence:
+            axes = next(panels)
+            for unknown, shares in found.influence.items():
+                at = points[:, 0] if points.shape[1] == 1 else np.arange(len(points))
+                axes.plot(at, shares[name], ".", markersize=4, label=unknown)
+            axes.set(
+                xlabel=_coordinate(result) if points.shape[1] == 1 else "observation", ylabel="share of the variance"
+            )
+            axes.legend(loc="upper right", fontsize="small")
+    figure.suptitle(f"{problem.name}: " + ("; ".join(_said(n, e) for n, e in found.estimates.items()) or "fields"))
+    return figure
+
+
+def _said(name: str, estimate) -> str:
+    if estimate.interval is None:
+        return f"{name} not determined"
+    return f"{name} = {estimate.value:.6g} ± {estimate.standard_error:.2g}"
+
+
+def _coordinate(result) -> str:
+    from .export import coordinate_names
+
+    return coordinate_names(result.problem)[0]
+
+
+def _data_and_fit(axes, result, name: str, points, values, fit) -> None:
+    """Over the coordinate where there is one, else fit against data."""
+    if points.shape[1] == 1:
+        order = np.argsort(points[:, 0])
+        line = np.linspace(points.min(), points.max(), 1000)[:, None]
+        component = getattr(result.problem.observations[name], "component", 0)
+        component = component if isinstance(component, int) else component[0]
+        axes.plot(line, result.predict(line)[:, component], linewidth=1, label="fit")
+        axes.plot(points[order, 0], values[order], ".", color="black", markersize=3, label=name)
+        axes.set_xlabel(_coordinate(result))
+    else:
+        axes.plot(values, fit, ".", markersize=2)
+        ends = [min(values.min(), fit.min()), max(values.max(), fit.max())]
+        axes.plot(ends, ends, color="0.6", linewidth=1, label="fit = data")
+        axes.set(xlabel=name, ylabel="fit")
+    axes.legend(loc="upper right", fontsize="small")
+
+
 def _figure(rows: int, columns: int, height: float = 4.0) -> Figure:
     figure = Figure(figsize=(7.5 if columns == 1 else 5.2 * columns, 0.6 + height * rows), layout="constrained")
     figure.subplots(rows, columns)
     return figure
+
+
+def _band(axes, data: xarray.Dataset, output: str, found) -> None:
+    values, width = data[output], found.quantile * data[f"{output}_std"]
+    label = f"{100 * found.level:g} % pointwise"
+    axes.fill_between(data[values.dims[0]], values - width, values + width, color="C0", alpha=0.2, label=label)
 
 
 def _line(axes, values: xarray.DataArray, **style) -> None:
