@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from .features import Features
-from .inference import Layout, Posterior, Reduced
+from .inference import Layout, Posterior, Reduced, _triangular
 from .jacobian import linearize
 from .methods.joint import Joint, check_noise
 from .unknowns import Scales
@@ -18,6 +18,8 @@ MOST_COLUMNS = 4000
 """Most parameters of a network of which the standard errors account for the freedom."""
 SOFT = 1e-10
 """Cut-off, relative to the Jacobian, for networks that were trained iteratively and are no minimum to rounding."""
+OPEN = 1e3
+"""Standard error, relative to the unknown, above which it counts as not determined."""
 INVOLVED = 0.05
 """Weight in an undetermined direction from which an unknown counts as not identifiable."""
 
@@ -121,6 +123,9 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
     covariance, directions = posterior.covariance(scale, sandwich=not isinstance(method, Joint))
     errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
     quantile = _quantile(level, posterior.dof, given)
+    for i, error in enumerate(errors):
+        if error > OPEN * scale[i].item() and not any(abs(d[i]) > INVOLVED for d in directions):
+            directions.append(np.eye(len(names))[i])
     lost = {n for d in directions for n, w in zip(names, d, strict=True) if abs(w) > INVOLVED}
     twin = getattr(method, "twin_values", None)
     estimates = {}
@@ -128,7 +133,7 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         value, true = scales.value(i, eta[i].item()), problem.true_unknowns.get(name)
         shift = None if twin is None else abs(twin[i] - value)
         if name in lost or not math.isfinite(errors[i]):
-            estimates[name] = Estimate(value, None, None, true, shift)
+            estimates[name] = Estimate(value, None, None, true)
             continue
         error = float(errors[i])
         slope = abs(scales.slope(i, eta[i].item()))
@@ -158,7 +163,12 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         leverage,
         _field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
     )
-    found.notes = _notes(found, given)
+    found.notes = _notes(found, given, dict(zip(names, scales.bounds, strict=True)))
+    if getattr(method, "dominated", False):
+        found.notes.append(
+            "what is left of the equations' residuals, not the noise, limits the estimates: "
+            "with more features they may change by more than the intervals say"
+        )
     return found
 
 
@@ -209,8 +219,8 @@ def _influence(posterior: Posterior, names, observed, counts) -> dict[str, dict[
     if not q:
         return {}
     upper = posterior.upper
-    half = torch.linalg.solve_triangular(upper.T, posterior.sensitivity.T, upper=False)
-    slopes = torch.linalg.solve_triangular(upper, half, upper=True)[-q:].square()
+    half = _triangular(upper.T, posterior.sensitivity.T, upper=False)
+    slopes = _triangular(upper, half)[-q:].square()
     shares = (slopes / slopes.sum(1, keepdim=True).clamp_min(1e-300)).numpy()
     return {n: dict(zip(observed, _parts(row, counts), strict=True)) for n, row in zip(names, shares, strict=True)}
 
@@ -244,7 +254,7 @@ def _said(names, direction: np.ndarray) -> str:
     )
 
 
-def _notes(found: Identification, given: bool) -> list[str]:
+def _notes(found: Identification, given: bool, bounds) -> list[str]:
     notes = list(found.undetermined)
     if given and found.dof > 1 and not 0.5 < found.chi_square < 2:
         hint = "smaller than" if found.chi_square < 1 else "larger than"
@@ -255,6 +265,10 @@ def _notes(found: Identification, given: bool) -> list[str]:
     if found.dof < 1:
         notes.append("as many parameters as data: no degree of freedom is left to estimate the noise from")
     for name, estimate in found.estimates.items():
+        low, high = bounds[name]
+        near = 1e-4 * (high - low if math.isfinite(high - low) else abs(estimate.value))
+        if min(estimate.value - low, high - estimate.value) < near:
+            notes.append(f"{name} is at its bound: the data ask for a value beyond it")
         error, shift = estimate.standard_error, estimate.discretisation
         if error is not None and shift is not None and shift > 0.7 * error:
             notes.append(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ._backend import dde
-from ._checks import mapping, number, of_precision
+from ._checks import mapping, number, of_precision, whole
 from .checkpoint import new_directory
 from .errors import InputError
 from .identification import Identification, analyse
@@ -15,6 +15,7 @@ from .methods.joint import check_noise
 from .observations import read_observations, with_observations
 from .planning import automatic_method
 from .result import Result
+from .run import reset_unknowns
 from .solve import run
 from .train import prepare
 from .training import CHECKPOINT_SECONDS
@@ -75,18 +76,22 @@ def identify(
     if not problem.unknowns and not problem.unknown_fields:
         raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
     _check_level(level)
+    whole("starts", starts, 1)
+    reset_unknowns(problem)
     if data is not None:
         found = read_observations(data, problem)
         problem = with_observations(problem, found)
-        if noise is None and all(v is not None for v in found.uncertainties.values()):
+        stated = [u for u, v in found.uncertainties.items() if v is not None]
+        if noise is None and stated and len(stated) < len(found.uncertainties):
+            raise InputError(f"data: standard deviations for {', '.join(stated)} only; all outputs need them, or none")
+        if noise is None and stated:
             noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
     _check_amount(problem)
-    check_noise(noise, problem)
+    noise = _plain(check_noise(noise, problem), problem)
     Scales(problem.unknowns, bounds, positive)
     method_options = mapping("method_options", method_options)
     automatic = method == "auto"
     chosen = automatic_method(problem, network, network_options)[0] if automatic else method
-    noise = _plain(noise, problem)
     joint = {"noise": noise, "starts": starts, "positive": list(positive)}
     joint["bounds"] = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
     settings = {
@@ -111,9 +116,8 @@ def identify(
         for file in out.iterdir():
             file.unlink()
     fixed = {"network_options": network_options, "method_options": method_options, "out": out}
-    result = run(problem, network, "gauss-newton", seed, dtype, time_limit, **settings, **fixed)
-    result.notes.append(f"joint left a relative residual of {_physics(result):.1e}; gauss-newton was used in its place")
-    return result
+    note = f"joint left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
+    return run(problem, network, "gauss-newton", seed, dtype, time_limit, notes=(note,), **settings, **fixed)
 
 
 POOR = 1e-2
@@ -206,8 +210,9 @@ def _check_amount(problem) -> None:
         )
 
 
-def _plain(noise, problem):
-    """``noise`` by observation as plain numbers and lists, as a run directory stores them."""
-    if noise is None or not isinstance(noise, Mapping):
-        return None if noise is None else float(noise)
-    return {name: np.asarray(value, dtype=float).tolist() for name, value in noise.items()}
+def _plain(deviations, problem):
+    """The deviations by observation as plain numbers and lists, as a run directory stores them."""
+    if deviations is None:
+        return None
+    values = ([float(d[0])] if (d == d[0]).all() else d.tolist() for d in deviations)
+    return {name: v[0] if len(v) == 1 else v for name, v in zip(problem.observations, values, strict=True)}

@@ -26,7 +26,7 @@ from scipy.optimize import minimize_scalar
 
 DEPENDENT = 1e-6
 """Singular value of the sensitivities, each scaled to norm 1, below which a combination is not identifiable."""
-INSENSITIVE = 1e-9
+INSENSITIVE = 1e-8
 """Change of the data, relative to them, for a relative change of 1 of an unknown, below which it counts as none."""
 SPAN = (1e-40, 1e2)
 """Range of ω over the largest squared singular value that is searched."""
@@ -231,12 +231,11 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 
 def _triangular(matrix: torch.Tensor, right: torch.Tensor, upper: bool = True) -> torch.Tensor:
-    """Solve a triangular system whose diagonal may vanish to rounding: such unknowns are set to 0."""
+    """Solve a triangular system; the smallest least-squares solution where its diagonal vanishes to rounding."""
     diagonal = matrix.diagonal().abs()
-    gone = diagonal <= 1e-14 * diagonal.max().clamp_min(1e-300)
-    if gone.any():
-        matrix = matrix.clone()
-        matrix[gone, gone] = math.inf
     columns = right[:, None] if right.ndim == 1 else right
+    if (diagonal <= 1e-14 * diagonal.max().clamp_min(1e-300)).any():
+        solved = torch.linalg.pinv(matrix, rtol=1e-13) @ columns
+        return solved[:, 0] if right.ndim == 1 else solved
     solved = torch.linalg.solve_triangular(matrix, columns, upper=upper)
     return solved[:, 0] if right.ndim == 1 else solved

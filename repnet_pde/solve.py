@@ -1,5 +1,6 @@
 """The main path: problem -> network -> method -> `Result`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ._checks import of_precision, seconds, seed_number
@@ -93,6 +94,7 @@ def run(
     progress,
     checkpoint_seconds,
     data: Path | None = None,
+    notes: Sequence[str] = (),
     **identification,
 ) -> Result:
     """`solve`, and with the settings ``identification`` and a file of observations ``data`` also `identify`."""
@@ -100,7 +102,7 @@ def run(
     seed_number(seed)
     seconds("time_limit", time_limit)
     seconds("checkpoint_seconds", checkpoint_seconds)
-    notes = []
+    notes = list(notes)
     if method == "auto":
         method, note = automatic_method(problem, network, network_options)
         notes.append(f"auto: {note}")

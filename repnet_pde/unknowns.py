@@ -1,5 +1,6 @@
 """Unknown numbers of an inverse problem on the scale on which they are solved for: bounds and positivity."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -35,6 +36,20 @@ class Scales:
                     f"unknowns[{name!r}]: starts at {value:g}, which is not between its bounds {low:g} and {high:g}"
                 )
 
+    @contextlib.contextmanager
+    def generic(self):
+        """With the variables at other values, at which nothing vanishes by chance."""
+        before = [variable.item() for variable in self.variables]
+        with torch.no_grad():
+            for variable, value in zip(self.variables, before, strict=True):
+                variable.fill_(1.37 * value or 0.37)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for variable, value in zip(self.variables, before, strict=True):
+                    variable.fill_(value)
+
     def internal(self, name: str, value: float) -> float:
         """η for a value v, which is moved off the bounds."""
         low, high = self.bounds[self.names.index(name)]
@@ -49,7 +64,8 @@ class Scales:
         """v for η of the i-th unknown."""
         low, high = self.bounds[i]
         if math.isfinite(low) and math.isfinite(high):
-            return low + (high - low) / (1 + math.exp(-min(max(eta, -700.0), 700.0)))
+            value = low + (high - low) / (1 + math.exp(-min(max(eta, -700.0), 700.0)))
+            return min(max(value, low), high)  # which rounding can cross
         if math.isfinite(low):
             return low + math.exp(min(eta, 700.0))
         return high - math.exp(min(eta, 700.0)) if math.isfinite(high) else eta

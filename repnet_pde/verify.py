@@ -20,6 +20,8 @@ SMALL = 1e-5
 LARGE = 1e-3
 OVERFITTED = 10.0
 TRUSTED = 1e-4
+ROUNDING = 1e-8
+"""Least size of a derivative relative to u over the domain's half widths."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,10 @@ def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index]
     x = torch.as_tensor(data.train_x)
     jet = torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
     sizes = jet.square().mean(0).sqrt()
+    # A derivative that vanishes, as u'' in u'' = 0, is left with its rounding: no size to compare with.
+    half = ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
+    units = torch.stack([(half ** torch.tensor(index, dtype=x.dtype)).prod() for index in indices])
+    sizes = sizes.maximum(ROUNDING * sizes[indices.index((0,) * x.shape[1])] / units[:, None])
     found = {}
     for term in term_jets(data, names, x, jet, indices):
         if not len(term.residual):

@@ -267,7 +267,6 @@ def test_two_directions():
     assert np.linalg.matrix_rank(np.vstack([expected, directions]), tol=1e-6) == 2
 
 
-# Found a bug when it was written: _triangular drops the row of a lost column that is not the last,
 # and what that says of the others with it (absorbed: the second of three).
 @pytest.mark.parametrize("kind", SINGULAR)
 def test_an_open_direction_does_not_spoil_the_fit(kind):

@@ -68,7 +68,6 @@ def test_extreme_values_stay_finite_and_within_their_bounds(kind):
         assert math.isfinite(scales.slope(0, eta))
 
 
-# Found a bug when it was written: as its first line says.
 def test_no_bound_is_crossed_by_rounding():
     """low + (high − low) can exceed high by one unit in the last place; a residual such as sqrt(1 − a) would be NaN."""
     generator = np.random.default_rng(0)

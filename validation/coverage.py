@@ -10,8 +10,8 @@ which is no matter of noise but a wrong minimum. Intervals are good where 90 to 
 is wrong: an interval that is wide because the minimum is wrong may contain the truth.
 
 The damped oscillator is identified as a user would; Lorenz's system from one start (``starts=1``), since its starts
-agree; the wavenumber from 100 observations, one start and features up to 9 π instead of 12 π, whose truncation is far
-below the noise.
+agree; the wavenumber from one start with 500 features up to 9 π instead of 1,233 up to 12 π, which is ten times faster
+and moves the estimate by a few hundredths of its standard error.
 
 Every run is appended to a file in ``--runs`` at once, so that a second call continues where the first was stopped.
 """
@@ -54,8 +54,7 @@ CASES = (
     Case(
         "helmholtz_wavenumber_2d",
         0.1,
-        {"observations": 100},
-        {"starts": 1, "network_options": {"wavenumber": [K, K]}},
+        settings={"starts": 1, "network_options": {"wavenumber": [K, K], "layers": [500]}},
     ),
 )
 

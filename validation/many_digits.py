@@ -32,6 +32,9 @@ from repnet_pde.checkpoint import read_json, write_json
 LIMIT = {"least-squares": 20.0, "gauss-newton": 30.0}
 """Seconds for the other networks: after which no further first layer is tried, or Gauss-Newton ends."""
 
+MOST = 300.0
+"""Seconds of a run after which no further seeds of its cell are run; the table says so."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -144,6 +147,7 @@ def markdown(results: dict, cases, columns, seeds: int, command: str) -> str:
             median = statistics.median(errors)
             missed = column == "auto" and (median > case.must or seconds > case.seconds)
             text = f"{median:.1e} [{errors[0]:.1e}, {errors[-1]:.1e}]" + (" MISSED" if missed else "")
+            text += f" ({len(rows)} of {seeds} seeds run)" if len(rows) < seeds else ""
             cells += [text, f"{seconds:.2g}"]
         auto = results[case.label, "auto"]
         found = [row["error"] for row in auto if row["error"] is not None]
@@ -200,6 +204,8 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
                 results.setdefault((case.label, column), []).append(row)
                 found = "failed: " + row["note"] if row["error"] is None else f"{row['error']:.1e}"
                 click.echo(f"{case.label}, {column}, seed {seed}: {found} in {row['seconds']:.2f} s", err=True)
+                if row["seconds"] > MOST and column != "auto":
+                    break
     command = f"python -m repnet_pde.validation.many_digits --seeds {seeds} --least {least:g} --threads {threads}"
     command += f" --problems {problems}" if problems else ""
     command += f" --columns {columns!r}" if chosen != list(COLUMNS) else ""

@@ -34,6 +34,8 @@ MOST_ROUNDS = 25
 DONE = 1e-3
 """Relative decrease of the sum of squares below which a stage is over."""
 AGREE = 1e-3
+STEADY = 0.02
+"""Relative change of the ratio of two noise levels below which it has settled."""
 RATIO = 1e-6
 """Smallest estimated standard deviation of one observation over the largest."""
 
@@ -81,10 +83,14 @@ class Joint:
         self.most_starts = starts or (6 if problem.unknowns else 1)
         self.layout = _layout(problem, net)
         self.iteration, self.start, self.stage, self.round, self.damping = 0, 0, -1, 0, 0.0
-        self.omega = 0.0
+        self.omega, self.final = 0.0, len(SHARES) - 1
+        self.before: tuple | None = None
+        """Coefficients and unknowns at the end of the stage before."""
         self.deviations = self._first_deviations()
         self.found: list[tuple] = []
         self.first_eta = self.scales.get()
+        self.dominated = False
+        """Whether what is left of the equations outweighs the misfit of the data; set by `posterior`."""
         self.twin_values: list[float] | None = None
         self.twin_distance: float | None = None
         """Values of the unknowns, and relative distance of the state, of a second solution with other features."""
@@ -109,7 +115,8 @@ class Joint:
     def system(self) -> JetSystem:
         if self._system is None:
             objective, problem = self.objective, self.problem
-            indices = orders(objective.data, len(problem.outputs), objective.net._output_transform)
+            with self.scales.generic():
+                indices = orders(objective.data, len(problem.outputs), objective.net._output_transform)
             if indices is None:
                 raise InputError(
                     "method: joint needs residuals that depend on u near one point each; choose gauss-newton"
@@ -171,17 +178,39 @@ class Joint:
     def step(self) -> None:
         if self.stage < 0:
             self._begin()
-            self.round, self.damping = 0, 0.0
+            self.round, self.damping, self.before = 0, 0.0, None
         self.iteration += 1
         self.round += 1
         over = self._step()
         if over or self.round >= (ROUNDS if self.stage < len(SHARES) - 1 else MOST_ROUNDS):
-            if self.stage < len(SHARES) - 1:
-                self.stage, self.round, self.damping = self.stage + 1, 0, 0.0
-            else:
-                self._finish_start()
+            self._end_stage(over)
         self.system().store()
         self.objective.mean_squares()
+
+    def _end_stage(self, converged: bool) -> None:
+        """The next stage, or the end of this start.
+
+        Where the equations' residuals, which should have vanished faster than the data's weight, outweigh the data,
+        they are at the floor that the features can reach and would distort the estimate: the stage before counts.
+        """
+        if converged and self.before is not None and self._dominated():
+            c, values = self.before
+            with torch.no_grad():
+                for variable, value in zip(self.scales.variables, values, strict=True):
+                    variable.fill_(value)
+            self._put(c)
+            self.stage -= 1
+            self._finish_start()
+        elif self.stage < len(SHARES) - 1:
+            self.before = self.system().c.clone(), [v.item() for v in self.scales.variables]
+            self.stage, self.round, self.damping = self.stage + 1, 0, 0.0
+        else:
+            self._finish_start()
+
+    def _dominated(self) -> bool:
+        factors, vectors = self._factors(self._linearize()), self.system().residuals()
+        physics, data = (self._split(vectors, factors, part).norm().item() for part in (False, True))
+        return physics > data
 
     def _step(self) -> bool:
         """One step; whether the stage is over."""
@@ -191,8 +220,6 @@ class Joint:
         q = len(self.scales.names)
         reduced, now = self._reduce(terms, factors)
         self.omega = reduced.choose_penalty()
-        # What a step leaves of the equations, bilinear in state and field, would outweigh the data: solve it away.
-        exact = bool(self.problem.unknown_fields) and self.stage == len(SHARES) - 1
         before = self._merit(factors)
         eta, state = self.scales.get(), system.get()
         trials = [(self.damping, length) for length in LENGTHS]
@@ -203,13 +230,16 @@ class Joint:
             if not torch.isfinite(v).all():
                 continue
             self._move(state, eta, length * change, length * v[len(v) - q :] if q else None)
-            if exact:
-                self._solve_state(1)
             after = self._merit(factors)
+            if not after < before and self.stage == len(SHARES) - 1:
+                # What a step leaves of the equations, which are bilinear in state and unknowns, outweighs the data
+                # (Maratos's effect): correct the state.
+                self._correct_state()
+                after = self._merit(factors)
             if after < before:
                 self.damping = 0.0 if damping < 1e-5 else damping / 10
-                self._estimate_noise(reduced, factors)
-                return before - after < DONE * before
+                changed = self._estimate_noise(reduced, factors)
+                return before - after < DONE * before and not changed
         self._move(state, eta)
         return True
 
@@ -235,10 +265,10 @@ class Joint:
             held = [v.detach().clone() for v in system.unknowns]
         system.set((*state[:3], held), torch.cat([change, change.new_zeros(len(held))]))
 
-    def _estimate_noise(self, reduced: Reduced, factors) -> None:
-        """In the last stage: deviations of each observation from its own residuals."""
+    def _estimate_noise(self, reduced: Reduced, factors) -> bool:
+        """In the last stage: deviations of each observation from its own residuals; whether they have changed."""
         if self.known is not None or self.stage < len(SHARES) - 1 or len(self.observed) == 1:
-            return
+            return False
         vectors = self.system().residuals()
         residual = self._split(vectors, factors, True)
         leverage = reduced.posterior(self.omega, residual, None).leverage.split([len(d) for d in self.deviations])
@@ -247,7 +277,11 @@ class Joint:
             dof = max(len(taken) - taken.sum().item(), 0.5)
             found.append(math.sqrt(vectors[i].square().sum().item() / dof))
         found = [max(f, RATIO * max(found), 1e-300) for f in found]
+        old = [d[0].item() for d in self.deviations]
         self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
+        return max(f * old[0] / (o * found[0]) for f, o in zip(found, old, strict=True)) > 1 + STEADY or (
+            min(f * old[0] / (o * found[0]) for f, o in zip(found, old, strict=True)) < 1 - STEADY
+        )
 
     # Starts ---------------------------------------------------------------------------------------------------------
 
@@ -291,7 +325,8 @@ class Joint:
         rows = rows / rough
         soft = SOFT * torch.linalg.matrix_norm(rows) / math.sqrt(len(rough))
         rows = torch.cat([rows, soft * torch.eye(len(rough), dtype=rows.dtype)])
-        found = torch.linalg.lstsq(rows, torch.cat([right, right.new_zeros(len(rough))])[:, None]).solution[:, 0]
+        found = torch.linalg.lstsq(rows, torch.cat([right, right.new_zeros(len(rough))])[:, None], driver="gels")
+        found = found.solution[:, 0]
         return zero + found / rough
 
     def _with_state(self) -> None:
@@ -327,6 +362,16 @@ class Joint:
             left = self._split([t.residual for t in terms], weights, False)
             c[state] = Factorization(rows).solve(left - rows @ c[state])
             self._put(c)
+
+    def _correct_state(self) -> None:
+        """The smallest change of the state by which the linearised equations and conditions are met."""
+        system, state = self.system(), self.layout.state
+        terms = self._linearize()
+        weights = self._factors(terms)
+        rows = self._split([t.jacobian for t in terms], weights, False)[:, state]
+        c = system.c.clone()
+        c[state] += Factorization(rows).solve(self._split([t.residual for t in terms], weights, False))
+        self._put(c)
 
     def _from_equations(self, eta: torch.Tensor) -> None:
         """The unknowns for which the equations hold best for the smoothed data, where they depend on them."""
@@ -368,21 +413,14 @@ class Joint:
         """Keep what this start gave; then the next, unless two agree or all are done."""
         system = self.system()
         terms = self._linearize()
-        merit = self._merit(self._factors(terms))
+        merit = self._merit(self._factors(terms)) / SHARES[self.stage] ** 2
         values = [v.item() for v in self.scales.variables]
-        self.found.append(
-            (
-                merit,
-                system.c.clone(),
-                self.scales.get(),
-                [d.clone() for d in self.deviations],
-                self.omega,
-                values,
-            )
-        )
+        deviations = [d.clone() for d in self.deviations]
+        self.found.append((merit, system.c.clone(), values, deviations, self.omega, self.stage))
         self.found.sort(key=lambda f: f[0])
-        agreed = len(self.found) > 1 and all(
-            abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(self.found[0][5], self.found[1][5], strict=True)
+        agreed = len(self.found) > 1 and (
+            all(abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(*(f[2] for f in self.found[:2]), strict=True))
+            or self.found[1][0] - self.found[0][0] <= AGREE**2 * self.found[0][0]
         )
         self.start, self.stage, self.round = self.start + 1, -1, 0
         if agreed or self.start >= self.most_starts:
@@ -392,10 +430,11 @@ class Joint:
             self._reason = f"converged, best of {self.start} start(s){doubt}"
 
     def _take_best(self) -> None:
-        _, c, eta, self.deviations, self.omega, _ = self.found[0]
-        self.scales.set(eta)
+        _, c, values, self.deviations, self.omega, self.final = self.found[0]
+        with torch.no_grad():
+            for variable, value in zip(self.scales.variables, values, strict=True):
+                variable.fill_(value)
         self._put(c)
-        self.stage = len(SHARES) - 1
 
     def _compare(self) -> None:
         """Identify once more with other features and points, from the values found: how much does that change?"""
@@ -404,7 +443,8 @@ class Joint:
             return
         eta, noise = self.scales.get(), dict(zip(self.problem.observations, self.deviations, strict=True))
         other = Joint(twin(), 2 * MOST_ROUNDS, noise=None if self.known is None else noise, starts=1)
-        other.scales, other.start, other.most_starts = self.scales, 1, 2
+        other.scales, other.first_eta = self.scales, self.scales.get()
+        other.start, other.most_starts = 1, 2
         try:
             while other.stopped is None:
                 other.step()
@@ -420,7 +460,7 @@ class Joint:
 
     def posterior(self):
         """(`inference.Posterior` at the solution in the network, the rows' factors); the noise estimated or given."""
-        stage, self.stage = self.stage, len(SHARES) - 1
+        stage, self.stage = self.stage, self.final
         terms = self._linearize()
         factors = self._factors(terms)
         reduced, _ = self._reduce(terms, factors)
@@ -429,6 +469,7 @@ class Joint:
         sigma = None
         if self.known is not None:
             sigma = float((factors[self.observed[0]] * self.deviations[0])[0])
+        self.dominated = self._split([t.residual for t in terms], factors, False).norm().item() > residual.norm().item()
         return reduced.posterior(self.omega, residual, sigma), factors
 
     _STATE = (
@@ -438,6 +479,8 @@ class Joint:
         "round",
         "damping",
         "omega",
+        "final",
+        "before",
         "deviations",
         "found",
         "first_eta",
@@ -495,7 +538,10 @@ def check_noise(noise, problem) -> list[torch.Tensor] | None:
     result = []
     for name, condition in observed.items():
         value, count = noise[name], len(condition.points)
-        array = np.asarray(value, dtype=float) if np.ndim(value) else np.full(count, number(f"noise[{name!r}]", value))
+        try:
+            array = np.asarray(value, dtype=float) if np.ndim(value) else np.full(count, number("noise", value))
+        except (TypeError, ValueError):
+            array = np.empty(0)
         if array.shape != (count,) or not (np.isfinite(array).all() and (array > 0).all()):
             raise InputError(
                 f"noise[{name!r}]: {value!r} given; a standard deviation > 0, or an array of {count} of them, is needed"
