@@ -11,7 +11,7 @@ from ._checks import mapping, number, of_precision, whole
 from .checkpoint import new_directory
 from .errors import InputError
 from .identification import Identification, analyse
-from .methods.joint import check_noise
+from .methods.joint import UNMET_REASON, check_noise
 from .observations import read_observations, with_observations
 from .planning import automatic_method
 from .result import Result
@@ -109,13 +109,15 @@ def identify(
     options = method_options | ({"joint": joint | method_options.get("joint", {})} if chosen == "joint" else {})
     fixed = {"network_options": network_options, "method_options": options, "out": out}
     result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
-    met = result.check.relative is None or _physics(result) <= POOR
+    met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
     if not automatic or chosen != "joint" or met or not result.finished or bounds or positive or problem.unknown_fields:
         return result
     if out is not None:
         for file in out.iterdir():
             file.unlink()
     fixed = {"network_options": network_options, "method_options": method_options, "out": out}
+    if time_limit is not None:
+        time_limit = max(time_limit - result.wall_seconds, 1.0)
     note = f"joint left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
     return run(problem, network, "gauss-newton", seed, dtype, time_limit, notes=(note,), **settings, **fixed)
 

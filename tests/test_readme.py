@@ -22,13 +22,18 @@ def blocks():
 def test_every_python_block_runs(blocks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delattr(dde.nn, "RepNet", raising=False)
-    own, solving, network, training = blocks
+    own, solving, decaying, identifying, network, training = blocks
     Path("my_problem.py").write_text(own, encoding="utf-8")
     names: dict = {}
     exec(solving, names)
     assert names["u"].shape == (2, 1)
     assert names["result"].errors.relative_l2 < 1e-9
     assert (tmp_path / "my_run" / "result.json").is_file()
+    Path("decay.py").write_text(decaying, encoding="utf-8")
+    exec(identifying, names)
+    rate, said = names["rate"], re.search(r"# rate ([\d.]+) ± ([\d.]+)", README.read_text(encoding="utf-8"))
+    assert abs(rate.value - 1.5) < 3 * rate.standard_error
+    assert (rate.value, rate.standard_error) == pytest.approx(tuple(map(float, said.groups())), rel=0.02)
     exec(network, names)
     assert isinstance(names["net"], repnet_pde.RepNet)
     exec(training, names)

@@ -16,6 +16,7 @@ from ..jets import orders
 from ..jets import values as jet_values
 from ..objective import Objective
 from ..unknowns import Scales
+from ..verify import relative_residuals
 from ._dense import Factorization
 from ._last_layer import JetSystem
 
@@ -36,6 +37,9 @@ DONE = 1e-3
 AGREE = 1e-3
 STEADY = 0.02
 """Relative change of the ratio of two noise levels below which it has settled."""
+UNMET = 1e-4
+"""Relative residual of the equations, at the floor of the features, from which no other start is tried."""
+UNMET_REASON = "the features do not meet the equations"
 RATIO = 1e-6
 """Smallest estimated standard deviation of one observation over the largest."""
 
@@ -199,13 +203,24 @@ class Joint:
                 for variable, value in zip(self.scales.variables, values, strict=True):
                     variable.fill_(value)
             self._put(c)
+            self.system().store()
             self.stage -= 1
             self._finish_start()
+            left = self._unmet()
+            if left > UNMET and self._reason is None:
+                self._take_best()
+                self._reason = f"{UNMET_REASON} (relative residual {left:.1e})"
         elif self.stage < len(SHARES) - 1:
             self.before = self.system().c.clone(), [v.item() for v in self.scales.variables]
             self.stage, self.round, self.damping = self.stage + 1, 0, 0.0
         else:
             self._finish_start()
+
+    def _unmet(self) -> float:
+        """The largest relative residual of the equations and of the conditions that are no observations."""
+        system = self.system()
+        found = relative_residuals(system.data, self.objective.net, self.names, system.indices)
+        return max((v for name, v in found.items() if name not in self.problem.observations), default=0.0)
 
     def _dominated(self) -> bool:
         factors, vectors = self._factors(self._linearize()), self.system().residuals()
