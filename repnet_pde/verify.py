@@ -20,7 +20,7 @@ SMALL = 1e-5
 LARGE = 1e-3
 OVERFITTED = 10.0
 TRUSTED = 1e-4
-ROUNDING = 1e-8
+ROUNDING = 1e-4
 """Least size of a derivative relative to u over the domain's half widths."""
 
 
