@@ -13,6 +13,7 @@ from .network import RepNet
 from .network.domain import box_of
 from .network.msffn import MsFFN
 from .network.slabs import Slabs
+from .network.slopes import normalized_wavenumbers
 
 LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "ssbroyden": (30, 20, 20), "gauss-newton": (20, 20, 20)}
 """Hidden layers by the first method of a run, unless others are asked for. Least squares chooses
@@ -39,6 +40,10 @@ def _repnet(first_activation: str, activation: str):
         sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None, bands=None
     ):
         automatic = wavenumber is None and bands is None and isinstance(slope_scale, str)
+        stretch = None
+        if expected is not None and not isinstance(slope_scale, str):  # a given scale holds for the steepest axis
+            numbers = normalized_wavenumbers(expected, box_of(domain, sizes[0]))
+            stretch = numbers / numbers.max()
         return RepNet(
             sizes,
             activation,
@@ -46,6 +51,7 @@ def _repnet(first_activation: str, activation: str):
             domain=domain,
             slope_scale=slope_scale,
             wavenumber=expected if automatic else wavenumber,
+            stretch=stretch,
             bands=bands,
             first_activation=first_activation,
         )
