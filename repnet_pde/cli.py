@@ -407,9 +407,10 @@ def _estimate(estimate, identification) -> str:
     if estimate.interval is None:
         return f"{estimate.value:.6g}{true}" + (", not determined by the data" if identification else "")
     low, high = estimate.interval
-    digits = max(6, 2 - math.floor(math.log10(max(high - low, 1e-300) / max(abs(low), abs(high), 1e-300))))
-    interval = f"{100 * identification.level:g} % interval [{low:.{min(digits, 16)}g}, {high:.{min(digits, 16)}g}]"
-    return f"{estimate.value:.{min(digits, 16)}g} ± {estimate.standard_error:.2g}, {interval}{true}"
+    width = max(high - low, 1e-300) / max(abs(low), abs(high), 1e-300)
+    digits = min(16, max(6, 2 - math.floor(math.log10(width))))
+    interval = f"{100 * identification.level:g} % interval [{low:.{digits}g}, {high:.{digits}g}]"
+    return f"{estimate.value:.{digits}g} ± {estimate.standard_error:.2g}, {interval}{true}"
 
 
 def _key_values(rows: dict[str, str]):

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from .features import Features
-from .inference import Layout, Posterior, Reduced, _triangular
+from .inference import Layout, Posterior, Reduced
 from .jacobian import linearize
 from .methods.joint import Joint, check_noise
 from .unknowns import Scales
@@ -104,14 +104,13 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
     if isinstance(method, Joint):
         posterior, factors = method.posterior()
         scales, deviations, given = method.scales, method.deviations, method.known is not None
-        sigma = posterior.sigma
     else:
         if problem.unknown_fields or sum(p.numel() for p in objective.parameters) > MOST_COLUMNS:
             return None
         scales, deviations = Scales(problem.unknowns), check_noise(noise, problem)
         given = deviations is not None
-        posterior, factors, deviations = _of_network(problem, objective, method, scales, deviations)
-        sigma = posterior.sigma
+        posterior, factors, deviations = _of_network(problem, objective, method, deviations)
+    sigma = posterior.sigma
     names, eta = list(problem.unknowns), scales.get()
     scale = torch.tensor(
         [
@@ -163,7 +162,7 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         leverage,
         _field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
     )
-    found.notes = _notes(found, given, dict(zip(names, scales.bounds, strict=True)))
+    found.notes = _notes(found, dict(zip(names, scales.bounds, strict=True)))
     if getattr(method, "dominated", False):
         found.notes.append(
             "what is left of the equations' residuals, not the noise, limits the estimates: "
@@ -177,7 +176,7 @@ def _quantile(level: float, dof: float, given: bool) -> float:
     return float(stats.norm.ppf(tail) if given else stats.t.ppf(tail, max(dof, 1.0)))
 
 
-def _of_network(problem, objective, method, scales, known):
+def _of_network(problem, objective, method, known):
     """(`Posterior`, factors, deviations) of a network all of whose parameters were trained."""
     data, net, names = objective.data, objective.net, objective.names
     terms = linearize(data, net, names, None, objective.unknowns)
@@ -215,12 +214,9 @@ def _parts(values: np.ndarray, counts) -> list[np.ndarray]:
 
 def _influence(posterior: Posterior, names, observed, counts) -> dict[str, dict[str, np.ndarray]]:
     """Shares of the variance of each unknown, by datum."""
-    q = len(names)
-    if not q:
+    if not names:
         return {}
-    upper = posterior.upper
-    half = _triangular(upper.T, posterior.sensitivity.T, upper=False)
-    slopes = _triangular(upper, half)[-q:].square()
+    slopes = posterior.response().square()
     shares = (slopes / slopes.sum(1, keepdim=True).clamp_min(1e-300)).numpy()
     return {n: dict(zip(observed, _parts(row, counts), strict=True)) for n, row in zip(names, shares, strict=True)}
 
@@ -254,9 +250,9 @@ def _said(names, direction: np.ndarray) -> str:
     )
 
 
-def _notes(found: Identification, given: bool, bounds) -> list[str]:
+def _notes(found: Identification, bounds) -> list[str]:
     notes = list(found.undetermined)
-    if given and found.dof > 1 and not 0.5 < found.chi_square < 2:
+    if found.noise_given and found.dof > 1 and not 0.5 < found.chi_square < 2:
         hint = "smaller than" if found.chi_square < 1 else "larger than"
         notes.append(
             f"the residuals are {hint} the noise given (mean square ratio {found.chi_square:.2g}): "

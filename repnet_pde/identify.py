@@ -20,6 +20,7 @@ from .solve import run
 from .train import prepare
 from .training import CHECKPOINT_SECONDS
 from .unknowns import Scales, check_bounds
+from .verify import of_equations
 
 
 def identify(
@@ -128,8 +129,7 @@ POOR = 1e-2
 
 def _physics(result: Result) -> float:
     """The largest relative residual of the equations and the conditions that are no observations."""
-    observed = result.problem.observations
-    return max((v for name, v in result.check.relative.items() if name not in observed), default=0.0)
+    return max(of_equations(result.check.relative, result.problem).values(), default=0.0)
 
 
 def identify_model(

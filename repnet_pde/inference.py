@@ -89,7 +89,7 @@ class Reduced:
         lengths = self.kept[:, p - u - layout.n_unknowns :].square().sum(0).sqrt()
         self._damping = torch.cat([lengths.new_zeros(p - u - layout.n_unknowns), lengths])
 
-    def solve(self, omega: float, damping: float = 0.0, reference: torch.Tensor | None = None) -> torch.Tensor:
+    def solve(self, omega: float, damping: float = 0.0) -> torch.Tensor:
         """v (p,) in the order of the network, for a penalty ω, and Levenberg-Marquardt damping of the unknowns' change
         (whose right side is 0: they are given as changes)."""
         upper, right = self._penalised(omega, damping)
@@ -211,11 +211,13 @@ class Posterior:
         inverse = np.where(lost, 0.0, 1 / np.maximum(values, 1e-300))
         half = columns * inverse * scale.numpy()[:, None] * self.sigma
         if sandwich and not lost.any():
-            back = torch.linalg.solve_triangular(self.upper.T, self.sensitivity.T, upper=False)
-            half = (
-                torch.linalg.solve_triangular(self.upper, back, upper=True)[-q:] * stretch[:, None]
-            ).numpy() * self.sigma
+            half = (self.response() * stretch[:, None]).numpy() * self.sigma
         return half @ half.T, directions
+
+    def response(self) -> torch.Tensor:
+        """Change of the unknowns (q, n), in the units of their scaled columns, by a change of each scaled datum."""
+        half = _triangular(self.upper.T, self.sensitivity.T, upper=False)
+        return _triangular(self.upper, half)[len(self.upper) - self.reduced.layout.n_unknowns :]
 
     def field_deviation(self, values: torch.Tensor, which: torch.Tensor) -> np.ndarray:
         """Pointwise standard deviation (n,) of Σ_j values_j m_j over the fields' columns ``which`` (of the layout)."""

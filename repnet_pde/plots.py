@@ -152,9 +152,9 @@ def identification(result) -> Figure | None:
     figure = _figure(len(observed), 2 + influence, 3.2)
     panels = iter(figure.axes)
     for name, condition in observed.items():
-        points, component = np.asarray(condition.points), getattr(condition, "component", 0)
+        points = np.asarray(condition.points)
         values = np.broadcast_to(condition.values.detach().cpu().numpy().reshape(-1), len(points))
-        fit = result.predict(points)[:, component if isinstance(component, int) else component[0]]
+        fit = result.predict(points)[:, _component(condition)]
         noise = found.noise[name]
         _data_and_fit(next(panels), result, name, points, values, fit)
         axes = next(panels)
@@ -183,6 +183,12 @@ def _said(name: str, estimate) -> str:
     return f"{name} = {estimate.value:.6g} ± {estimate.standard_error:.2g}"
 
 
+def _component(condition) -> int:
+    """The output that an observation is of; the first of several."""
+    component = getattr(condition, "component", 0)
+    return component if isinstance(component, int) else component[0]
+
+
 def _coordinate(result) -> str:
     from .export import coordinate_names
 
@@ -194,8 +200,7 @@ def _data_and_fit(axes, result, name: str, points, values, fit) -> None:
     if points.shape[1] == 1:
         order = np.argsort(points[:, 0])
         line = np.linspace(points.min(), points.max(), 1000)[:, None]
-        component = getattr(result.problem.observations[name], "component", 0)
-        component = component if isinstance(component, int) else component[0]
+        component = _component(result.problem.observations[name])
         axes.plot(line, result.predict(line)[:, component], linewidth=1, label="fit")
         axes.plot(points[order, 0], values[order], ".", color="black", markersize=3, label=name)
         axes.set_xlabel(_coordinate(result))

@@ -39,16 +39,22 @@ class Scales:
     @contextlib.contextmanager
     def generic(self):
         """With the variables at other values, at which nothing vanishes by chance."""
-        before = [variable.item() for variable in self.variables]
-        with torch.no_grad():
-            for variable, value in zip(self.variables, before, strict=True):
-                variable.fill_(1.37 * value or 0.37)
+        before = self.values()
+        self.restore([1.37 * value or 0.37 for value in before])
         try:
             yield
         finally:
-            with torch.no_grad():
-                for variable, value in zip(self.variables, before, strict=True):
-                    variable.fill_(value)
+            self.restore(before)
+
+    def values(self) -> list[float]:
+        """The variables' values, to the last bit; `get` and `set` round."""
+        return [variable.item() for variable in self.variables]
+
+    @torch.no_grad()
+    def restore(self, values: Sequence[float]) -> None:
+        """Give the variables the values that `values` returned."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.fill_(value)
 
     def internal(self, name: str, value: float) -> float:
         """η for a value v, which is moved off the bounds."""

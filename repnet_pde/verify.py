@@ -63,9 +63,14 @@ def verify(problem, net, data, *, seed: int, wavenumber=None, indicator: float |
     if indices is not None:
         relative = relative_residuals(fresh, net, names, indices)
         trained = relative if data is None else relative_residuals(data, net, names, indices)
-    judged = relative and {name: v for name, v in relative.items() if name not in problem.observations} or relative
+    judged = relative if relative is None else of_equations(relative, problem) or relative
     word, reason = verdict(judged, trained, indicator, finished)
     return Verdict(word, reason, residuals, relative, indicator)
+
+
+def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
+    """Those of the terms that are no observations, which noise keeps from vanishing."""
+    return {name: v for name, v in relative.items() if name not in problem.observations}
 
 
 def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:

@@ -216,7 +216,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
     norm = math.inf
     for count in range(1, factorizations + 1):
         terms = system.linearize()
-        _finite(system, terms)
+        check_finite(system, terms)
         scales = row_scales(terms)
         jacobian, residual = stack(terms, scales)
         del terms
@@ -283,7 +283,8 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
     )
 
 
-def _finite(system, terms) -> None:
+def check_finite(system, terms) -> None:
+    """Raise `TrainingError` where residuals or Jacobian are not finite; it names the term and a point."""
     found = not_finite(system.data, system.names, [term.residual for term in terms[: len(system.names)]])
     if found is None and not all(torch.isfinite(term.jacobian).all() for term in terms):
         found = "the Jacobian is not finite"

@@ -11,14 +11,13 @@ from .._checks import mapping, number, whole
 from ..errors import InputError, TrainingError, choose
 from ..features import Features
 from ..inference import SMOOTHNESS, Layout, Reduced
-from ..jacobian import not_finite
 from ..jets import orders
 from ..jets import values as jet_values
 from ..objective import Objective
 from ..unknowns import Scales
-from ..verify import relative_residuals
+from ..verify import of_equations, relative_residuals
 from ._dense import Factorization
-from ._last_layer import JetSystem
+from ._last_layer import JetSystem, check_finite
 
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
@@ -132,11 +131,7 @@ class Joint:
         """The terms, with the derivatives for the unknowns on their internal scale."""
         system, q = self.system(), len(self.scales.names)
         terms = system.linearize()
-        found = not_finite(system.data, self.names, [term.residual for term in terms])
-        if found is None and not all(torch.isfinite(term.jacobian).all() for term in terms):
-            found = "the Jacobian is not finite"
-        if found is not None:
-            raise TrainingError(found)
+        check_finite(system, terms)
         if q:
             slopes = self.scales.slopes(self.scales.get())
             for term in terms:
@@ -168,13 +163,8 @@ class Joint:
     def _merit(self, factors) -> float:
         vectors = self.system().residuals()
         total = sum((v * f).square().sum().item() for v, f in zip(vectors, factors, strict=True))
-        total += (
-            self.omega
-            * (self.layout.penalty[: len(self.layout.fields)] * self.system().c[self.layout.fields])
-            .square()
-            .sum()
-            .item()
-        )
+        rough = self.layout.roughness * self.system().c[self.layout.fields]
+        total += self.omega * rough.square().sum().item()
         return total if math.isfinite(total) else math.inf
 
     # Steps ----------------------------------------------------------------------------------------------------------
@@ -199,9 +189,7 @@ class Joint:
         """
         if converged and self.before is not None and self._dominated():
             c, values = self.before
-            with torch.no_grad():
-                for variable, value in zip(self.scales.variables, values, strict=True):
-                    variable.fill_(value)
+            self.scales.restore(values)
             self._put(c)
             self.system().store()
             self.stage -= 1
@@ -211,7 +199,7 @@ class Joint:
                 self._take_best()
                 self._reason = f"{UNMET_REASON} (relative residual {left:.1e})"
         elif self.stage < len(SHARES) - 1:
-            self.before = self.system().c.clone(), [v.item() for v in self.scales.variables]
+            self.before = self.system().c.clone(), self.scales.values()
             self.stage, self.round, self.damping = self.stage + 1, 0, 0.0
         else:
             self._finish_start()
@@ -220,10 +208,13 @@ class Joint:
         """The largest relative residual of the equations and of the conditions that are no observations."""
         system = self.system()
         found = relative_residuals(system.data, self.objective.net, self.names, system.indices)
-        return max((v for name, v in found.items() if name not in self.problem.observations), default=0.0)
+        return max(of_equations(found, self.problem).values(), default=0.0)
 
     def _dominated(self) -> bool:
-        factors, vectors = self._factors(self._linearize()), self.system().residuals()
+        return self._dominates(self.system().residuals(), self._factors(self._linearize()))
+
+    def _dominates(self, vectors, factors) -> bool:
+        """Whether the residuals of the equations outweigh those of the data."""
         physics, data = (self._split(vectors, factors, part).norm().item() for part in (False, True))
         return physics > data
 
@@ -232,19 +223,18 @@ class Joint:
         system = self.system()
         terms = self._linearize()
         factors = self._factors(terms)
-        q = len(self.scales.names)
-        reduced, now = self._reduce(terms, factors)
+        reduced = self._reduce(terms, factors)
         self.omega = reduced.choose_penalty()
         before = self._merit(factors)
-        eta, state = self.scales.get(), system.get()
+        eta, state, now, q = self.scales.get(), system.get(), system.c, len(self.scales.names)
         trials = [(self.damping, length) for length in LENGTHS]
         trials += [(max(self.damping, 1e-4) * 10.0**k, 1.0) for k in range(1, 9)] if q else []
         for damping, length in trials:
             v = reduced.solve(self.omega, damping)
-            change = (v[: len(v) - q] if q else v) - now
             if not torch.isfinite(v).all():
                 continue
-            self._move(state, eta, length * change, length * v[len(v) - q :] if q else None)
+            self.scales.set(eta + length * v[len(now) :])
+            self._put(now + length * (v[: len(now)] - now))
             after = self._merit(factors)
             if not after < before and self.stage == len(SHARES) - 1:
                 # What a step leaves of the equations, which are bilinear in state and unknowns, outweighs the data
@@ -255,30 +245,17 @@ class Joint:
                 self.damping = 0.0 if damping < 1e-5 else damping / 10
                 changed = self._estimate_noise(reduced, factors)
                 return before - after < DONE * before and not changed
-        self._move(state, eta)
+        system.set(state)
         return True
 
-    def _reduce(self, terms, factors) -> tuple[Reduced, torch.Tensor]:
-        """The scaled joint problem for new coefficients and changes of the unknowns; and the old coefficients."""
-        system, q = self.system(), len(self.scales.names)
-        now = system.c
+    def _reduce(self, terms, factors) -> Reduced:
+        """The scaled joint problem for new coefficients and changes of the unknowns."""
+        now = self.system().c
         jacobians, residuals = [t.jacobian for t in terms], [t.residual for t in terms]
         physics, data = (self._split(jacobians, factors, part) for part in (False, True))
         left = torch.cat([self._split(residuals, factors, part) for part in (False, True)])
-        rows = torch.cat([physics, data])
-        right = rows[:, : rows.shape[1] - q] @ now - left
-        return Reduced(physics, data, right, self.layout), now
-
-    def _move(self, state, eta, change=None, of_unknowns=None) -> None:
-        system = self.system()
-        if change is None:
-            system.set(state)
-            return
-        if of_unknowns is not None:
-            self.scales.set(eta + of_unknowns)
-        with torch.no_grad():
-            held = [v.detach().clone() for v in system.unknowns]
-        system.set((*state[:3], held), torch.cat([change, change.new_zeros(len(held))]))
+        right = torch.cat([physics, data])[:, : len(now)] @ now - left
+        return Reduced(physics, data, right, self.layout)
 
     def _estimate_noise(self, reduced: Reduced, factors) -> bool:
         """In the last stage: deviations of each observation from its own residuals; whether they have changed."""
@@ -294,9 +271,7 @@ class Joint:
         found = [max(f, RATIO * max(found), 1e-300) for f in found]
         old = [d[0].item() for d in self.deviations]
         self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
-        return max(f * old[0] / (o * found[0]) for f, o in zip(found, old, strict=True)) > 1 + STEADY or (
-            min(f * old[0] / (o * found[0]) for f, o in zip(found, old, strict=True)) < 1 - STEADY
-        )
+        return any(abs(f * old[0] / (o * found[0]) - 1) > STEADY for f, o in zip(found, old, strict=True))
 
     # Starts ---------------------------------------------------------------------------------------------------------
 
@@ -320,7 +295,7 @@ class Joint:
             self._with_state()
             self.stage = len(SHARES) - 1
             return
-        self._put(self._smooth(self._factors(self._linearize()), zero))
+        self._put(self._smooth(zero))
         if kind == 0 and held:
             self._from_equations(self.first_eta)
 
@@ -329,11 +304,12 @@ class Joint:
         held = [v.detach().clone() for v in self.system().unknowns]
         self.system().set((c, self.system().jet, True, held), torch.zeros(len(c) + len(held), dtype=c.dtype))
 
-    def _smooth(self, factors, zero: torch.Tensor, data: bool = True) -> torch.Tensor:
+    def _smooth(self, zero: torch.Tensor, data: bool = True) -> torch.Tensor:
         """Coefficients of a smooth function near the data (or not) and the conditions; linearised at ``zero``."""
         n_pde = len(self.names) - len(self.problem.conditions)
         chosen = [i for i in range(n_pde, len(self.names)) if data or i not in self.observed]
         terms = self._linearize()
+        factors = self._factors(terms)
         rows = torch.cat([_scaled(terms[i].jacobian, factors[i]) for i in chosen])[:, : len(zero)]
         right = torch.cat([-terms[i].residual * factors[i] for i in chosen])
         rough = (1 + _wavenumbers(self.problem, self.objective.net).square()) ** 0.5
@@ -351,7 +327,7 @@ class Joint:
         """
         problem, system = self.problem, self.system()
         factors, zero = self._factors(self._linearize()), system.c.clone()
-        start = self._smooth(factors, zero, data=False) if len(problem.conditions) > len(self.observed) else zero
+        start = self._smooth(zero, data=False) if len(problem.conditions) > len(self.observed) else zero
         start[self.layout.state] = 0.0
         said = (start - zero)[self.layout.fields].abs().sum() > 0
         best = (math.inf, start)
@@ -368,33 +344,33 @@ class Joint:
 
     def _solve_state(self, steps: int) -> None:
         """Newton steps for the state that belongs to the fields and unknowns as they are."""
-        system, state = self.system(), self.layout.state
+        state = self.layout.state
         for _ in range(steps):
-            terms = self._linearize()
-            weights = self._factors(terms)
-            rows = self._split([t.jacobian for t in terms], weights, False)[:, state]
-            c = system.c.clone()
-            left = self._split([t.residual for t in terms], weights, False)
+            rows, left = self._state_rows()
+            c = self.system().c.clone()
             c[state] = Factorization(rows).solve(left - rows @ c[state])
             self._put(c)
 
     def _correct_state(self) -> None:
         """The smallest change of the state by which the linearised equations and conditions are met."""
-        system, state = self.system(), self.layout.state
-        terms = self._linearize()
-        weights = self._factors(terms)
-        rows = self._split([t.jacobian for t in terms], weights, False)[:, state]
-        c = system.c.clone()
-        c[state] += Factorization(rows).solve(self._split([t.residual for t in terms], weights, False))
+        rows, left = self._state_rows()
+        c = self.system().c.clone()
+        c[self.layout.state] += Factorization(rows).solve(left)
         self._put(c)
+
+    def _state_rows(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The scaled rows of equations and conditions for the state (n, state), and their residuals (n,)."""
+        terms = self._linearize()
+        factors = self._factors(terms)
+        rows = self._split([t.jacobian for t in terms], factors, False)[:, self.layout.state]
+        return rows, self._split([t.residual for t in terms], factors, False)
 
     def _from_equations(self, eta: torch.Tensor) -> None:
         """The unknowns for which the equations hold best for the smoothed data, where they depend on them."""
         system, n_pde = self.system(), len(self.names) - len(self.problem.conditions)
-        terms = self._linearize()
-        factors = self._factors(terms)[:n_pde]
         if not n_pde:
             return
+        factors = self._factors(self._linearize())[:n_pde]
 
         def residual(h):
             self.scales.set(torch.as_tensor(h))
@@ -427,11 +403,9 @@ class Joint:
     def _finish_start(self) -> None:
         """Keep what this start gave; then the next, unless two agree or all are done."""
         system = self.system()
-        terms = self._linearize()
-        merit = self._merit(self._factors(terms)) / SHARES[self.stage] ** 2
-        values = [v.item() for v in self.scales.variables]
+        merit = self._merit(self._factors(self._linearize())) / SHARES[self.stage] ** 2
         deviations = [d.clone() for d in self.deviations]
-        self.found.append((merit, system.c.clone(), values, deviations, self.omega, self.stage))
+        self.found.append((merit, system.c.clone(), self.scales.values(), deviations, self.omega, self.stage))
         self.found.sort(key=lambda f: f[0])
         agreed = len(self.found) > 1 and (
             all(abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(*(f[2] for f in self.found[:2]), strict=True))
@@ -446,9 +420,7 @@ class Joint:
 
     def _take_best(self) -> None:
         _, c, values, self.deviations, self.omega, self.final = self.found[0]
-        with torch.no_grad():
-            for variable, value in zip(self.scales.variables, values, strict=True):
-                variable.fill_(value)
+        self.scales.restore(values)
         self._put(c)
 
     def _compare(self) -> None:
@@ -463,7 +435,7 @@ class Joint:
         try:
             while other.stopped is None:
                 other.step()
-            self.twin_values = [v.item() for v in self.scales.variables]
+            self.twin_values = self.scales.values()
             x = torch.as_tensor(self.objective.data.train_x)
             with torch.no_grad():
                 u, v = self.objective.net(x), other.objective.net(x)
@@ -478,14 +450,13 @@ class Joint:
         stage, self.stage = self.stage, self.final
         terms = self._linearize()
         factors = self._factors(terms)
-        reduced, _ = self._reduce(terms, factors)
-        residual = self._split([t.residual for t in terms], factors, True)
+        reduced, residuals = self._reduce(terms, factors), [t.residual for t in terms]
         self.stage = stage
         sigma = None
         if self.known is not None:
             sigma = float((factors[self.observed[0]] * self.deviations[0])[0])
-        self.dominated = self._split([t.residual for t in terms], factors, False).norm().item() > residual.norm().item()
-        return reduced.posterior(self.omega, residual, sigma), factors
+        self.dominated = self._dominates(residuals, factors)
+        return reduced.posterior(self.omega, self._split(residuals, factors, True), sigma), factors
 
     _STATE = (
         "iteration",
@@ -504,9 +475,7 @@ class Joint:
     )
 
     def state_dict(self) -> dict:
-        return {name: getattr(self, name) for name in self._STATE} | {
-            "reason": self._reason,
-        }
+        return {name: getattr(self, name) for name in self._STATE} | {"reason": self._reason}
 
     def load_state_dict(self, state: dict) -> None:
         for name in self._STATE:
