@@ -82,7 +82,8 @@ def show(name: str) -> None:
 
 def _of_a_run(identifies: bool):
     """The arguments and options that `solve` and `identify` share."""
-    methods = "auto, joint, gauss-newton, " if identifies else "auto, least-squares, marching, joint, gauss-newton, "
+    methods = "joint, shooting, " if identifies else "least-squares, marching, joint, "
+    methods = f"auto, {methods}gauss-newton, "
     options = [
         click.argument("name_or_file"),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem."),

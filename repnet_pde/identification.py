@@ -11,8 +11,7 @@ from scipy import stats
 from .features import Features
 from .inference import Layout, Posterior, Reduced
 from .jacobian import linearize
-from .methods.joint import Joint, check_noise
-from .unknowns import Scales
+from .unknowns import Scales, check_noise
 
 MOST_COLUMNS = 4000
 """Most parameters of a network of which the standard errors account for the freedom."""
@@ -94,14 +93,15 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
 
     Args:
         objective: of the run, at its solution.
-        method: that ended last, whose scales of the rows count; a `Joint` has its own.
+        method: that ended last: one with a ``posterior`` of its own, or whose scales of the rows count.
         noise: standard deviations, as in `identify`.
         level: of the intervals.
     """
     observed = problem.observations
     if not observed or not (problem.unknowns or problem.unknown_fields) or problem.dtype != "float64":
         return None
-    if isinstance(method, Joint):
+    own = hasattr(method, "posterior")
+    if own:
         posterior, factors = method.posterior()
         scales, deviations, given = method.scales, method.deviations, method.known is not None
     else:
@@ -119,7 +119,7 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         ],
         dtype=torch.float64,
     )
-    covariance, directions = posterior.covariance(scale, sandwich=not isinstance(method, Joint))
+    covariance, directions = posterior.covariance(scale, sandwich=not own)
     errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
     quantile = _quantile(level, posterior.dof, given)
     for i, error in enumerate(errors):

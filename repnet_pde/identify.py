@@ -11,7 +11,7 @@ from ._checks import mapping, number, of_precision, whole
 from .checkpoint import new_directory
 from .errors import InputError
 from .identification import Identification, analyse
-from .methods.joint import UNMET_REASON, check_noise
+from .methods.joint import UNMET_REASON
 from .observations import read_observations, with_observations
 from .planning import automatic_method
 from .result import Result
@@ -19,7 +19,7 @@ from .run import reset_unknowns
 from .solve import run
 from .train import prepare
 from .training import CHECKPOINT_SECONDS
-from .unknowns import Scales, check_bounds
+from .unknowns import Scales, check_bounds, check_noise
 from .verify import of_equations
 
 
@@ -53,9 +53,10 @@ def identify(
         network, seed, dtype, time_limit, iterations, loss_weights, network_options, method_options, out, progress,
         checkpoint_seconds: as in `solve`.
         method: "joint" (Gauss-Newton on the last layer and the unknowns; data weighted by their noise, unknown fields
-            regularised by restricted maximum likelihood), or one that trains all parameters: "gauss-newton",
-            "adam+lbfgs", ...; "auto" takes joint where it can be used, and Gauss-Newton where its equations are not
-            met then or it cannot.
+            regularised by restricted maximum likelihood), "shooting" (Gauss-Newton on the unknowns, with forward
+            solutions by marching), or one that trains all parameters: "gauss-newton", "adam+lbfgs", ...; "auto" takes
+            shooting for nonlinear problems in time, joint for others where it can be used, and Gauss-Newton where the
+            equations are not met then or neither can be used.
         data: CSV, NPZ or NetCDF file of measurements (`observations.read_observations`), in place of the problem's.
         noise: standard deviation of the observations: one number, or name of the condition -> number or one a point.
             None takes those in ``data``, or else estimates them from the residuals.
@@ -93,8 +94,8 @@ def identify(
     method_options = mapping("method_options", method_options)
     automatic = method == "auto"
     chosen = automatic_method(problem, network, network_options)[0] if automatic else method
-    joint = {"noise": noise, "starts": starts, "positive": list(positive)}
-    joint["bounds"] = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
+    table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
+    own = {"noise": noise, "bounds": table, "positive": list(positive)}
     settings = {
         "iterations": iterations,
         "loss_weights": loss_weights,
@@ -104,14 +105,19 @@ def identify(
         "level": level,
         "data": None if data is None else Path(data),
     }
-    if "joint" not in chosen.split("+") and (bounds or positive or starts):
+    if chosen == "shooting" and automatic and starts:
+        chosen = "joint"
+    if chosen not in ("joint", "shooting") and (bounds or positive or starts):
         raise InputError(f"method: {chosen} takes no bounds, positive and starts; use joint")
+    if chosen == "shooting" and starts:
+        raise InputError("starts: shooting begins at the values given only; use joint")
     out = None if out is None else new_directory(Path(out))
-    options = method_options | ({"joint": joint | method_options.get("joint", {})} if chosen == "joint" else {})
+    own = {"joint": own | {"starts": starts}, "shooting": own}.get(chosen)
+    options = method_options if own is None else method_options | {chosen: own | method_options.get(chosen, {})}
     fixed = {"network_options": network_options, "method_options": options, "out": out}
     result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
     met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
-    if not automatic or chosen != "joint" or met or not result.finished or bounds or positive or problem.unknown_fields:
+    if met or not automatic or own is None or not result.finished or bounds or positive or problem.unknown_fields:
         return result
     if out is not None:
         for file in out.iterdir():
@@ -119,7 +125,7 @@ def identify(
     fixed = {"network_options": network_options, "method_options": method_options, "out": out}
     if time_limit is not None:
         time_limit = max(time_limit - result.wall_seconds, 1.0)
-    note = f"joint left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
+    note = f"{chosen} left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
     return run(problem, network, "gauss-newton", seed, dtype, time_limit, notes=(note,), **settings, **fixed)
 
 

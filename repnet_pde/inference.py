@@ -18,7 +18,7 @@ was eliminated and not fixed.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,12 @@ SPAN = (1e-40, 1e2)
 """Range of ω over the largest squared singular value that is searched."""
 
 
+BAND_STEPS = 20
+BAND_RANGE = (1e-12, 1e12)
+"""Of the factors on the penalties of bands."""
+SETTLED = 0.05
+"""Change of their logarithms that counts as none."""
+
 SMOOTHNESS = 3
 """Power of (1 + |k|²)^½ in the roughness penalty. Less lets the products of a field and derivatives of the state be
 rougher than any feature; 1 to 5 were tried on the catalogue."""
@@ -41,13 +47,15 @@ rougher than any feature; 1 to 5 were tried on the catalogue."""
 class Layout:
     """Which columns are which: of the state, of the fields, the unknowns.
 
-    roughness: of each column of the fields, the diagonal of L, or 0: not penalised.
+    roughness: of each column of the fields, the diagonal of L, or 0: not penalised. bands: number of each column's band
+    of wavenumbers; None for one of all.
     """
 
     state: torch.Tensor
     fields: torch.Tensor
     roughness: torch.Tensor
     n_unknowns: int
+    bands: torch.Tensor | None = None
 
     @property
     def penalty(self) -> torch.Tensor:
@@ -75,7 +83,7 @@ class Reduced:
         rows = torch.cat([physics, data])[:, self.order]
         p, self.n_state = rows.shape[1], len(layout.state)
         norms = rows.square().sum(0).sqrt()
-        typical = norms[: p - layout.n_unknowns].square().mean().sqrt()
+        typical = norms[: p - layout.n_unknowns].square().mean().sqrt() if p > layout.n_unknowns else norms.max()
         self.stretch = torch.ones(p, dtype=rows.dtype)  # the unknowns in units in which their columns are of like size
         last = norms[p - layout.n_unknowns :]
         self.stretch[p - layout.n_unknowns :] = torch.where(last > 0, typical / last.clamp_min(1e-300), 1.0)
@@ -154,6 +162,42 @@ class Reduced:
         best = int(np.argmin([deviance(w) for w in grid]))
         ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
         return math.exp(minimize_scalar(deviance, bounds=ends, method="bounded").x)
+
+    def choose_bands(self, omega: float) -> None:
+        """Scale the roughness band by band, so that each has the variance of a field's coefficients that the data show.
+
+        Fixed-point iteration for the evidence (D. J. C. MacKay, Neural Computation 4 (1992) 415-447): the penalty of
+        a band becomes γ σ² / Σ (rough_j m_j)², γ the number of its coefficients that the data determine. A band in
+        which there is nothing is shrunk to nothing, and its noise with it.
+        """
+        layout, bands = self.layout, self.layout.bands
+        if bands is None or omega == 0 or not layout.roughness.any():
+            return
+        base, n = layout.roughness, len(layout.fields)
+        sensitivity, taken = self.sensitivity()
+        penalised = base > 0
+        groups = [torch.nonzero((bands == b) & penalised)[:, 0] for b in torch.unique(bands[penalised])]
+        weights = base.new_ones(len(groups))
+        for _ in range(BAND_STEPS):
+            rough = base.clone()
+            for weight, group in zip(weights, groups, strict=True):
+                rough[group] *= weight.sqrt()
+            self.layout = replace(layout, roughness=rough)
+            upper, right = self._penalised(omega)
+            m = _triangular(upper, right)
+            inverse = _triangular(upper, torch.eye(len(upper), dtype=upper.dtype))
+            taken_by = 1 - omega * rough.square() * inverse[:n].square().sum(1)
+            leverage = (taken + (sensitivity @ inverse).square().sum(1)).clamp(max=1.0)
+            c = torch.linalg.solve_triangular(self.state, (self.first - self.mixed @ m)[:, None], upper=True)[:, 0]
+            residual = self.right[-len(self.data) :] - self.data @ torch.cat([c, m])
+            variance = residual.square().sum() / (len(residual) - leverage.sum()).clamp_min(1.0)
+            before = weights.clone()
+            for i, group in enumerate(groups):
+                size = (base[group] * m[:n][group]).square().sum().clamp_min(1e-300)
+                number = taken_by[group].clamp_min(0.0).sum()
+                weights[i] = (number * variance / (omega * size)).clamp(*BAND_RANGE)
+            if ((weights / before).log().abs() < SETTLED).logical_or(weights >= BAND_RANGE[1] / 10).all():
+                break
 
     def posterior(self, omega: float, residual: torch.Tensor, sigma: float | None) -> "Posterior":
         """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it."""

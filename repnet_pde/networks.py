@@ -31,6 +31,7 @@ DEFAULT = {
     "least-squares": "repnet-sin",
     "joint": "repnet-sin",
     "marching": "repnet-slabs",
+    "shooting": "repnet-slabs",
 }
 """The network that is taken when none is asked for, by the first method."""
 
@@ -97,9 +98,10 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
     if network is None or isinstance(network, str):
         name = network or DEFAULT[method]
         choose("network", name, NETWORKS)
-        if (method == "marching") != (name == "repnet-slabs"):
+        if (DEFAULT[method] == "repnet-slabs") != (name == "repnet-slabs"):
             raise InputError(
-                f"network: {name} given with the method {method}; marching needs 'repnet-slabs', which needs marching"
+                f"network: {name} given with the method {method}; marching and shooting need 'repnet-slabs', which "
+                "needs one of them"
             )
         known = [
             "layers",

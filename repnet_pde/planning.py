@@ -4,6 +4,7 @@ Least squares is cheap enough to try several first layers and to keep the one wh
 smallest; nothing of the solution is used for that.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
     if problem.dtype != "float64":
         return "adam+lbfgs", "float32: adam+lbfgs, since the other methods need float64"
     layers = (options or {}).get("layers")
+    if network in (None, "repnet-slabs") and layers is None and shooting_suits(problem):
+        return "shooting", "inverse problem, nonlinear and in time: Gauss-Newton on the unknowns, the state by marching"
     if joint_suits(problem, network, options):
         return "joint", "inverse problem: Gauss-Newton on the last layer and the unknowns together"
     spread = network is None or (isinstance(network, str) and network.startswith("repnet"))
@@ -106,6 +109,17 @@ def marches(problem) -> bool:
         transform = problem.output_transform
         found = orders(data, len(problem.outputs), transform)
     return found is not None and 1 <= max(index[-1] for index in found) <= 2
+
+
+def shooting_suits(problem) -> bool:
+    """Whether the unknowns are numbers, observed, of a nonlinear problem that can be solved slab by slab."""
+    if not (problem.observations and problem.unknowns) or problem.unknown_fields:
+        return False
+    if not problem.in_time or problem.pde is None or problem.dtype != "float64":
+        return False
+    rest = {name: c for name, c in problem.conditions.items() if name not in problem.observations}
+    forward = dataclasses.replace(problem, conditions=rest, unknowns={}, true_unknowns={})
+    return marches(forward) and not is_linear(forward)
 
 
 def newton_converges(problem, network) -> bool:
@@ -205,6 +219,16 @@ def joint_options(problem, options: dict, wavenumber) -> dict:
     more = 2.0 if problem.dim == 1 else 1.3
     most = MOST_FEATURES // 2 // len(problem.outputs)
     return {"layers": [min(most, math.ceil(_wanted(problem, wavenumber, more)))]} | options
+
+
+def coarse_options(problem, wavenumber, columns: int) -> tuple[dict, np.ndarray]:
+    """Options of a network of about ``columns`` columns for the joint method, and the wavenumbers that it is for: a
+    part of ``wavenumber``, not below 0.4 of it."""
+    wavenumber = np.asarray(wavenumber, dtype=float)
+    width = columns // len(problem.outputs)
+    parts = np.linspace(1.0, 0.4, 25)
+    part = next((p for p in parts if joint_options(problem, {}, p * wavenumber)["layers"][0] <= width), parts[-1])
+    return {"layers": [width]}, part * wavenumber
 
 
 def _wanted(problem, wavenumber, more: float) -> float:

@@ -17,7 +17,7 @@ from .errors import InputError
 from .identification import analyse
 from .networks import GENTLE, build_network
 from .objective import Objective
-from .planning import joint_options, plan_least_squares, points_for
+from .planning import coarse_options, joint_options, plan_least_squares, points_for
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
@@ -75,7 +75,9 @@ class Run:
             settings.network_options, settings.planned, solved = plan.options, True, plan.solved
             settings.error_indicator = plan.error_indicator
             self.notes += plan.notes
+        self.features_given = bool(settings.network_options) and not settings.planned
         if first == "joint" and settings.network != "custom":
+            settings.planned = settings.planned or not settings.network_options
             settings.network_options = joint_options(problem, settings.network_options, self.wavenumber)
         if solved is not None:
             self.net, self.data = solved.net, solved.data
@@ -93,7 +95,7 @@ class Run:
         self.objective = Objective(
             self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights, problem
         )
-        if solved is None and first != "marching":  # whose network has no parameters yet
+        if solved is None and settings.network != "repnet-slabs":  # whose network has no parameters yet
             _trains(self.objective)
         if first == "joint" and settings.network != "custom":
             self.objective.twin = self._twin
@@ -102,12 +104,18 @@ class Run:
         if solved is not None:
             self.training.method.accept(solved.outcome)
 
-    def _twin(self) -> Objective:
-        """The same with other features and other points."""
+    def _twin(self, columns: int | None = None) -> Objective | None:
+        """The same with other features and other points; with ``columns`` a network with about so many, or None where
+        it would have more than half of those there are or the features have been chosen by the user."""
         problem, settings = self.problem, self.settings
+        options, wavenumber = settings.network_options, self.wavenumber
+        if columns is not None:
+            if self.features_given or options["layers"][0] * len(problem.outputs) < 2 * columns:
+                return None
+            options, wavenumber = coarse_options(problem, wavenumber, columns)
         with seeded(settings.seed + 1):
-            net = build_network(problem, settings.network, settings.network_options, self.wavenumber)
-            data = collocation(problem, **points_for(problem, "joint", net, self.wavenumber))
+            net = build_network(problem, settings.network, options, wavenumber)
+            data = collocation(problem, **points_for(problem, "joint", net, wavenumber))
         unknowns = list(problem.unknowns.values())
         return Objective(data, net, unknowns, problem.term_names, settings.loss_weights, problem)
 

@@ -1,9 +1,10 @@
-"""Unknown numbers of an inverse problem on the scale on which they are solved for: bounds and positivity."""
+"""Unknown numbers on the scale on which they are solved for, with bounds and positivity; the noise of the data."""
 
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from ._checks import mapping, number
@@ -125,3 +126,30 @@ def check_bounds(names: Sequence[str], bounds, positive) -> dict[str, tuple[floa
             raise InputError(f"positive: {name!r} has the upper bound {high:g}")
         table[name] = (max(low, 0.0), high)
     return table
+
+
+def check_noise(noise, problem) -> list[torch.Tensor] | None:
+    """A standard deviation for each datum, by observation; None where they are to be estimated."""
+    if noise is None:
+        return None
+    observed = problem.observations
+    if not isinstance(noise, Mapping):
+        noise = dict.fromkeys(observed, noise)
+    for name in mapping("noise", noise):
+        choose("noise", name, observed)
+    missing = [name for name in observed if name not in noise]
+    if missing:
+        raise InputError(f"noise: nothing given for {', '.join(missing)}")
+    result = []
+    for name, condition in observed.items():
+        value, count = noise[name], len(condition.points)
+        try:
+            array = np.asarray(value, dtype=float) if np.ndim(value) else np.full(count, number("noise", value))
+        except (TypeError, ValueError):
+            array = np.empty(0)
+        if array.shape != (count,) or not (np.isfinite(array).all() and (array > 0).all()):
+            raise InputError(
+                f"noise[{name!r}]: {value!r} given; a standard deviation > 0, or an array of {count} of them, is needed"
+            )
+        result.append(torch.as_tensor(array))
+    return result

@@ -21,6 +21,7 @@ from .lbfgs import LBFGS
 from .least_squares import LeastSquares
 from .marching import Marching
 from .quasi_newton import QuasiNewton
+from .shooting import Shooting
 
 METHODS = {
     "adam": Adam,
@@ -30,6 +31,7 @@ METHODS = {
     "marching": Marching,
     "gauss-newton": GaussNewton,
     "joint": Joint,
+    "shooting": Shooting,
 }
 
 

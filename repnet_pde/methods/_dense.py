@@ -44,10 +44,11 @@ class Factorization:
         self._upper = torch.triu(self._reflections[0][:p])
 
     def solve(self, residual: torch.Tensor) -> torch.Tensor:
-        """δ (p,) for r (n,)."""
-        c = torch.cat([-residual, residual.new_zeros(self.columns)])[:, None]
+        """δ (p,) for r (n,), or (p, k) for (n, k)."""
+        columns = residual if residual.ndim == 2 else residual[:, None]
+        c = torch.cat([-columns, columns.new_zeros(self.columns, columns.shape[1])])
         c = torch.ormqr(*self._reflections, c, transpose=True)[: self.columns]
-        return torch.linalg.solve_triangular(self._upper, c, upper=True)[:, 0]
+        return torch.linalg.solve_triangular(self._upper, c, upper=True).reshape(self.columns, *residual.shape[1:])
 
     def rank(self) -> int:
         """The numerical rank, as Σ s²/(s² + ε²) = p - ε² ‖U⁻¹‖² over the singular values s, with UᵀU = JᵀJ + ε²."""

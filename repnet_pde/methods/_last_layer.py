@@ -121,16 +121,11 @@ class JetSystem:
 
     def _continuity(self, jacobian: bool) -> list[Linearization]:
         x, wanted = self.continuity
-        jet = self._jet(self.at_start).requires_grad_(jacobian)
-        found = trace(x, jet, self.at_start.indices, self.transform, self.order)
-        result = []
-        for i, (value, target) in enumerate(zip(found, wanted, strict=True)):
-            rows = value.new_empty(len(x), 0)
-            if jacobian:
-                (a,) = torch.autograd.grad(value.sum(), jet, retain_graph=True, materialize_grads=True)
-                rows = self.at_start.rows(a)
-            result.append(Linearization(f"continuity {i}", value.detach() - target, rows))
-        return result
+        found = trace_rows(self.at_start, x, self._jet(self.at_start), self.transform, self.order, jacobian)
+        return [
+            Linearization(f"continuity {i}", value - target, rows)
+            for i, ((value, rows), target) in enumerate(zip(found, wanted, strict=True))
+        ]
 
     def residuals(self) -> list[torch.Tensor]:
         vectors = jet_values(self.data, self.x, self.jet, self.indices, self.transform)
@@ -175,6 +170,24 @@ def trace(x: torch.Tensor, jet: torch.Tensor, indices, transform, order: int) ->
     for _ in range(1, order):
         now = [torch.autograd.grad(v.sum(), inputs, create_graph=True)[0][:, -1] for v in now]
         result = result + now
+    return result
+
+
+def trace_rows(at, x: torch.Tensor, jet: torch.Tensor, transform, order: int, jacobian: bool = True):
+    """`trace` with, of each of its values (n,), the rows (n, p) of the derivatives for the last layer.
+
+    Args:
+        at: the features evaluated at ``x`` for the `time_indices`. jet: of u there.
+        jacobian: whether to compute the rows; else they have no columns.
+    """
+    jet = jet.detach().requires_grad_(jacobian)
+    result = []
+    for value in trace(x, jet, at.indices, transform, order):
+        rows = value.new_empty(len(x), 0)
+        if jacobian:
+            (a,) = torch.autograd.grad(value.sum(), jet, retain_graph=True, materialize_grads=True)
+            rows = at.rows(a)
+        result.append((value.detach(), rows))
     return result
 
 

@@ -1,20 +1,20 @@
 """Joint Gauss-Newton for inverse problems: last layer of a one-layer RepNet, unknown fields and unknown numbers."""
 
 import math
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy.optimize import least_squares
 
-from .._checks import mapping, number, whole
-from ..errors import InputError, TrainingError, choose
+from .._checks import whole
+from ..errors import InputError, TrainingError
 from ..features import Features
 from ..inference import SMOOTHNESS, Layout, Reduced
 from ..jets import orders
 from ..jets import values as jet_values
 from ..objective import Objective
-from ..unknowns import Scales
+from ..unknowns import Scales, check_noise
 from ..verify import of_equations, relative_residuals
 from ._dense import Factorization
 from ._last_layer import JetSystem, check_finite
@@ -23,8 +23,10 @@ SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
 exact."""
 SOFT = 1e-3
-MOST_TWIN = 1500
-"""Most columns for which a second solution is computed to compare with."""
+COARSE = 800
+"""Columns of the network with which the unknowns are looked for first, where there are more than twice as many."""
+NEAR = 0.1
+"""Relative change of the unknowns between that network and the full one from which others starts are tried."""
 STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
 LENGTHS = (1.0, 0.5, 0.25, 0.12, 0.06)
@@ -39,6 +41,8 @@ STEADY = 0.02
 UNMET = 1e-4
 """Relative residual of the equations, at the floor of the features, from which no other start is tried."""
 UNMET_REASON = "the features do not meet the equations"
+BAND = 1.5
+"""Ratio of the largest to the smallest wavenumber of a band in which the coefficients of a field have one variance."""
 RATIO = 1e-6
 """Smallest estimated standard deviation of one observation over the largest."""
 
@@ -85,6 +89,8 @@ class Joint:
         self.known = check_noise(noise, problem)
         self.most_starts = starts or (6 if problem.unknowns else 1)
         self.layout = _layout(problem, net)
+        self.rough = self.layout.roughness
+        """That of the fields' columns, scaled by bands."""
         self.iteration, self.start, self.stage, self.round, self.damping = 0, 0, -1, 0, 0.0
         self.omega, self.final = 0.0, len(SHARES) - 1
         self.before: tuple | None = None
@@ -92,6 +98,8 @@ class Joint:
         self.deviations = self._first_deviations()
         self.found: list[tuple] = []
         self.first_eta = self.scales.get()
+        self.agreed = False
+        """Whether two starts, or as many as are to be tried, gave the same."""
         self.dominated = False
         """Whether what is left of the equations outweighs the misfit of the data; set by `posterior`."""
         self.twin_values: list[float] | None = None
@@ -99,6 +107,9 @@ class Joint:
         """Values of the unknowns, and relative distance of the state, of a second solution with other features."""
         self._reason: str | None = None
         self._system: JetSystem | None = None
+        small = objective.twin(COARSE) if hasattr(objective, "twin") else None
+        self.coarse = small and Joint(small, iterations, noise=noise, bounds=bounds, positive=positive, starts=starts)
+        """The same with a smaller network, whose solution is this one's first start; or None."""
 
     @property
     def stopped(self) -> str | None:
@@ -163,13 +174,21 @@ class Joint:
     def _merit(self, factors) -> float:
         vectors = self.system().residuals()
         total = sum((v * f).square().sum().item() for v, f in zip(vectors, factors, strict=True))
-        rough = self.layout.roughness * self.system().c[self.layout.fields]
+        rough = self.rough * self.system().c[self.layout.fields]
         total += self.omega * rough.square().sum().item()
         return total if math.isfinite(total) else math.inf
 
     # Steps ----------------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
+        if self.coarse is not None and self.coarse.stopped is None:
+            self.iteration += 1
+            self.coarse.step()
+            self.objective.terms = self.coarse.objective.terms
+            if self.coarse.stopped is not None:
+                self.deviations = self.coarse.deviations
+                self._transfer(self.coarse.objective.net)
+            return
         if self.stage < 0:
             self._begin()
             self.round, self.damping, self.before = 0, 0.0, None
@@ -225,6 +244,8 @@ class Joint:
         factors = self._factors(terms)
         reduced = self._reduce(terms, factors)
         self.omega = reduced.choose_penalty()
+        reduced.choose_bands(self.omega)
+        self.rough = reduced.layout.roughness
         before = self._merit(factors)
         eta, state, now, q = self.scales.get(), system.get(), system.c, len(self.scales.names)
         trials = [(self.damping, length) for length in LENGTHS]
@@ -298,6 +319,17 @@ class Joint:
         self._put(self._smooth(zero))
         if kind == 0 and held:
             self._from_equations(self.first_eta)
+
+    def _transfer(self, net) -> None:
+        """Begin at the solution in another network, with the unknowns as they are."""
+        system = self.system()
+        zero = (0,) * system.x.shape[1]
+        at = system.features.at(system.x, [zero])
+        with torch.no_grad():
+            values = net(system.x)
+        found = Factorization(at.rows(torch.ones(len(values), 1, 1, dtype=values.dtype))).solve(-values)
+        self._put(torch.cat([found[:-1].T.reshape(-1), found[-1]]))
+        self.stage, self.round, self.damping, self.before = len(SHARES) - 2, 0, 0.0, None
 
     def _put(self, c: torch.Tensor) -> None:
         """Set the coefficients, with the unknowns as they are."""
@@ -405,34 +437,42 @@ class Joint:
         system = self.system()
         merit = self._merit(self._factors(self._linearize())) / SHARES[self.stage] ** 2
         deviations = [d.clone() for d in self.deviations]
-        self.found.append((merit, system.c.clone(), self.scales.values(), deviations, self.omega, self.stage))
+        penalty = self.omega, self.rough
+        self.found.append((merit, system.c.clone(), self.scales.values(), deviations, penalty, self.stage))
         self.found.sort(key=lambda f: f[0])
         agreed = len(self.found) > 1 and (
             all(abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(*(f[2] for f in self.found[:2]), strict=True))
             or self.found[1][0] - self.found[0][0] <= AGREE**2 * self.found[0][0]
         )
         self.start, self.stage, self.round = self.start + 1, -1, 0
-        if agreed or self.start >= self.most_starts:
+        starts = self.start
+        if self.coarse is not None and self.start == 1:
+            pairs = zip(self.found[0][2], self.coarse.found[0][2], strict=True)
+            agreed = self.coarse.agreed and all(abs(a - b) <= NEAR * abs(a) for a, b in pairs)
+            starts = self.coarse.start
+        self.agreed = agreed or self.most_starts == 1
+        if self.agreed or self.start >= self.most_starts:
             self._take_best()
             self._compare()
-            doubt = "" if agreed or self.most_starts == 1 else ", which do not agree: a better one may exist"
-            self._reason = f"converged, best of {self.start} start(s){doubt}"
+            doubt = "" if self.agreed else ", which do not agree: a better one may exist"
+            self._reason = f"converged, best of {starts} start(s){doubt}"
 
     def _take_best(self) -> None:
-        _, c, values, self.deviations, self.omega, self.final = self.found[0]
+        _, c, values, self.deviations, (self.omega, self.rough), self.final = self.found[0]
         self.scales.restore(values)
         self._put(c)
 
     def _compare(self) -> None:
         """Identify once more with other features and points, from the values found: how much does that change?"""
-        twin, columns = getattr(self.objective, "twin", None), len(self.system().c)
-        if twin is None or self.problem.unknown_fields or columns > MOST_TWIN:
+        twin = getattr(self.objective, "twin", None)
+        if twin is None or self.problem.unknown_fields:
             return
         eta, noise = self.scales.get(), dict(zip(self.problem.observations, self.deviations, strict=True))
         other = Joint(twin(), 2 * MOST_ROUNDS, noise=None if self.known is None else noise, starts=1)
         other.scales, other.first_eta = self.scales, self.scales.get()
         other.start, other.most_starts = 1, 2
         try:
+            other._transfer(self.objective.net)
             while other.stopped is None:
                 other.step()
             self.twin_values = self.scales.values()
@@ -451,6 +491,7 @@ class Joint:
         terms = self._linearize()
         factors = self._factors(terms)
         reduced, residuals = self._reduce(terms, factors), [t.residual for t in terms]
+        reduced.layout = replace(self.layout, roughness=self.rough)
         self.stage = stage
         sigma = None
         if self.known is not None:
@@ -465,6 +506,8 @@ class Joint:
         "round",
         "damping",
         "omega",
+        "rough",
+        "agreed",
         "final",
         "before",
         "deviations",
@@ -475,9 +518,13 @@ class Joint:
     )
 
     def state_dict(self) -> dict:
-        return {name: getattr(self, name) for name in self._STATE} | {"reason": self._reason}
+        coarse = self.coarse and (self.coarse.state_dict(), self.coarse.objective.net.state_dict())
+        return {name: getattr(self, name) for name in self._STATE} | {"reason": self._reason, "coarse": coarse}
 
     def load_state_dict(self, state: dict) -> None:
+        if self.coarse is not None:
+            self.coarse.load_state_dict(state["coarse"][0])
+            self.coarse.objective.net.load_state_dict(state["coarse"][1])
         for name in self._STATE:
             setattr(self, name, state[name])
         self._reason, self._system = state["reason"], None
@@ -504,31 +551,5 @@ def _layout(problem, net) -> Layout:
     fields = torch.nonzero(is_field)[:, 0]
     k = _wavenumbers(problem, net)[fields]
     roughness = torch.where(k > 0, (1 + k.square()) ** (SMOOTHNESS / 2), 0.0)
-    return Layout(torch.nonzero(~is_field)[:, 0], fields, roughness, len(problem.unknowns))
-
-
-def check_noise(noise, problem) -> list[torch.Tensor] | None:
-    """A standard deviation for each datum, by observation; None where they are to be estimated."""
-    if noise is None:
-        return None
-    observed = problem.observations
-    if not isinstance(noise, Mapping):
-        noise = dict.fromkeys(observed, noise)
-    for name in mapping("noise", noise):
-        choose("noise", name, observed)
-    missing = [name for name in observed if name not in noise]
-    if missing:
-        raise InputError(f"noise: nothing given for {', '.join(missing)}")
-    result = []
-    for name, condition in observed.items():
-        value, count = noise[name], len(condition.points)
-        try:
-            array = np.asarray(value, dtype=float) if np.ndim(value) else np.full(count, number("noise", value))
-        except (TypeError, ValueError):
-            array = np.empty(0)
-        if array.shape != (count,) or not (np.isfinite(array).all() and (array > 0).all()):
-            raise InputError(
-                f"noise[{name!r}]: {value!r} given; a standard deviation > 0, or an array of {count} of them, is needed"
-            )
-        result.append(torch.as_tensor(array))
-    return result
+    bands = torch.floor(torch.log(k.clamp_min(math.pi) / math.pi) / math.log(BAND)) + 1000 * output[fields]
+    return Layout(torch.nonzero(~is_field)[:, 0], fields, roughness, len(problem.unknowns), bands)

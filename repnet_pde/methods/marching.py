@@ -48,6 +48,7 @@ class Attempt:
     end: float
     residual: float
     scales: list[np.ndarray]
+    system: JetSystem
 
 
 class Marching:
@@ -87,7 +88,8 @@ class Marching:
         self.factor = SPACE_FACTOR
         self.scales: list[np.ndarray] | None = None
         self.failures = 0
-        self.best: float | None = None
+        self.accepted: Attempt | None = None
+        """The last slab that was added."""
         self._reason: str | None = None
         self._indices: list[Index] | None = None
 
@@ -147,7 +149,7 @@ class Marching:
         self.net.add(attempt.net, attempt.end)
         self.scales = attempt.scales
         grow = GROWTH if attempt.residual < self.tolerance / 30 else 1.0
-        self.length, self.failures, self.best = grow * length, 0, None
+        self.length, self.failures, self.accepted = grow * length, 0, attempt
 
     def _adapt(self, attempt: Attempt | None, length: float) -> None:
         """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
@@ -188,7 +190,7 @@ class Marching:
         return float(np.trapezoid(1 / graded(nodes, np.minimum(scale, 2.0)), nodes))
 
     def _attempt(self, begin: float, end: float) -> Attempt | None:
-        problem, indices, first = self.problem, self.indices, not len(self.net)
+        problem, first = self.problem, not len(self.net)
         nodes, space = np.linspace(-1, 1, NODES), problem.dim - 1
         scales = self.scales or [np.full(NODES, 2.0)] * space
         maps = [axis_map(nodes, s) for s in scales] + [axis_map(nodes, np.full(NODES, 2.0))]
@@ -197,16 +199,29 @@ class Marching:
         width = math.ceil(MARGIN * math.prod(2 * k / math.pi + OVERHEAD for k in numbers))
         width = min(width, MOST_FEATURES // len(problem.outputs))
         net = self.net.make(end, width, numbers, maps)
+        previous = None if first else self.net.slabs[-1]
+        return self._solve(net, begin, end, previous, self._frozen if first else self._predicted)
+
+    def again(self, i: int) -> Attempt | None:
+        """Slab ``i`` solved once more, from the coefficients that it has, after a change of the equations."""
+        begin = float(self.net.ends[i - 1]) if i else float(self.problem.box.lower[-1])
+        attempt = self._solve(self.net.slabs[i], begin, float(self.net.ends[i]), self.net.slabs[i - 1] if i else None)
+        self.net.slabs[i]._output_transform = None
+        return attempt
+
+    def _solve(self, net, begin: float, end: float, previous, guess=None) -> Attempt | None:
+        """Newton's method on the last layer of ``net``, from its own or from what ``guess`` gives; None where it fails.
+
+        Args:
+            previous: the slab before, or None.
+        """
+        problem, indices, width = self.problem, self.indices, net.linears[-1].in_features
         if self.net._output_transform is not None:
             net.apply_output_transform(self.net._output_transform)
         data = self._points(net, begin, end, width)
         x = torch.as_tensor(data.train_x)
-        continuity = None
-        if first:
-            start = self._frozen(net, data, x)
-        else:
-            start = self._predicted(x, begin)
-            continuity = self._state(net, begin, width)
+        start = None if guess is None else guess(net, data, x, begin)
+        continuity = None if previous is None else self._state(net, previous, begin, width)
         system = JetSystem(data, net, problem.term_names, indices, continuity=continuity, order=self.order, start=start)
         try:
             newton(system, factorizations=8, rank=False)
@@ -218,7 +233,7 @@ class Marching:
         residual = max(found.values())
         if continuity is not None:
             residual = max(residual, self._jump(net, continuity))
-        return Attempt(net, end, residual, self._length_scales(net, begin, end))
+        return Attempt(net, end, residual, self._length_scales(net, begin, end), system)
 
     def _points(self, net, begin: float, end: float, width: int, distribution: str | None = None):
         """The slab's points, those inside and at the start spread like the features."""
@@ -237,7 +252,7 @@ class Marching:
             condition.__dict__.setdefault("_repnet_pde_held", []).append(data.train_x)
         return data
 
-    def _frozen(self, net, data, x) -> torch.Tensor:
+    def _frozen(self, net, data, x, begin: float) -> torch.Tensor:
         """A start for the first slab: the initial state, unchanging in time, fitted to the conditions."""
         power = (0,) * (x.shape[1] - 1) + (self.order,)
 
@@ -255,16 +270,12 @@ class Marching:
         system.store()
         return _jet(net, x, self.indices)
 
-    def _previous(self):
-        return self.net.slabs[-1]
-
-    def _predicted(self, x: torch.Tensor, begin: float) -> torch.Tensor:
+    def _predicted(self, net, data, x: torch.Tensor, begin: float) -> torch.Tensor:
         """Jets at ``x`` of u continued from the end of the last slab by one term of Taylor's series."""
-        previous = self._previous()
         later = [(*a[:-1], a[-1] + 1) for a in self.indices]
         every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
         at = torch.cat([x[:, :-1], torch.full_like(x[:, -1:], begin)], 1)
-        jet = _jet(previous, at, every)
+        jet = _jet(self.net.slabs[-1], at, every)
         ahead = (x[:, -1] - begin)[:, None]
         return torch.stack(
             [
@@ -274,8 +285,8 @@ class Marching:
             1,
         )
 
-    def _state(self, net, begin: float, width: int):
-        """Points at the start of the slab, spread like its features, and the state there at the end of the last."""
+    def _state(self, net, previous, begin: float, width: int):
+        """Points at the start of the slab, spread like its features, and the state there at the end of the previous."""
         space = self.problem.dim - 1
         count = max(100, width // 3)
         if space == 1:
@@ -285,7 +296,7 @@ class Marching:
         mapped = net.warp.inverse(torch.as_tensor(np.column_stack([places, np.zeros(count)])))
         x = torch.cat([mapped[:, :-1], torch.full_like(mapped[:, -1:], begin)], 1)
         x = x[np.asarray(self.problem.geometry.geometry.inside(x[:, :-1].numpy())).astype(bool)]
-        return x, self._trace(self._previous(), x)
+        return x, self._trace(previous, x)
 
     def _trace(self, net, x) -> list[torch.Tensor]:
         indices = time_indices(x.shape[1], self.order)

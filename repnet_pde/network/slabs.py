@@ -62,12 +62,20 @@ class Slabs(dde.nn.NN):
         self.slabs.append(net)
         self.ends = torch.cat([self.ends, torch.tensor([end], dtype=dde.config.real(torch))])
 
+    def clear(self) -> None:
+        """Take all slabs away."""
+        self.slabs, self.ends = torch.nn.ModuleList(), self.ends[:0]
+
+    def which(self, times: torch.Tensor) -> torch.Tensor:
+        """The number (n,) of the slab of each time (n,)."""
+        return torch.searchsorted(self.ends[:-1].contiguous(), times.detach().contiguous())
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, d) to (n, c)."""
         if len(self):
             last = self.ends[-1]
             x = torch.cat([inputs[:, :-1], torch.minimum(inputs[:, -1:], last)], 1)
-            which = torch.searchsorted(self.ends[:-1].contiguous(), x[:, -1].detach().contiguous())
+            which = self.which(x[:, -1])
             u = inputs.new_zeros(len(inputs), self.outputs)
             for i in torch.unique(which).tolist():
                 rows = torch.nonzero(which == i)[:, 0]
@@ -78,7 +86,8 @@ class Slabs(dde.nn.NN):
 
     def load_state_dict(self, state, *arguments, **options):
         ends = state["ends"]
-        self.slabs, self.ends = torch.nn.ModuleList(), torch.empty(0, dtype=ends.dtype)
+        self.ends = torch.empty(0, dtype=ends.dtype)
+        self.clear()
         for i, end in enumerate(ends.tolist()):
             table = state[f"slabs.{i}.warp.table"]
             width = len(state[f"slabs.{i}.first.offset"])

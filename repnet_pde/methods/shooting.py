@@ -1,0 +1,320 @@
+"""Single shooting for inverse problems in time: the unknowns by Gauss-Newton, the state by marching."""
+
+import copy
+import dataclasses
+import math
+import types
+
+import numpy as np
+import torch
+
+from .._backend import seeded
+from .._checks import number
+from ..errors import InputError
+from ..features import Features
+from ..inference import Layout, Reduced
+from ..jets import orders, term_jets
+from ..network.slabs import Slabs
+from ..objective import Objective
+from ..residuals import collocation
+from ..unknowns import Scales, check_noise
+from ._dense import Factorization, row_scales
+from ._last_layer import time_indices, trace_rows
+from .joint import UNMET_REASON
+from .marching import Marching
+
+ROUGH = 1e-3
+"""Relative residual of the forward solutions until the unknowns have nearly been found."""
+LOOSE = 3.0
+"""A slab is solved anew where solving it again leaves more than this times the residual that is asked for."""
+CLOSE = 0.1
+"""Distance of the unknowns from the minimum, in their standard errors, at which they have been found ..."""
+NEAR = 1.0
+"""... and in the rough round."""
+DAMPING = (1e-4, 1e6)
+"""Levenberg-Marquardt damping, relative to the columns: the first, and the one at which no step is left to try."""
+RATIO = 1e-6
+"""Smallest estimated standard deviation of one observation over the largest."""
+
+
+class Shooting:
+    """Gauss-Newton steps on the unknowns, with the state that belongs to them and its exact sensitivities.
+
+    The equations are solved forward in time by `Marching`. In each slab the derivative of the last layer's
+    coefficients for the unknowns follows from the same linear least-squares problem (tangent-linear model): the
+    derivatives of the residuals, and of the state at the slab's start, are its right sides. After a step the slabs are
+    solved again from the coefficients that these derivatives predict, and made anew only where that is not enough. Two
+    rounds: with rough solutions, then with those of the tolerance.
+
+    Args:
+        objective: the loss of a problem with observations, on a `Slabs` network; its weights are not used.
+        iterations: most solutions of slabs.
+        noise, bounds, positive: as for `Joint`.
+        tolerance: relative residual of the forward solutions at fresh points.
+
+    Raises:
+        InputError: a problem that it cannot treat, or a bad option.
+    """
+
+    default_iterations = 10_000
+
+    def __init__(
+        self, objective: Objective, iterations: int, *, noise=None, bounds=None, positive=(), tolerance: float = 1e-5
+    ):
+        problem = objective.problem
+        if problem is None or not isinstance(objective.net, Slabs):
+            raise InputError("network: shooting needs 'repnet-slabs', made by identify")
+        if not problem.observations or not problem.unknowns or problem.unknown_fields:
+            raise InputError(
+                "method: shooting needs observations (dde.icbc.PointSetBC) and unknown numbers, and no unknown fields; "
+                "choose joint or gauss-newton"
+            )
+        if not 0 < number("tolerance", tolerance) < 1:
+            raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
+        self.objective, self.iterations, self.tolerance = objective, iterations, tolerance
+        self.problem, self.net = problem, objective.net
+        self.scales = Scales(problem.unknowns, bounds, positive)
+        self.known = check_noise(noise, problem)
+        self.deviations = self.known or [
+            torch.full((len(c.points),), max(_rms(torch.as_tensor(c.values)), 1e-300), dtype=torch.float64)
+            for c in problem.observations.values()
+        ]
+        rest = {n: c for n, c in problem.conditions.items() if n not in problem.observations}
+        none = {"unknowns": {}, "true_unknowns": {}}
+        self.forward = dataclasses.replace(problem, conditions=rest, **none)
+        self.watched = dataclasses.replace(
+            problem, pde=None, residual_names=None, conditions=problem.observations, **none
+        )
+        self.iteration, self.solutions, self.damping = 0, 0, DAMPING[0]
+        self.rough = tolerance < ROUGH
+        self.replayed: int | None = None
+        """How many slabs have been solved again; None while they are made anew."""
+        self.tangents: list[torch.Tensor] = []
+        """For each slab solved the derivatives (p, q) of its coefficients for the unknowns on their internal scale."""
+        self.best: dict | None = None
+        self._reason: str | None = None
+        self._watch: tuple | None = None
+        self._march = self._new_march()
+
+    @property
+    def stopped(self) -> str | None:
+        return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+
+    def _new_march(self) -> Marching:
+        view = types.SimpleNamespace(problem=self.forward, net=self.net, mean_squares=lambda: None)
+        return Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
+
+    # Slabs ----------------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Solve one slab; after the last, the next unknowns."""
+        self.iteration += 1
+        count = len(self.tangents)
+        if self.replayed is None:
+            self._march.step()
+            if len(self.net) > count:
+                self._differentiate(self._march.accepted, count)
+            elif self._march.stopped is not None:
+                self._failed(self._march.stopped)
+                return
+        else:
+            attempt = self._march.again(count)
+            if attempt is None or attempt.residual > LOOSE * self._march.tolerance:
+                self._anew()
+                return
+            self._differentiate(attempt, count)
+            self.replayed += 1
+        if self.net.reached >= self.problem.box.upper[-1] and len(self.tangents) == len(self.net):
+            self._evaluate()
+
+    def _anew(self) -> None:
+        """Make all slabs anew, for the unknowns as they are."""
+        self.net.clear()
+        self.tangents, self.replayed, self._march = [], None, self._new_march()
+
+    def _differentiate(self, attempt, i: int) -> None:
+        """The derivatives of slab ``i``'s coefficients for the unknowns."""
+        system, variables = attempt.system, list(self.problem.unknowns.values())
+        system.unknowns = variables
+        terms = system.linearize()
+        system.unknowns = []
+        q, p, count = len(variables), len(system.c), len(system.names)
+        right = [t.jacobian[:, p:] * self.scales.slopes(self.scales.get()) for t in terms[:count]]
+        for term in terms:
+            term.jacobian = term.jacobian[:, :p]
+        if i:
+            x, order = system.continuity[0], system.order
+            before = self.net.slabs[i - 1]
+            features = Features(before).at(x, time_indices(x.shape[1], order))
+            linear = before.linears[-1]
+            jet = features.jet(linear.weight.detach(), linear.bias.detach())
+            rows = trace_rows(features, x, jet, system.transform, order)
+            right += [-(r @ self.tangents[i - 1]) for _, r in rows]
+        scaling = row_scales(terms)
+        rows = torch.cat([t.jacobian * s for t, s in zip(terms, scaling, strict=True)])
+        right = torch.cat([r * s for r, s in zip(right, scaling, strict=True)])
+        self.tangents.append(Factorization(rows).solve(right.reshape(len(rows), q)))
+
+    # Unknowns -------------------------------------------------------------------------------------------------------
+
+    def _predict(self) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Residuals of the observations, each (n,), and their derivatives (n, q) for the unknowns, stacked."""
+        if self._watch is None:
+            with seeded(0):
+                data = collocation(self.watched, few=20)
+            indices = orders(data, len(self.problem.outputs), self.net._output_transform)
+            if indices is None:
+                raise InputError(
+                    "conditions: shooting needs observations of u and its derivatives at one point each; choose "
+                    "gauss-newton"
+                )
+            self._watch = data, indices
+        data, indices = self._watch
+        x, outputs = torch.as_tensor(data.train_x), len(self.problem.outputs)
+        variables, q = list(self.problem.unknowns.values()), len(self.scales.names)
+        jet, tangent = x.new_zeros(len(x), len(indices), outputs), x.new_zeros(len(x), len(indices), outputs, q)
+        which = self.net.which(x[:, -1])
+        for i in torch.unique(which).tolist():
+            rows = torch.nonzero(which == i)[:, 0]
+            slab, linear = Features(self.net.slabs[i]).at(x[rows], indices), self.net.slabs[i].linears[-1]
+            jet[rows] = slab.jet(linear.weight.detach(), linear.bias.detach())
+            for j, column in enumerate(self.tangents[i].T):
+                weight, bias = column.split([linear.weight.numel(), outputs])
+                tangent[rows, ..., j] = slab.jet(weight.view_as(linear.weight), bias)
+        names = list(self.watched.conditions)
+        terms = term_jets(data, names, x, jet, indices, self.net._output_transform, variables)
+        slopes = self.scales.slopes(self.scales.get())
+        found = [
+            sum((a[..., None] * tangent[part]).sum((1, 2)) for part, a in term.parts) + term.unknowns * slopes
+            for term in terms
+        ]
+        return [term.residual[:, 0] for term in terms], torch.cat(found)
+
+    def _merit(self, residuals) -> float:
+        return sum((r / d).square().sum().item() for r, d in zip(residuals, self.deviations, strict=True))
+
+    def _evaluate(self) -> None:
+        """All slabs are solved: take these unknowns or go back; then the next."""
+        residuals, slopes = self._predict()
+        self.solutions += 1
+        comparable = self.best is not None and self.best["rough"] == self.rough
+        if comparable and not self._merit(residuals) < self._merit(self.best["residuals"]):
+            self._failed("no step lowers the sum of squares")
+            return
+        self.best = {
+            "values": self.scales.values(),
+            "eta": self.scales.get(),
+            "net": copy.deepcopy(self.net.state_dict()),
+            "tangents": list(self.tangents),
+            "residuals": residuals,
+            "slopes": slopes,
+            "rough": self.rough,
+            "march": self._march.state_dict(),
+        }
+        self.damping = 0.0 if self.damping <= DAMPING[0] else self.damping / 10
+        if not self.rough:
+            self._estimate_noise(residuals)
+        self._next()
+
+    def _next(self) -> None:
+        """The Gauss-Newton step from the best unknowns; the slabs' coefficients follow it."""
+        best, weights = self.best, torch.cat([1 / d for d in self.deviations])
+        rows, right = best["slopes"] * weights[:, None], torch.cat(best["residuals"]) * weights
+        if not torch.isfinite(rows).all():
+            self._reason = "the sensitivities are not finite"
+            return
+        gain = right.norm() ** 2 - (right + rows @ _step(rows, right, 0.0)).norm() ** 2
+        near = NEAR if self.rough else CLOSE
+        if gain <= near**2 * right.norm() ** 2 / max(len(right) - rows.shape[1], 1):
+            self._converged()
+            return
+        step = _step(rows, right, self.damping)
+        self.scales.set(best["eta"] + step)
+        self._predicted(step)
+
+    @torch.no_grad()
+    def _predicted(self, step: torch.Tensor) -> None:
+        """Move all slabs by their derivatives, to be solved again."""
+        for net, tangent in zip(self.net.slabs, self.best["tangents"], strict=True):
+            linear, change = net.linears[-1], tangent @ step
+            weight, bias = change.split([linear.weight.numel(), len(linear.bias)])
+            linear.weight += weight.view_as(linear.weight)
+            linear.bias += bias
+        self.tangents, self.replayed = [], 0
+
+    def _restore(self) -> None:
+        """The best unknowns and their solution."""
+        self.scales.restore(self.best["values"])
+        self.net.load_state_dict(self.best["net"])
+        self.tangents = list(self.best["tangents"])
+        self._march = self._new_march()
+        self._march.load_state_dict(self.best["march"])
+
+    def _failed(self, reason: str) -> None:
+        """These unknowns are no better, or have no solution: a shorter step from the best ones."""
+        unmet = f"{UNMET_REASON}: {reason}"
+        if self.best is None:
+            self._reason = unmet
+            return
+        self._restore()
+        if self.best["rough"] != self.rough:  # there is no solution to the tolerance even here
+            self._reason = unmet
+            return
+        self.damping = max(10 * self.damping, DAMPING[0])
+        if self.damping > DAMPING[1]:
+            self._reason = f"stalled: {reason}"
+            return
+        self._next()
+
+    def _converged(self) -> None:
+        self._restore()
+        if self.rough:
+            self.rough, self.damping = False, DAMPING[0]
+            self._anew()
+        else:
+            self._reason = f"converged after {self.solutions} forward solutions"
+
+    def _estimate_noise(self, residuals) -> None:
+        """Deviations of several observations from their own residuals."""
+        if self.known is None and len(residuals) > 1:
+            found = [_rms(r) for r in residuals]
+            found = [max(f, RATIO * max(found), 1e-300) for f in found]
+            self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
+
+    def posterior(self):
+        """(`inference.Posterior` of the unknowns, the rows' factors by term, None but for observations)."""
+        residuals, slopes = self._predict()
+        weights = torch.cat([1 / d for d in self.deviations])
+        rows, left = slopes * weights[:, None], torch.cat(residuals) * weights
+        q = rows.shape[1]
+        layout = Layout(torch.arange(0), torch.arange(0), left.new_zeros(0), q)
+        reduced = Reduced(rows[:0], rows, -left, layout)
+        factors: list = [None] * len(self.problem.term_names)
+        for name, deviation in zip(self.problem.observations, self.deviations, strict=True):
+            factors[self.problem.term_names.index(name)] = 1 / deviation
+        return reduced.posterior(0.0, left, None if self.known is None else 1.0), factors
+
+    # Checkpoints ----------------------------------------------------------------------------------------------------
+
+    _STATE = ("iteration", "solutions", "damping", "rough", "replayed", "tangents", "best", "deviations")
+
+    def state_dict(self) -> dict:
+        own = {name: getattr(self, name) for name in self._STATE}
+        return own | {"march": self._march.state_dict(), "reason": self._reason}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name in self._STATE:
+            setattr(self, name, state[name])
+        self._reason, self._march = state["reason"], self._new_march()
+        self._march.load_state_dict(state["march"])
+
+
+def _step(rows: torch.Tensor, right: torch.Tensor, damping: float) -> torch.Tensor:
+    """δ (q,) of min ‖rows δ + right‖² + damping ‖D δ‖², D the lengths of the columns."""
+    damped = torch.cat([rows, torch.diag(math.sqrt(damping) * rows.square().sum(0).sqrt())])
+    right = torch.cat([right, right.new_zeros(rows.shape[1])])
+    return -torch.linalg.lstsq(damped, right[:, None], driver="gelsd").solution[:, 0]
+
+
+def _rms(v: torch.Tensor) -> float:
+    return float(np.sqrt(v.detach().double().square().mean().item()))
