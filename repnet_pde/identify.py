@@ -11,7 +11,7 @@ from ._checks import mapping, number, of_precision, whole
 from .checkpoint import new_directory
 from .errors import InputError
 from .identification import Identification, analyse
-from .methods.joint import UNMET_REASON
+from .methods.shooting import UNMET_REASON
 from .observations import read_observations, with_observations
 from .planning import automatic_method
 from .result import Result

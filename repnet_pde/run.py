@@ -49,6 +49,10 @@ class Settings:
     data: str | None = None
 
 
+MUCH_FEWER = 0.6
+"""Share of the features up to which a coarse network is worth it."""
+
+
 class Run:
     """A problem with its network, points and training, ready to go."""
 
@@ -104,15 +108,15 @@ class Run:
         if solved is not None:
             self.training.method.accept(solved.outcome)
 
-    def _twin(self, columns: int | None = None) -> Objective | None:
-        """The same with other features and other points; with ``columns`` a network with about so many, or None where
-        it would have more than half of those there are or the features have been chosen by the user."""
-        problem, settings = self.problem, self.settings
-        options, wavenumber = settings.network_options, self.wavenumber
-        if columns is not None:
-            if self.features_given or options["layers"][0] * len(problem.outputs) < 2 * columns:
+    def _twin(self, coarse: bool = False) -> Objective | None:
+        """The same with other features and other points; if ``coarse``, with fewer, or None where they would not be
+        much fewer or the user has chosen them."""
+        problem, settings, wavenumber = self.problem, self.settings, self.wavenumber
+        options = settings.network_options
+        if coarse:
+            full, options = options, coarse_options(problem, wavenumber)
+            if self.features_given or options["layers"][0] > MUCH_FEWER * full["layers"][0]:
                 return None
-            options, wavenumber = coarse_options(problem, wavenumber, columns)
         with seeded(settings.seed + 1):
             net = build_network(problem, settings.network, options, wavenumber)
             data = collocation(problem, **points_for(problem, "joint", net, wavenumber))

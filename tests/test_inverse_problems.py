@@ -222,7 +222,7 @@ def test_driven_wave_agrees_with_differences_also_in_resonance(w):
         n=200,
         times=201,
         steps=2,
-        source=lambda x, t: 400 * np.exp(-(((x - 0.45) / 0.08) ** 2)) * np.sin(w * t),
+        source=lambda x, t: 100 * np.sin(PI * x) * np.exp(-2 * (np.cos(PI * x) - 0.2) ** 2) * np.sin(w * t),
     )
     points = np.stack(np.meshgrid(x[::10], t[::10], indexing="ij"), axis=-1).reshape(-1, 2)
     found = FORWARD["driven_wave_1d"]({"c": 1.2, "w": w}, points)

@@ -15,7 +15,6 @@ from ..jets import orders
 from ..jets import values as jet_values
 from ..objective import Objective
 from ..unknowns import Scales, check_noise
-from ..verify import of_equations, relative_residuals
 from ._dense import Factorization
 from ._last_layer import JetSystem, check_finite
 
@@ -23,24 +22,29 @@ SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
 exact."""
 SOFT = 1e-3
-COARSE = 800
-"""Columns of the network with which the unknowns are looked for first, where there are more than twice as many."""
 NEAR = 0.1
-"""Relative change of the unknowns between that network and the full one from which others starts are tried."""
+"""Relative change of the unknowns between the coarse and the full network from which other starts are tried."""
+SCREENED, SCREENING = 200, 3e10
+"""Candidates of which the best is the next start: most of them, and most of their rows × columns² together."""
+BENT = 1e-6
+"""Relative mismatch of predicted and actual residuals up to which the equations count as linear in the state."""
+SPREADS = (0.1, 0.3, 1.0)
+"""Standard deviations of the logarithms of the factors by which they differ from values that are known."""
 STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
+LEAST_STARTS = 3
+"""Of which the last is the first that is not near the values given."""
 LENGTHS = (1.0, 0.5, 0.25, 0.12, 0.06)
 ROUNDS = 10
 """Steps in each stage but the last."""
 MOST_ROUNDS = 25
 DONE = 1e-3
 """Relative decrease of the sum of squares below which a stage is over."""
+CREEPING = 0.1
+"""The same where what is left of the equations outweighs the data."""
 AGREE = 1e-3
 STEADY = 0.02
 """Relative change of the ratio of two noise levels below which it has settled."""
-UNMET = 1e-4
-"""Relative residual of the equations, at the floor of the features, from which no other start is tried."""
-UNMET_REASON = "the features do not meet the equations"
 BAND = 1.5
 """Ratio of the largest to the smallest wavenumber of a band in which the coefficients of a field have one variance."""
 RATIO = 1e-6
@@ -97,6 +101,8 @@ class Joint:
         """Coefficients and unknowns at the end of the stage before."""
         self.deviations = self._first_deviations()
         self.found: list[tuple] = []
+        self.guesses: list[torch.Tensor] = []
+        """Unknowns, on their internal scale, near which the true ones may be."""
         self.first_eta = self.scales.get()
         self.agreed = False
         """Whether two starts, or as many as are to be tried, gave the same."""
@@ -107,7 +113,7 @@ class Joint:
         """Values of the unknowns, and relative distance of the state, of a second solution with other features."""
         self._reason: str | None = None
         self._system: JetSystem | None = None
-        small = objective.twin(COARSE) if hasattr(objective, "twin") else None
+        small = objective.twin(coarse=True) if hasattr(objective, "twin") else None
         self.coarse = small and Joint(small, iterations, noise=noise, bounds=bounds, positive=positive, starts=starts)
         """The same with a smaller network, whose solution is this one's first start; or None."""
 
@@ -213,21 +219,11 @@ class Joint:
             self.system().store()
             self.stage -= 1
             self._finish_start()
-            left = self._unmet()
-            if left > UNMET and self._reason is None:
-                self._take_best()
-                self._reason = f"{UNMET_REASON} (relative residual {left:.1e})"
         elif self.stage < len(SHARES) - 1:
             self.before = self.system().c.clone(), self.scales.values()
             self.stage, self.round, self.damping = self.stage + 1, 0, 0.0
         else:
             self._finish_start()
-
-    def _unmet(self) -> float:
-        """The largest relative residual of the equations and of the conditions that are no observations."""
-        system = self.system()
-        found = relative_residuals(system.data, self.objective.net, self.names, system.indices)
-        return max(of_equations(found, self.problem).values(), default=0.0)
 
     def _dominated(self) -> bool:
         return self._dominates(self.system().residuals(), self._factors(self._linearize()))
@@ -257,7 +253,7 @@ class Joint:
             self.scales.set(eta + length * v[len(now) :])
             self._put(now + length * (v[: len(now)] - now))
             after = self._merit(factors)
-            if not after < before and self.stage == len(SHARES) - 1:
+            if not after < before and self.stage >= len(SHARES) - 2:
                 # What a step leaves of the equations, which are bilinear in state and unknowns, outweighs the data
                 # (Maratos's effect): correct the state.
                 self._correct_state()
@@ -265,7 +261,8 @@ class Joint:
             if after < before:
                 self.damping = 0.0 if damping < 1e-5 else damping / 10
                 changed = self._estimate_noise(reduced, factors)
-                return before - after < DONE * before and not changed
+                slow = before - after < CREEPING * before and self.before is not None and self._dominated()
+                return (before - after < DONE * before or slow) and not changed
         system.set(state)
         return True
 
@@ -300,13 +297,17 @@ class Joint:
         """Set state, fields and unknowns for the next start.
 
         Without unknown fields: the smooth state near data and conditions, with the unknowns for which the equations
-        hold best there, then with those given, then at random. A field is sensitive to the noise in such a state's
-        derivatives, so the first start of a problem with fields has constant ones and the state that belongs to them.
+        hold best there, then with those given; then the best of many others. A field is sensitive to the noise in such
+        a state's derivatives, so the first start of a problem with fields has constant ones and the state that belongs
+        to them.
         """
         system, held = self.system(), len(self.scales.names)
         self.stage, self.deviations = 0, self._first_deviations()
         kind = self.start - bool(self.problem.unknown_fields)
-        self.scales.set(self.first_eta if kind < 2 else self._random(np.random.default_rng(self.start)))
+        self.scales.set(self.first_eta)
+        if kind >= 2 and self._screen(np.random.default_rng(self.start)):
+            self.stage = len(SHARES) - 2
+            return
         zero = torch.zeros_like(system.c)
         for i, name in enumerate(self.problem.outputs):
             if name in self.problem.unknown_fields:  # a coefficient of 0 would leave no equation
@@ -319,6 +320,7 @@ class Joint:
         self._put(self._smooth(zero))
         if kind == 0 and held:
             self._from_equations(self.first_eta)
+            self.guesses.append(self.scales.get())
 
     def _transfer(self, net) -> None:
         """Begin at the solution in another network, with the unknowns as they are."""
@@ -421,15 +423,54 @@ class Joint:
             good = False
         self.scales.set(torch.as_tensor(best.x) if good else eta)
 
-    def _random(self, generator) -> torch.Tensor:
-        eta = self.first_eta.clone()
+    def _screen(self, generator) -> bool:
+        """Of many unknowns near those given, found or following from the equations take those that explain the data
+        best, each with the state that meets the equations. False where these are not linear in the state, which they
+        must be for that, or a field is unknown: the first are taken then.
+        """
+        centers = [self.first_eta, *self.guesses]
+        system, state = self.system(), self.layout.state
+        zero = torch.zeros_like(system.c)
+        best = (math.inf, None, zero)
+        work = len(zero) ** 2 * sum(len(v) for v in system.residuals())
+        for count in range(1 + int(min(SCREENED, SCREENING / work))):
+            eta = self._near(centers[generator.integers(len(centers))], generator)
+            if count == 0:
+                first = eta
+                if self.problem.unknown_fields:
+                    break
+            self.scales.set(eta)
+            self._put(zero)
+            factors = self._factors(self._linearize())
+            rows, left = self._state_rows()
+            c = zero.clone()
+            c[state] = Factorization(rows).solve(left)
+            self._put(c)
+            vectors = system.residuals()
+            bent = self._split(vectors, factors, False) - left - rows @ c[state]
+            if count == 0 and bent.norm() > BENT * left.norm():
+                break
+            deviations = zip(self.observed, self.deviations, strict=True)
+            misfit = sum((vectors[i] / d).square().sum().item() for i, d in deviations)
+            if misfit < best[0]:
+                best = misfit, eta, c
+        self.scales.set(first if best[1] is None else best[1])
+        self._put(best[2])
+        return best[1] is not None
+
+    def _near(self, center: torch.Tensor, generator) -> torch.Tensor:
+        """Unknowns near ``center``: each with even chance changed, on the scale on which it varies."""
+        eta, spread = center.clone(), generator.choice(SPREADS)
+        changed = generator.random(len(eta)) < 0.5
+        changed[generator.integers(len(eta))] = True
         for i, (low, high) in enumerate(self.scales.bounds):
-            if math.isfinite(low) and math.isfinite(high):
+            step = spread * generator.normal()
+            if math.isfinite(low) and math.isfinite(high) and spread == SPREADS[-1]:
                 eta[i] = generator.logistic()
             elif math.isfinite(low) or math.isfinite(high):
-                eta[i] += generator.normal(scale=1.5)
-            else:
-                eta[i] = (eta[i].item() or 1.0) * math.exp(generator.normal())
+                eta[i] += 1.5 * step * changed[i]
+            elif changed[i]:
+                eta[i] = (eta[i].item() or 1.0) * math.exp(step)
         return eta
 
     def _finish_start(self) -> None:
@@ -439,19 +480,21 @@ class Joint:
         deviations = [d.clone() for d in self.deviations]
         penalty = self.omega, self.rough
         self.found.append((merit, system.c.clone(), self.scales.values(), deviations, penalty, self.stage))
+        self.guesses.append(self.scales.get())
         self.found.sort(key=lambda f: f[0])
         agreed = len(self.found) > 1 and (
             all(abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(*(f[2] for f in self.found[:2]), strict=True))
             or self.found[1][0] - self.found[0][0] <= AGREE**2 * self.found[0][0]
         )
         self.start, self.stage, self.round = self.start + 1, -1, 0
+        agreed = agreed and self.start >= min(LEAST_STARTS, self.most_starts)
         starts = self.start
         if self.coarse is not None and self.start == 1:
             pairs = zip(self.found[0][2], self.coarse.found[0][2], strict=True)
-            agreed = self.coarse.agreed and all(abs(a - b) <= NEAR * abs(a) for a, b in pairs)
-            starts = self.coarse.start
+            if all(abs(a - b) <= NEAR * abs(a) for a, b in pairs):
+                agreed, starts = self.coarse.agreed, self.coarse.start
         self.agreed = agreed or self.most_starts == 1
-        if self.agreed or self.start >= self.most_starts:
+        if self.agreed or starts >= self.most_starts:
             self._take_best()
             self._compare()
             doubt = "" if self.agreed else ", which do not agree: a better one may exist"
@@ -512,6 +555,7 @@ class Joint:
         "before",
         "deviations",
         "found",
+        "guesses",
         "first_eta",
         "twin_values",
         "twin_distance",

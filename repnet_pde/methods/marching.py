@@ -90,6 +90,8 @@ class Marching:
         self.failures = 0
         self.accepted: Attempt | None = None
         """The last slab that was added."""
+        self.failed: Attempt | None = None
+        """The last attempt, where it was not."""
         self._reason: str | None = None
         self._indices: list[Index] | None = None
 
@@ -153,7 +155,7 @@ class Marching:
 
     def _adapt(self, attempt: Attempt | None, length: float) -> None:
         """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
-        self.length = length
+        self.length, self.failed = length, attempt
         if attempt is None or attempt.residual > HOPELESS or self._wild(attempt.scales):
             if attempt is not None and self.scales is None:
                 self.scales = attempt.scales

@@ -20,17 +20,23 @@ from ..residuals import collocation
 from ..unknowns import Scales, check_noise
 from ._dense import Factorization, row_scales
 from ._last_layer import time_indices, trace_rows
-from .joint import UNMET_REASON
-from .marching import Marching
+from .marching import SPACE_FACTOR, Marching
 
-ROUGH = 1e-3
+ROUGH = 2e-2
 """Relative residual of the forward solutions until the unknowns have nearly been found."""
+ROUGH_FACTOR = 9.0
+"""Features of those (`marching.SPACE_FACTOR`)."""
+TRIES, GAIN = 4, 0.3
+"""The tolerance counts as out of reach when so many attempts at a slab have not brought its residual to this part."""
+DOUBTFUL = 10.0
+"""The discretisation is checked where a relative standard error is below so many tolerances."""
 LOOSE = 3.0
 """A slab is solved anew where solving it again leaves more than this times the residual that is asked for."""
 CLOSE = 0.1
 """Distance of the unknowns from the minimum, in their standard errors, at which they have been found ..."""
 NEAR = 1.0
 """... and in the rough round."""
+UNMET_REASON = "the features do not meet the equations"
 DAMPING = (1e-4, 1e6)
 """Levenberg-Marquardt damping, relative to the columns: the first, and the one at which no step is left to try."""
 RATIO = 1e-6
@@ -44,7 +50,9 @@ class Shooting:
     coefficients for the unknowns follows from the same linear least-squares problem (tangent-linear model): the
     derivatives of the residuals, and of the state at the slab's start, are its right sides. After a step the slabs are
     solved again from the coefficients that these derivatives predict, and made anew only where that is not enough. Two
-    rounds: with rough solutions, then with those of the tolerance.
+    rounds: with rough solutions, then with those of the tolerance; where conditions that do not fit together put that
+    out of reach, the rough ones count. Where the noise is so small that the discretisation matters, the step that other
+    slabs with more features would ask for tells how much.
 
     Args:
         objective: the loss of a problem with observations, on a `Slabs` network; its weights are not used.
@@ -92,6 +100,11 @@ class Shooting:
         self.tangents: list[torch.Tensor] = []
         """For each slab solved the derivatives (p, q) of its coefficients for the unknowns on their internal scale."""
         self.best: dict | None = None
+        self.checking, self.but = False, ""
+        self.twin_values: list[float] | None = None
+        """Values of the unknowns with other slabs and features."""
+        self.hardest = math.inf
+        """Smallest residual of the attempts at the slab that is being made."""
         self._reason: str | None = None
         self._watch: tuple | None = None
         self._march = self._new_march()
@@ -102,7 +115,9 @@ class Shooting:
 
     def _new_march(self) -> Marching:
         view = types.SimpleNamespace(problem=self.forward, net=self.net, mean_squares=lambda: None)
-        return Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
+        march = Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
+        march.factor *= (ROUGH_FACTOR / SPACE_FACTOR if self.rough else 1.0) * (1.25 if self.checking else 1.0)
+        return march
 
     # Slabs ----------------------------------------------------------------------------------------------------------
 
@@ -114,8 +129,9 @@ class Shooting:
             self._march.step()
             if len(self.net) > count:
                 self._differentiate(self._march.accepted, count)
-            elif self._march.stopped is not None:
-                self._failed(self._march.stopped)
+            elif self._march.stopped is not None or self._out_of_reach():
+                reached = f"{self._march.tolerance:g} is out of reach at t = {self.net.reached:.4g}"
+                self._failed(self._march.stopped or f"the tolerance {reached}")
                 return
         else:
             attempt = self._march.again(count)
@@ -126,6 +142,18 @@ class Shooting:
             self.replayed += 1
         if self.net.reached >= self.problem.box.upper[-1] and len(self.tangents) == len(self.net):
             self._evaluate()
+
+    def _out_of_reach(self) -> bool:
+        """Whether the attempts at this slab, of which there were several, lead nowhere; the rough round is patient."""
+        march = self._march
+        if march.failures <= 1:
+            self.hardest = math.inf if march.failed is None else march.failed.residual
+            return False
+        return (
+            not self.rough
+            and march.failures >= TRIES
+            and (march.failed is None or march.failed.residual > GAIN * self.hardest)
+        )
 
     def _anew(self) -> None:
         """Make all slabs anew, for the unknowns as they are."""
@@ -197,6 +225,13 @@ class Shooting:
         """All slabs are solved: take these unknowns or go back; then the next."""
         residuals, slopes = self._predict()
         self.solutions += 1
+        if self.checking:
+            weights = torch.cat([1 / d for d in self.deviations])
+            step = _step(slopes * weights[:, None], torch.cat(residuals) * weights, 0.0)
+            self.scales.set(self.best["eta"] + step)
+            self.twin_values = self.scales.values()
+            self._end()
+            return
         comparable = self.best is not None and self.best["rough"] == self.rough
         if comparable and not self._merit(residuals) < self._merit(self.best["residuals"]):
             self._failed("no step lowers the sum of squares")
@@ -252,13 +287,17 @@ class Shooting:
 
     def _failed(self, reason: str) -> None:
         """These unknowns are no better, or have no solution: a shorter step from the best ones."""
-        unmet = f"{UNMET_REASON}: {reason}"
         if self.best is None:
-            self._reason = unmet
+            self._reason = f"{UNMET_REASON}: {reason}"
             return
         self._restore()
-        if self.best["rough"] != self.rough:  # there is no solution to the tolerance even here
-            self._reason = unmet
+        if self.checking:
+            self._end()
+            return
+        if self.best["rough"] and not self.rough:  # there is no solution to the tolerance even here
+            self.but = f", the equations solved to {ROUGH:g} only: {reason}"
+            self.rough = True
+            self._check()
             return
         self.damping = max(10 * self.damping, DAMPING[0])
         if self.damping > DAMPING[1]:
@@ -271,8 +310,27 @@ class Shooting:
         if self.rough:
             self.rough, self.damping = False, DAMPING[0]
             self._anew()
+        elif self._doubtful():
+            self._check()
         else:
-            self._reason = f"converged after {self.solutions} forward solutions"
+            self._end()
+
+    def _check(self) -> None:
+        """Solve once more with other slabs and more features."""
+        self.checking = True
+        self._anew()
+
+    def _doubtful(self) -> bool:
+        """Whether a standard error is so small that the error of the forward solutions may exceed it."""
+        posterior, _ = self.posterior()
+        errors = np.sqrt(np.diag(posterior.covariance(torch.ones(len(self.scales.names)))[0]))
+        values, slopes = self.scales.values(), self.scales.slopes(self.scales.get()).abs().tolist()
+        limit = DOUBTFUL * self.tolerance
+        return any(e * s < limit * abs(v) for e, s, v in zip(errors, slopes, values, strict=True))
+
+    def _end(self) -> None:
+        self._restore()
+        self._reason = f"converged after {self.solutions} forward solutions{self.but}"
 
     def _estimate_noise(self, residuals) -> None:
         """Deviations of several observations from their own residuals."""
@@ -296,7 +354,20 @@ class Shooting:
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
-    _STATE = ("iteration", "solutions", "damping", "rough", "replayed", "tangents", "best", "deviations")
+    _STATE = (
+        "iteration",
+        "solutions",
+        "damping",
+        "rough",
+        "replayed",
+        "tangents",
+        "best",
+        "deviations",
+        "checking",
+        "but",
+        "twin_values",
+        "hardest",
+    )
 
     def state_dict(self) -> dict:
         own = {name: getattr(self, name) for name in self._STATE}

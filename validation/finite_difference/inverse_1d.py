@@ -38,15 +38,16 @@ def oscillating_coefficient_1d(
 def driven_wave_1d(unknowns: Mapping[str, float], x: np.ndarray, *, resolution: int | None = None) -> np.ndarray:
     """u_tt = c**2 u_xx + s(x) sin(w t) on [0, 1], u = 0 at both ends, at rest at t = 0; at points x (n, 2) of x and t.
 
-    s = 400 exp(-((x - 0.45) / 0.08)**2). Each of the `resolution` standing waves is an oscillator of frequency omega,
-    with q'' + omega**2 q = s_n sin(w t) solved exactly, also in resonance. Gives (n, 1).
+    s = 100 sin(pi x) exp(-2 (cos(pi x) - 0.2)**2). Each of the `resolution` standing waves is an oscillator of
+    frequency omega, with q'' + omega**2 q = s_n sin(w t) solved exactly, also in resonance. Gives (n, 1).
     """
     count = 60 if resolution is None else resolution
     speed, drive = unknowns["c"], unknowns["w"]
     nodes = np.arange(1, 2 * count) / (2 * count)
     k = np.pi * np.arange(1, count + 1)
-    # the trapezoidal rule, with the accuracy of Fourier series because s is as good as zero at both ends
-    source = np.sin(k[:, None] * nodes) @ (400 * np.exp(-(((nodes - 0.45) / 0.08) ** 2))) / count
+    # the trapezoidal rule, with the accuracy of Fourier series because s is odd about both ends
+    shape = 100 * np.sin(np.pi * nodes) * np.exp(-2 * (np.cos(np.pi * nodes) - 0.2) ** 2)
+    source = np.sin(k[:, None] * nodes) @ shape / count
     t, omega = x[:, 1:2], abs(speed) * k
     half, mean = (omega - drive) * t / 2, (omega + drive) * t / 2
     # (sin(w t) - w / omega sin(omega t)) / (omega**2 - w**2) without its removable singularity
