@@ -7,7 +7,8 @@ c and ω to be found from samples of u at random points; the true values are 1.2
 
     u = Σ_n s_n sin k_n x (sin ωt − ω/ω_n sin ω_n t) / (ω_n² − ω²),   k_n = nπ,   ω_n = c k_n,
 
-with the sine coefficients s_n = 2 ∫ s sin k_n x dx, which fall faster than any geometric sequence. The noise is relative to the root mean square of the samples.
+with the sine coefficients s_n = 2 ∫ s sin k_n x dx, which fall faster than any geometric sequence. The noise is
+relative to the root mean square of the samples.
 """
 
 import math
