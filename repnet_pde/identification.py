@@ -102,7 +102,10 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         return None
     own = hasattr(method, "posterior")
     if own:
-        posterior, factors = method.posterior()
+        pair = method.posterior()
+        if pair is None:
+            return None
+        posterior, factors = pair
         scales, deviations, given = method.scales, method.deviations, method.known is not None
     else:
         if problem.unknown_fields or sum(p.numel() for p in objective.parameters) > MOST_COLUMNS:

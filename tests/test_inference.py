@@ -365,3 +365,53 @@ def test_without_fields_there_is_no_penalty():
     assert dense.reduced.choose_penalty() == 0.0
     alone = Layout(torch.arange(STATE + FIELDS), torch.arange(0), torch.zeros(0, dtype=torch.float64), UNKNOWNS)
     assert Reduced(dense.physics, dense.data, dense.right, alone).choose_penalty() == 0.0
+
+
+# Bands ---------------------------------------------------------------------------------------------------------------
+
+
+def banded(seed=0, sigma=0.1):
+    """d = K m + e with three bands of m, of deviations 1, 0 and 0.05; no state. The `Reduced`, and K, d, m."""
+    generator = np.random.default_rng(seed)
+    size, n = 20, 200
+    m = generator.normal(size=3 * size) * np.repeat([1.0, 0.0, 0.05], size)
+    k = generator.normal(size=(n, 3 * size))
+    d = k @ m + sigma * generator.normal(size=n)
+    bands = torch.arange(3).repeat_interleave(size)
+    where = Layout(torch.arange(0), torch.arange(3 * size), torch.ones(3 * size, dtype=torch.float64), 0, bands)
+    empty = torch.zeros(0, 3 * size, dtype=torch.float64)
+    return Reduced(empty, torch.as_tensor(k), torch.as_tensor(d), where), k, d, m
+
+
+def log_evidence(k, d, penalty, sigma):
+    """Of N(0, σ² (1 + K Λ⁻¹ Kᵀ)), but for constants."""
+    v = sigma**2 * (np.eye(len(d)) + (k / penalty) @ k.T)
+    return -0.5 * np.linalg.slogdet(v)[1] - 0.5 * d @ np.linalg.solve(v, d)
+
+
+def test_the_penalties_of_bands_maximise_the_evidence():
+    reduced, k, d, m = banded()
+    omega = reduced.choose_penalty()
+    before = reduced.solve(omega)
+    reduced.choose_bands(omega)
+    after = reduced.solve(omega)
+    rough = reduced.layout.roughness.numpy()
+    first, empty, small = (omega * rough[i] ** 2 for i in (0, 20, 40))
+    assert first == pytest.approx(0.1**2, rel=1.0) and small == pytest.approx((0.1 / 0.05) ** 2, rel=1.0)
+    assert empty > 100 * first
+    assert np.linalg.norm(after - m) < 0.8 * np.linalg.norm(before - m)
+    sigma = reduced.posterior(omega, torch.as_tensor(k) @ after - torch.as_tensor(d), None).estimated
+    best = log_evidence(k, d, omega * rough**2, sigma)
+    for band in (0, 2):
+        for factor in (0.6, 1.6):
+            other = omega * rough**2
+            other[20 * band : 20 * band + 20] *= factor
+            assert log_evidence(k, d, other, sigma) < best
+
+
+def test_bands_are_left_alone_where_there_is_one_of_all():
+    reduced, *_ = banded()
+    reduced.layout = Layout(reduced.layout.state, reduced.layout.fields, reduced.layout.roughness, 0)
+    before = reduced.layout.roughness.clone()
+    reduced.choose_bands(reduced.choose_penalty())
+    assert torch.equal(before, reduced.layout.roughness)

@@ -340,7 +340,10 @@ class Shooting:
             self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
 
     def posterior(self):
-        """(`inference.Posterior` of the unknowns, the rows' factors by term, None but for observations)."""
+        """(`inference.Posterior` of the unknowns, the rows' factors by term, None but for observations); None where
+        there is no forward solution."""
+        if self.best is None:
+            return None
         residuals, slopes = self._predict()
         weights = torch.cat([1 / d for d in self.deviations])
         rows, left = slopes * weights[:, None], torch.cat(residuals) * weights
