@@ -1,5 +1,6 @@
 """Shooting: unknowns of nonlinear problems in time, with sensitivities that differences confirm."""
 
+import importlib
 import math
 
 import deepxde as dde
@@ -81,18 +82,22 @@ def file(tmp_path_factory):
     return path
 
 
+QUICK = {"progress": False, "method": "shooting", "method_options": {"shooting": {"tolerance": 1e-3}}}
+ROUGH = QUICK | {"method_options": {"shooting": {"tolerance": 0.02}}}
+
+
 def found(file, /, **parameters):
-    return identify(load_problem(file, **parameters), progress=False)
+    return identify(load_problem(file, **parameters), **QUICK)
 
 
 @pytest.mark.parametrize("parameters", [{}, {"hard": 1}, {"order": 2}])
 def test_exact_data_give_the_unknowns(file, parameters):
     result = found(file, **parameters)
-    assert result.method == "shooting" and result.finished and "converged" in result.stopped
+    assert result.finished and "converged" in result.stopped
     for estimate in result.estimates.values():
-        assert estimate.value == pytest.approx(estimate.true, rel=1e-5)
-        assert abs(estimate.value - estimate.true) < 4 * estimate.standard_error
-    assert result.errors.relative_l2 < 1e-5
+        assert estimate.value == pytest.approx(estimate.true, rel=1e-4)
+        assert abs(estimate.value - estimate.true) < 6 * estimate.standard_error
+    assert result.errors.relative_l2 < 1e-4
 
 
 def method_of(problem, **options):
@@ -112,65 +117,64 @@ def solved(method, eta):
     while method.solutions == evaluated:
         method.best = None
         method.step()
+        assert method.stopped is None, method.stopped
     residuals, slopes = method._predict()
     return torch.cat(residuals), slopes
 
 
-@pytest.mark.parametrize(("order", "hard"), [(1, 0), (1, 1), (2, 0)])
-@pytest.mark.parametrize("positive", [(), ("d",)])
+@pytest.mark.parametrize(("order", "hard", "positive"), [(1, 0, ()), (1, 1, ("d",)), (2, 0, ())])
 def test_sensitivities_are_those_of_differences(file, order, hard, positive):
-    method = method_of(load_problem(file, order=order, hard=hard), positive=positive, tolerance=1e-6)
+    method = method_of(load_problem(file, order=order, hard=hard), positive=positive, tolerance=1e-4)
     method.rough = False
     eta = method.scales.get()
     _, slopes = solved(method, eta)
     for j in range(2):
         step = torch.zeros(2, dtype=torch.float64)
-        step[j] = 1e-2 * eta[j].abs()
+        step[j] = 5e-2 * eta[j].abs()
         above, below = (solved(method, eta + sign * step)[0] for sign in (1, -1))
-        differences = (above - below) / (2 * step[j])
-        assert (differences - slopes[:, j]).norm() < 2e-3 * slopes[:, j].norm()
+        differences = (above - below) / (2 * step[j]) / method.scales.slopes(eta)[j]
+        assert (differences - slopes[:, j]).norm() < 1e-2 * slopes[:, j].norm()
 
 
 def test_solving_slabs_again_is_the_same_as_making_them(file):
-    method = method_of(load_problem(file), tolerance=1e-6)
+    method = method_of(load_problem(file), tolerance=1e-4)
     method.rough = False
     eta = method.scales.get()
     solved(method, 0.9 * eta)
-    method.best = {"eta": 0.9 * eta, "tangents": list(method.tangents)}
+    method.best = {"tangents": list(method.tangents)}
     method.scales.set(eta)
     method._predicted(0.1 * eta)
     count = method.solutions
     while method.solutions == count:
         method.best = None
         method.step()
-        assert method.replayed is not None
+        assert method.stopped is None and method.replayed is not None
     again = torch.cat(method._predict()[0])
     anew, _ = solved(method, eta)
-    assert (again - anew).norm() < 1e-5 * anew.norm()
+    assert (again - anew).norm() < 1e-3 * anew.norm()
 
 
 def test_noise_gives_the_standard_errors_of_cramer_and_rao(file):
     sigma, problem = 0.02, load_problem(file, sigma=0.02)
-    result = identify(problem, progress=False)
-    method = method_of(load_problem(file))
+    result = identify(problem, **QUICK)
+    method = method_of(load_problem(file), tolerance=1e-3)
     _, slopes = solved(method, torch.tensor([e.value for e in result.estimates.values()], dtype=torch.float64))
     bound = sigma * np.sqrt(np.diag(np.linalg.inv(slopes.numpy().T @ slopes.numpy())))
     for estimate, least in zip(result.estimates.values(), bound, strict=True):
         assert 0.6 < estimate.standard_error / least < 1.6
         assert abs(estimate.value - estimate.true) < 4 * least
-    known = identify(load_problem(file, sigma=0.02), noise=sigma, progress=False)
+    known = identify(load_problem(file, sigma=0.02), noise=sigma, **QUICK)
     for estimate, least in zip(known.estimates.values(), bound, strict=True):
         assert estimate.standard_error == pytest.approx(least, rel=0.1)
 
 
 def test_bounds_and_positivity_are_kept(file):
-    free = found(file)
-    problem = load_problem(file)
-    result = identify(problem, positive=["d"], bounds={"r": (0.1, 1.0)}, progress=False)
-    for name, estimate in result.estimates.items():
-        assert estimate.value == pytest.approx(free.estimates[name].value, rel=1e-5)
-    tight = identify(load_problem(file), bounds={"r": (0.1, 0.5)}, progress=False)
-    assert 0.1 < tight.estimates["r"].value <= 0.5
+    result = identify(load_problem(file), positive=["d"], bounds={"r": (0.1, 1.0)}, **ROUGH)
+    for estimate in result.estimates.values():
+        assert estimate.value == pytest.approx(estimate.true, rel=1e-3)
+    tight = identify(load_problem(file), bounds={"r": (0.1, 0.5)}, **ROUGH)
+    assert 0.49 < tight.estimates["r"].value <= 0.5
+    assert any("r is at its bound" in note for note in tight.identification.notes)
 
 
 def test_a_tolerance_out_of_reach_is_said_and_the_rough_solutions_count(file):
@@ -187,9 +191,9 @@ class Stop(Exception):
 
 
 def test_stopped_and_resumed(file, tmp_path, monkeypatch):
-    """In the first forward solution, while slabs are solved again, and in the second round."""
-    whole = identify(load_problem(file), out=tmp_path / "whole", progress=False)
-    identify(load_problem(file), out=tmp_path / "run", time_limit=1e-9, progress=False)
+    """In the first forward solution, while slabs are solved again, and in the check."""
+    whole = identify(load_problem(file), out=tmp_path / "whole", **ROUGH)
+    identify(load_problem(file), out=tmp_path / "run", time_limit=1e-9, **ROUGH)
     step, seen = Shooting.step, set()
     for moment in (2, 9, 25):
 
@@ -261,11 +265,16 @@ def test_more_starts_are_a_matter_of_the_joint_method(file):
 
 
 def test_no_forward_solution_is_said(file, monkeypatch):
-    monkeypatch.setattr(shooting, "ROUGH", 1e-15)
+    monkeypatch.setattr(shooting, "ROUGH", 1e-16)
     monkeypatch.setattr(marching, "SHORTEST", 0.04)
-    result = identify(load_problem(file), method="shooting", progress=False)
-    assert result.finished and shooting.UNMET_REASON in result.stopped and "stalled at t = 0" in result.stopped
+    options = {"shooting": {"tolerance": 1e-15}}
+    result = identify(load_problem(file), method="shooting", method_options=options, progress=False)
+    assert result.finished and shooting.UNMET_REASON in result.stopped and "at t = 0" in result.stopped
     assert result.identification is None
     assert all(estimate.interval is None for estimate in result.estimates.values())
-    other = identify(load_problem(file), iterations=20, progress=False)
+
+
+def test_another_method_where_the_equations_are_not_met(file, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("repnet_pde.identify"), "POOR", -1.0)
+    other = identify(load_problem(file), iterations=8, progress=False)
     assert other.method == "gauss-newton" and any("gauss-newton was used" in note for note in other.notes)

@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import torch
+from scipy.optimize import lsq_linear
 
 from .._backend import seeded
 from .._checks import number
@@ -32,11 +33,15 @@ DOUBTFUL = 10.0
 """The discretisation is checked where a relative standard error is below so many tolerances."""
 LOOSE = 3.0
 """A slab is solved anew where solving it again leaves more than this times the residual that is asked for."""
+DONE = 1e-3
+"""Relative decrease of the sum of squares by a step after which none follows."""
 CLOSE = 0.1
 """Distance of the unknowns from the minimum, in their standard errors, at which they have been found ..."""
 NEAR = 1.0
 """... and in the rough round."""
 UNMET_REASON = "the features do not meet the equations"
+INSIDE = 0.9
+"""Part of the way to a bound that one step may go."""
 DAMPING = (1e-4, 1e6)
 """Levenberg-Marquardt damping, relative to the columns: the first, and the one at which no step is left to try."""
 RATIO = 1e-6
@@ -98,7 +103,7 @@ class Shooting:
         self.replayed: int | None = None
         """How many slabs have been solved again; None while they are made anew."""
         self.tangents: list[torch.Tensor] = []
-        """For each slab solved the derivatives (p, q) of its coefficients for the unknowns on their internal scale."""
+        """For each slab solved the derivatives (p, q) of its coefficients for the unknowns."""
         self.best: dict | None = None
         self.checking, self.but = False, ""
         self.twin_values: list[float] | None = None
@@ -124,6 +129,11 @@ class Shooting:
     def step(self) -> None:
         """Solve one slab; after the last, the next unknowns."""
         self.iteration += 1
+        self._advance()
+        if self._reason is None and self.iteration >= self.iterations and self.best is not None:
+            self._restore()
+
+    def _advance(self) -> None:
         count = len(self.tangents)
         if self.replayed is None:
             self._march.step()
@@ -167,7 +177,7 @@ class Shooting:
         terms = system.linearize()
         system.unknowns = []
         q, p, count = len(variables), len(system.c), len(system.names)
-        right = [t.jacobian[:, p:] * self.scales.slopes(self.scales.get()) for t in terms[:count]]
+        right = [t.jacobian[:, p:] for t in terms[:count]]
         for term in terms:
             term.jacobian = term.jacobian[:, :p]
         if i:
@@ -211,10 +221,8 @@ class Shooting:
                 tangent[rows, ..., j] = slab.jet(weight.view_as(linear.weight), bias)
         names = list(self.watched.conditions)
         terms = term_jets(data, names, x, jet, indices, self.net._output_transform, variables)
-        slopes = self.scales.slopes(self.scales.get())
         found = [
-            sum((a[..., None] * tangent[part]).sum((1, 2)) for part, a in term.parts) + term.unknowns * slopes
-            for term in terms
+            sum((a[..., None] * tangent[part]).sum((1, 2)) for part, a in term.parts) + term.unknowns for term in terms
         ]
         return [term.residual[:, 0] for term in terms], torch.cat(found)
 
@@ -227,18 +235,21 @@ class Shooting:
         self.solutions += 1
         if self.checking:
             weights = torch.cat([1 / d for d in self.deviations])
-            step = _step(slopes * weights[:, None], torch.cat(residuals) * weights, 0.0)
-            self.scales.set(self.best["eta"] + step)
-            self.twin_values = self.scales.values()
+            step = self._solve(slopes * weights[:, None], torch.cat(residuals) * weights, 0.0)
+            self.twin_values = [v + s for v, s in zip(self.best["values"], step.tolist(), strict=True)]
             self._end()
             return
         comparable = self.best is not None and self.best["rough"] == self.rough
-        if comparable and not self._merit(residuals) < self._merit(self.best["residuals"]):
-            self._failed("no step lowers the sum of squares")
+        merit, before = self._merit(residuals), self._merit(self.best["residuals"]) if comparable else math.inf
+        if comparable and not merit < before:
+            pairs = zip(self.scales.values(), self.best["values"], strict=True)
+            if all(abs(v - b) <= self._march.tolerance * abs(b) for v, b in pairs):  # less than solutions are good to
+                self._converged()
+            else:
+                self._failed("no step lowers the sum of squares")
             return
         self.best = {
             "values": self.scales.values(),
-            "eta": self.scales.get(),
             "net": copy.deepcopy(self.net.state_dict()),
             "tangents": list(self.tangents),
             "residuals": residuals,
@@ -249,7 +260,10 @@ class Shooting:
         self.damping = 0.0 if self.damping <= DAMPING[0] else self.damping / 10
         if not self.rough:
             self._estimate_noise(residuals)
-        self._next()
+        if merit > (1 - DONE) * before:
+            self._converged()
+        else:
+            self._next()
 
     def _next(self) -> None:
         """The Gauss-Newton step from the best unknowns; the slabs' coefficients follow it."""
@@ -258,14 +272,24 @@ class Shooting:
         if not torch.isfinite(rows).all():
             self._reason = "the sensitivities are not finite"
             return
-        gain = right.norm() ** 2 - (right + rows @ _step(rows, right, 0.0)).norm() ** 2
+        gain = right.norm() ** 2 - (right + rows @ self._solve(rows, right, 0.0)).norm() ** 2
         near = NEAR if self.rough else CLOSE
         if gain <= near**2 * right.norm() ** 2 / max(len(right) - rows.shape[1], 1):
             self._converged()
             return
-        step = _step(rows, right, self.damping)
-        self.scales.set(best["eta"] + step)
+        step = self._solve(rows, right, self.damping)
+        self.scales.restore([v + s for v, s in zip(best["values"], step.tolist(), strict=True)])
         self._predicted(step)
+
+    def _solve(self, rows: torch.Tensor, right: torch.Tensor, damping: float) -> torch.Tensor:
+        """δ (q,) of min ‖rows δ + right‖² + damping ‖D δ‖², D the lengths of the columns, within the bounds."""
+        values = np.array(self.scales.values() if self.best is None else self.best["values"])
+        lengths = rows.square().sum(0).sqrt().clamp_min(1e-300).numpy()
+        matrix = np.concatenate([rows.numpy() / lengths, math.sqrt(damping) * np.eye(len(lengths))])
+        target = -np.concatenate([right.numpy(), np.zeros(len(lengths))])
+        ends = (np.array(end) for end in zip(*self.scales.bounds, strict=True))
+        low, high = (INSIDE * (end - values) * lengths for end in ends)
+        return torch.as_tensor(lsq_linear(matrix, target, (low, high)).x / lengths)
 
     @torch.no_grad()
     def _predicted(self, step: torch.Tensor) -> None:
@@ -344,7 +368,8 @@ class Shooting:
         there is no forward solution."""
         if self.best is None:
             return None
-        residuals, slopes = self._predict()
+        residuals = self.best["residuals"]
+        slopes = self.best["slopes"] * self.scales.slopes(self.scales.get())
         weights = torch.cat([1 / d for d in self.deviations])
         rows, left = slopes * weights[:, None], torch.cat(residuals) * weights
         q = rows.shape[1]
@@ -381,13 +406,6 @@ class Shooting:
             setattr(self, name, state[name])
         self._reason, self._march = state["reason"], self._new_march()
         self._march.load_state_dict(state["march"])
-
-
-def _step(rows: torch.Tensor, right: torch.Tensor, damping: float) -> torch.Tensor:
-    """δ (q,) of min ‖rows δ + right‖² + damping ‖D δ‖², D the lengths of the columns."""
-    damped = torch.cat([rows, torch.diag(math.sqrt(damping) * rows.square().sum(0).sqrt())])
-    right = torch.cat([right, right.new_zeros(rows.shape[1])])
-    return -torch.linalg.lstsq(damped, right[:, None], driver="gelsd").solution[:, 0]
 
 
 def _rms(v: torch.Tensor) -> float:
