@@ -128,6 +128,24 @@ def check_bounds(names: Sequence[str], bounds, positive) -> dict[str, tuple[floa
     return table
 
 
+RATIO = 1e-6
+"""Smallest estimated standard deviation of one observation over the largest."""
+
+
+def first_deviations(problem) -> list[torch.Tensor]:
+    """For each datum, by observation, the root mean square of the values observed: before the noise is estimated."""
+    values = [torch.as_tensor(c.values).detach().double() for c in problem.observations.values()]
+    sizes = [max(v.square().mean().sqrt().item(), 1e-300) for v in values]
+    return equal_deviations(sizes, [len(c.points) for c in problem.observations.values()])
+
+
+def equal_deviations(sizes: Sequence[float], counts: Sequence[int]) -> list[torch.Tensor]:
+    """One standard deviation for each observation, as one for each of its data; none is negligible beside another."""
+    least = max(RATIO * max(sizes), 1e-300)
+    pairs = zip(sizes, counts, strict=True)
+    return [torch.full((count,), max(size, least), dtype=torch.float64) for size, count in pairs]
+
+
 def check_noise(noise, problem) -> list[torch.Tensor] | None:
     """A standard deviation for each datum, by observation; None where they are to be estimated."""
     if noise is None:

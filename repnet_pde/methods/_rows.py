@@ -10,7 +10,7 @@ from ..features import Features
 from ..inference import SMOOTHNESS, Layout, Reduced
 from ..jets import orders
 from ..objective import Objective
-from ..unknowns import Scales
+from ..unknowns import Scales, equal_deviations, first_deviations
 from ._dense import Factorization
 from ._last_layer import JetSystem, check_finite
 
@@ -18,8 +18,6 @@ STEADY = 0.02
 """Relative change of the ratio of two noise levels below which it has settled."""
 BAND = 1.5
 """Ratio of the largest to the smallest wavenumber of a band in which the coefficients of a field have one variance."""
-RATIO = 1e-6
-"""Smallest estimated standard deviation of one observation over the largest."""
 
 
 class Rows:
@@ -39,7 +37,7 @@ class Rows:
         self.observed = [self.names.index(name) for name in self.problem.observations]
         self.layout = _layout(self.problem, objective.net)
         self.share = 1.0
-        self.deviations = self.first_deviations()
+        self.deviations = known or first_deviations(self.problem)
         self.omega = 0.0
         self.rough = self.layout.roughness
         """Weight of the roughness, and the roughness of the fields' columns, scaled by bands."""
@@ -56,15 +54,6 @@ class Rows:
     def reset(self) -> None:
         """Forget the coefficients: those in the network hold."""
         self.__dict__.pop("system", None)
-
-    def first_deviations(self) -> list[torch.Tensor]:
-        if self.known is not None:
-            return self.known
-        result = []
-        for condition in self.problem.observations.values():
-            size = torch.as_tensor(condition.values).detach().double().square().mean().sqrt()
-            result.append(torch.full((len(condition.points),), max(size.item(), 1e-300), dtype=torch.float64))
-        return result
 
     def linearize(self):
         """The terms, with the derivatives for the unknowns on their internal scale."""
@@ -134,10 +123,10 @@ class Rows:
         for i, taken in zip(self.observed, leverage, strict=True):
             dof = max(len(taken) - taken.sum().item(), 0.5)
             found.append(math.sqrt(vectors[i].square().sum().item() / dof))
-        found = [max(f, RATIO * max(found), 1e-300) for f in found]
         old = [d[0].item() for d in self.deviations]
-        self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
-        return any(abs(f * old[0] / (o * found[0]) - 1) > STEADY for f, o in zip(found, old, strict=True))
+        self.deviations = equal_deviations(found, [len(d) for d in self.deviations])
+        new = [d[0].item() for d in self.deviations]
+        return any(abs(n * old[0] / (o * new[0]) - 1) > STEADY for n, o in zip(new, old, strict=True))
 
     def put(self, c: torch.Tensor) -> None:
         """Set the coefficients, with the unknowns as they are."""

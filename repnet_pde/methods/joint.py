@@ -8,7 +8,7 @@ from .._checks import whole
 from ..errors import InputError, TrainingError
 from ..features import Features
 from ..objective import Objective
-from ..unknowns import Scales, check_noise
+from ..unknowns import Scales, check_noise, first_deviations
 from ._rows import Rows
 from ._starts import Starts
 
@@ -117,7 +117,7 @@ class Joint:
                 self._begin_from(self.coarse)
             return
         if self.stage < 0:
-            self.rows.deviations = self.rows.first_deviations()
+            self.rows.deviations = self.known or first_deviations(self.problem)
             self._enter(0)
             self._enter(self.starts.begin(self.start) % STAGES)
             self.before = None

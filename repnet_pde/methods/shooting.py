@@ -18,7 +18,7 @@ from ..jets import orders, term_jets
 from ..network.slabs import Slabs
 from ..objective import Objective
 from ..residuals import collocation
-from ..unknowns import Scales, check_noise
+from ..unknowns import Scales, check_noise, equal_deviations, first_deviations
 from ._dense import Factorization, row_scales
 from ._last_layer import time_indices, trace_rows
 from .marching import SPACE_FACTOR, Marching
@@ -44,8 +44,6 @@ INSIDE = 0.9
 """Part of the way to a bound that one step may go."""
 DAMPING = (1e-4, 1e6)
 """Levenberg-Marquardt damping, relative to the columns: the first, and the one at which no step is left to try."""
-RATIO = 1e-6
-"""Smallest estimated standard deviation of one observation over the largest."""
 
 
 class Shooting:
@@ -88,10 +86,7 @@ class Shooting:
         self.problem, self.net = problem, objective.net
         self.scales = Scales(problem.unknowns, bounds, positive)
         self.known = check_noise(noise, problem)
-        self.deviations = self.known or [
-            torch.full((len(c.points),), max(_rms(torch.as_tensor(c.values)), 1e-300), dtype=torch.float64)
-            for c in problem.observations.values()
-        ]
+        self.deviations = self.known or first_deviations(problem)
         rest = {n: c for n, c in problem.conditions.items() if n not in problem.observations}
         none = {"unknowns": {}, "true_unknowns": {}}
         self.forward = dataclasses.replace(problem, conditions=rest, **none)
@@ -359,9 +354,8 @@ class Shooting:
     def _estimate_noise(self, residuals) -> None:
         """Deviations of several observations from their own residuals."""
         if self.known is None and len(residuals) > 1:
-            found = [_rms(r) for r in residuals]
-            found = [max(f, RATIO * max(found), 1e-300) for f in found]
-            self.deviations = [torch.full_like(d, f) for d, f in zip(self.deviations, found, strict=True)]
+            found = [r.square().mean().sqrt().item() for r in residuals]
+            self.deviations = equal_deviations(found, [len(r) for r in residuals])
 
     def posterior(self):
         """(`inference.Posterior` of the unknowns, the rows' factors by term, None but for observations); None where
@@ -406,7 +400,3 @@ class Shooting:
             setattr(self, name, state[name])
         self._reason, self._march = state["reason"], self._new_march()
         self._march.load_state_dict(state["march"])
-
-
-def _rms(v: torch.Tensor) -> float:
-    return float(np.sqrt(v.detach().double().square().mean().item()))
