@@ -399,7 +399,7 @@ def test_the_penalties_of_bands_maximise_the_evidence():
     first, empty, small = (omega * rough[i] ** 2 for i in (0, 20, 40))
     assert first == pytest.approx(0.1**2, rel=1.0) and small == pytest.approx((0.1 / 0.05) ** 2, rel=1.0)
     assert empty > 100 * first
-    assert np.linalg.norm(after - m) < 0.8 * np.linalg.norm(before - m)
+    assert np.linalg.norm(after.numpy() - m) < 0.8 * np.linalg.norm(before.numpy() - m)
     sigma = reduced.posterior(omega, torch.as_tensor(k) @ after - torch.as_tensor(d), None).estimated
     best = log_evidence(k, d, omega * rough**2, sigma)
     for band in (0, 2):

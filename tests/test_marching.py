@@ -140,7 +140,7 @@ def test_a_march_that_cannot_go_on_says_where(monkeypatch):
 
 
 def test_what_cannot_march_is_refused():
-    with pytest.raises(InputError, match="network: repnet given.*marching needs 'repnet-slabs'"):
+    with pytest.raises(InputError, match="network: repnet given.*marching and shooting need 'repnet-slabs'"):
         solve(front(), "repnet", "marching", progress=False)
     with pytest.raises(InputError, match="tolerance: 2 given"):
         solve(front(), None, "marching", method_options={"marching": {"tolerance": 2}}, progress=False)
