@@ -73,6 +73,12 @@ class Features:
         return (lower, result), self.warp(x)
 
 
+def jet_of(net: RepNet, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+    """D^α of a network that `Features` knows, before its output transform, at x (n, d): (n, indices, outputs)."""
+    linear = net.linears[-1]
+    return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
+
+
 MOST_BYTES = 2**30
 """Most memory for derivatives of features that are kept to be used again."""
 

@@ -96,6 +96,7 @@ def identify(
     chosen = automatic_method(problem, network, network_options)[0] if automatic else method
     table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
     own = {"noise": noise, "bounds": table, "positive": list(positive)}
+    own = {"joint": own | {"starts": starts}, "shooting": own}
     settings = {
         "iterations": iterations,
         "loss_weights": loss_weights,
@@ -107,17 +108,18 @@ def identify(
     }
     if chosen == "shooting" and automatic and starts:
         chosen = "joint"
-    if chosen not in ("joint", "shooting") and (bounds or positive or starts):
+    if chosen not in own and (bounds or positive or starts):
         raise InputError(f"method: {chosen} takes no bounds, positive and starts; use joint")
     if chosen == "shooting" and starts:
         raise InputError("starts: shooting begins at the values given only; use joint")
     out = None if out is None else new_directory(Path(out))
-    own = {"joint": own | {"starts": starts}, "shooting": own}.get(chosen)
-    options = method_options if own is None else method_options | {chosen: own | method_options.get(chosen, {})}
+    options = method_options
+    if chosen in own:
+        options = method_options | {chosen: own[chosen] | method_options.get(chosen, {})}
     fixed = {"network_options": network_options, "method_options": options, "out": out}
     result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
     met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
-    if met or not automatic or own is None or not result.finished or bounds or positive or problem.unknown_fields:
+    if met or not automatic or chosen not in own or not result.finished or bounds or positive or problem.unknown_fields:
         return result
     if out is not None:
         for file in out.iterdir():

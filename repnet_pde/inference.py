@@ -17,6 +17,7 @@ Wahba, J. R. Statist. Soc. B 45 (1983) 133-150). What freedom the physics leave 
 was eliminated and not fixed.
 """
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -116,6 +117,7 @@ class Reduced:
         upper = torch.triu(torch.geqrf(rows)[0][: len(penalty)])
         return upper[:, :-1], upper[:, -1]
 
+    @functools.cached_property
     def sensitivity(self) -> tuple[torch.Tensor, torch.Tensor]:
         """S (n, m) of the data to what is left, and the share (n,) of each datum that the state's own freedom takes."""
         through = torch.linalg.solve_triangular(self.state, self.data[:, : self.n_state], upper=True, left=False)
@@ -131,7 +133,7 @@ class Reduced:
         """
         if not self.layout.roughness.any():
             return 0.0
-        sensitivity, taken = self.sensitivity()
+        sensitivity, taken = self.sensitivity
         rough = self.layout.penalty
         free, bound = torch.nonzero(rough == 0)[:, 0], torch.nonzero(rough > 0)[:, 0]
         order = torch.cat([free, bound])
@@ -174,7 +176,7 @@ class Reduced:
         if bands is None or omega == 0 or not layout.roughness.any():
             return
         base, n = layout.roughness, len(layout.fields)
-        sensitivity, taken = self.sensitivity()
+        sensitivity, taken = self.sensitivity
         penalised = base > 0
         groups = [torch.nonzero((bands == b) & penalised)[:, 0] for b in torch.unique(bands[penalised])]
         weights = base.new_ones(len(groups))
@@ -201,7 +203,7 @@ class Reduced:
 
     def posterior(self, omega: float, residual: torch.Tensor, sigma: float | None) -> "Posterior":
         """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it."""
-        sensitivity, taken = self.sensitivity()
+        sensitivity, taken = self.sensitivity
         upper, _ = self._penalised(omega)
         half = _triangular(upper.T, sensitivity.T, upper=False).T
         leverage = (taken + half.square().sum(1)).clamp(max=1.0)

@@ -4,7 +4,6 @@ Least squares is cheap enough to try several first layers and to keep the one wh
 smallest; nothing of the solution is used for that.
 """
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -120,8 +119,7 @@ def shooting_suits(problem) -> bool:
         return False
     if not problem.in_time or problem.pde is None or problem.dtype != "float64":
         return False
-    rest = {name: c for name, c in problem.conditions.items() if name not in problem.observations}
-    forward = dataclasses.replace(problem, conditions=rest, unknowns={}, true_unknowns={})
+    forward = problem.forward()
     return marches(forward) and not is_linear(forward)
 
 

@@ -1,7 +1,7 @@
 """`Problem`: a boundary-value problem made of DeepXDE objects, checked when it is made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -128,6 +128,11 @@ class Problem:
     def observations(self) -> dict[str, Any]:
         """The conditions that are observations: those at points given with values (PointSetBC, PointSetOperatorBC)."""
         return {name: condition for name, condition in self.conditions.items() if hasattr(condition, "points")}
+
+    def forward(self) -> "Problem":
+        """The same without observations, and with the unknowns as they are."""
+        conditions = {name: c for name, c in self.conditions.items() if name not in self.observations}
+        return replace(self, conditions=conditions, unknowns={}, true_unknowns={})
 
     def points(self, wavenumber: Sequence[float] | None = None) -> Sampling:
         """`sampling` with its open numbers filled in, from the dimension and ``wavenumber`` (default: the problem's).

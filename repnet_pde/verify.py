@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ._backend import dde, seeded
-from .features import Features
+from .features import Features, jet_of
 from .jets import Index, closed, orders, term_jets
 from .residuals import collocation, residual_vectors
 
@@ -76,8 +76,7 @@ def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
 def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
     """D^α u (n, indices, outputs) of any network at x (n, d), transforms included; in general by reverse mode."""
     if Features.known(net) and net._output_transform is None:
-        linear = net.linears[-1]
-        return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
+        return jet_of(net, x, indices)
     every = closed(indices)
     inputs = x.detach().clone().requires_grad_()
     u = net(inputs)

@@ -105,7 +105,7 @@ def test_the_sensitivity_is_the_change_of_the_prediction_when_the_state_follows(
     dense = Dense(weight=1e6)
     state, fields = dense.layout.state, dense.layout.fields
     left = torch.cat([fields, torch.arange(P - UNKNOWNS, P)])
-    found, taken = dense.reduced.sensitivity()
+    found, taken = dense.reduced.sensitivity
     stretch = dense.reduced.stretch[left]
 
     def predicted(m):

@@ -148,7 +148,7 @@ def test_solving_slabs_again_is_the_same_as_making_them(file):
     while method.solutions == count:
         method.best = None
         method.step()
-        assert method.stopped is None and method.replayed is not None
+        assert method.stopped is None and method.replaying
     again = torch.cat(method._predict()[0])
     anew, _ = solved(method, eta)
     assert (again - anew).norm() < 1e-3 * anew.norm()
@@ -199,7 +199,7 @@ def test_stopped_and_resumed(file, tmp_path, monkeypatch):
 
         def failing(self, moment=moment):
             if self.iteration == moment:
-                seen.add((self.rough, self.replayed is None))
+                seen.add((self.rough, not self.replaying))
                 raise Stop
             step(self)
 

@@ -101,8 +101,7 @@ class JetSystem:
             self.c, self.jet = torch.zeros_like(self.c), start
 
     def _jet(self, at) -> torch.Tensor:
-        weight, bias = self.c.split([self.linear.weight.numel(), len(self.linear.bias)])
-        return at.jet(weight.view_as(self.linear.weight), bias)
+        return at.jet(*as_layer(self.c, self.linear))
 
     def linearize(self) -> list[Linearization]:
         found = []
@@ -151,9 +150,15 @@ class JetSystem:
     @torch.no_grad()
     def store(self) -> None:
         """Write the coefficients into the network."""
-        weight, bias = self.c.split([self.linear.weight.numel(), len(self.linear.bias)])
-        self.linear.weight.copy_(weight.view_as(self.linear.weight))
+        weight, bias = as_layer(self.c, self.linear)
+        self.linear.weight.copy_(weight)
         self.linear.bias.copy_(bias)
+
+
+def as_layer(c: torch.Tensor, linear: torch.nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coefficients (p,) as weight and bias of a layer."""
+    weight, bias = c.split([linear.weight.numel(), len(linear.bias)])
+    return weight.view_as(linear.weight), bias
 
 
 def time_indices(dim: int, order: int) -> list[Index]:

@@ -6,7 +6,7 @@ import math
 import torch
 
 from ..errors import InputError
-from ..features import Features
+from ..features import jet_of
 from ..inference import SMOOTHNESS, Layout, Reduced
 from ..jets import orders
 from ..objective import Objective
@@ -138,30 +138,29 @@ class Rows:
         system = self.system
         zero = (0,) * system.x.shape[1]
         at = system.features.at(system.x, [zero])
-        linear = net.linears[-1]
-        values = Features(net).at(system.x, [zero]).jet(linear.weight.detach(), linear.bias.detach())[:, 0]
+        values = jet_of(net, system.x, [zero])[:, 0]
         found = Factorization(at.rows(torch.ones(len(values), 1, 1, dtype=values.dtype))).solve(-values)
         self.put(torch.cat([found[:-1].T.reshape(-1), found[-1]]))
 
-    def state_rows(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The scaled rows of equations and conditions for the state (n, state), and their residuals (n,)."""
+    def state_rows(self) -> tuple[torch.Tensor, torch.Tensor, list]:
+        """The scaled rows of equations and conditions for the state (n, state), their residuals (n,), the factors."""
         terms = self.linearize()
         factors = self.factors(terms)
         rows = self.split([t.jacobian for t in terms], factors, False)[:, self.layout.state]
-        return rows, self.split([t.residual for t in terms], factors, False)
+        return rows, self.split([t.residual for t in terms], factors, False), factors
 
     def solve_state(self, steps: int) -> None:
         """Newton steps for the state that belongs to the fields and unknowns as they are."""
         state = self.layout.state
         for _ in range(steps):
-            rows, left = self.state_rows()
+            rows, left, _ = self.state_rows()
             c = self.system.c.clone()
             c[state] = Factorization(rows).solve(left - rows @ c[state])
             self.put(c)
 
     def correct_state(self) -> None:
         """The smallest change of the state by which the linearised equations and conditions are met."""
-        rows, left = self.state_rows()
+        rows, left, _ = self.state_rows()
         c = self.system.c.clone()
         c[self.layout.state] += Factorization(rows).solve(left)
         self.put(c)

@@ -143,8 +143,7 @@ class Starts:
                     break
             self.rows.scales.set(eta)
             self.rows.put(zero)
-            factors = self.rows.factors(self.rows.linearize())
-            rows, left = self.rows.state_rows()
+            rows, left, factors = self.rows.state_rows()
             c = zero.clone()
             c[state] = Factorization(rows).solve(left)
             self.rows.put(c)

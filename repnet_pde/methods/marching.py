@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from .._backend import seeded
 from ..errors import InputError, TrainingError
-from ..features import Features
+from ..features import jet_of
 from ..jets import Index, orders
 from ..network.slabs import Slabs
 from ..network.warp import axis_map, graded
@@ -88,10 +88,8 @@ class Marching:
         self.factor = SPACE_FACTOR
         self.scales: list[np.ndarray] | None = None
         self.failures = 0
-        self.accepted: Attempt | None = None
-        """The last slab that was added."""
-        self.failed: Attempt | None = None
-        """The last attempt, where it was not."""
+        self.left = math.inf
+        """Residual of the last attempt that failed."""
         self._reason: str | None = None
         self._indices: list[Index] | None = None
 
@@ -123,7 +121,8 @@ class Marching:
 
     # One attempt ----------------------------------------------------------------------------------------------------
 
-    def step(self) -> None:
+    def step(self) -> Attempt | None:
+        """One attempt at a slab; it is returned where the slab was added."""
         box = self.problem.box
         begin, final = self.net.reached, float(box.upper[-1])
         whole = final - float(box.lower[-1])
@@ -134,7 +133,8 @@ class Marching:
             end = final
         self.iteration += 1
         attempt = self._attempt(begin, end)
-        if attempt is not None and attempt.residual <= self.tolerance:
+        accepted = attempt is not None and attempt.residual <= self.tolerance
+        if accepted:
             self._accept(attempt, end - begin)
         else:
             self._adapt(attempt, end - begin)
@@ -146,16 +146,17 @@ class Marching:
         if self.net.reached >= final:
             self._reason = f"reached t = {final:g} in {len(self.net)} slabs"
         self.objective.mean_squares()
+        return attempt if accepted else None
 
     def _accept(self, attempt: Attempt, length: float) -> None:
         self.net.add(attempt.net, attempt.end)
         self.scales = attempt.scales
         grow = GROWTH if attempt.residual < self.tolerance / 30 else 1.0
-        self.length, self.failures, self.accepted = grow * length, 0, attempt
+        self.length, self.failures = grow * length, 0
 
     def _adapt(self, attempt: Attempt | None, length: float) -> None:
         """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
-        self.length, self.failed = length, attempt
+        self.length, self.left = length, math.inf if attempt is None else attempt.residual
         if attempt is None or attempt.residual > HOPELESS or self._wild(attempt.scales):
             if attempt is not None and self.scales is None:
                 self.scales = attempt.scales
@@ -270,14 +271,14 @@ class Marching:
         finally:
             data.pde = pde
         system.store()
-        return _jet(net, x, self.indices)
+        return jet_of(net, x, self.indices)
 
     def _predicted(self, net, data, x: torch.Tensor, begin: float) -> torch.Tensor:
         """Jets at ``x`` of u continued from the end of the last slab by one term of Taylor's series."""
         later = [(*a[:-1], a[-1] + 1) for a in self.indices]
         every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
         at = torch.cat([x[:, :-1], torch.full_like(x[:, -1:], begin)], 1)
-        jet = _jet(self.net.slabs[-1], at, every)
+        jet = jet_of(self.net.slabs[-1], at, every)
         ahead = (x[:, -1] - begin)[:, None]
         return torch.stack(
             [
@@ -302,7 +303,7 @@ class Marching:
 
     def _trace(self, net, x) -> list[torch.Tensor]:
         indices = time_indices(x.shape[1], self.order)
-        jet = _jet(net, x, indices)
+        jet = jet_of(net, x, indices)
         return [v.detach() for v in trace(x, jet, indices, self.net._output_transform, self.order)]
 
     def _jump(self, net, continuity) -> float:
@@ -329,7 +330,7 @@ class Marching:
                 x[:, -1] = moment
                 inside = np.asarray(problem.geometry.geometry.inside(x[:, :-1])).astype(bool)
                 which = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(4)]
-                jet = _jet(net, torch.as_tensor(x), which).numpy()
+                jet = jet_of(net, torch.as_tensor(x), which).numpy()
                 size = np.sqrt(np.mean(jet[inside][:, 0] ** 2, axis=0)).clip(1e-12) if inside.any() else 1.0
                 rates = np.max(
                     [(np.abs(jet[:, n]) / size) ** (1 / n) * box.half_width[axis] for n in (1, 2, 3)], axis=(0, 2)
@@ -354,11 +355,6 @@ class Marching:
         self.iteration, self.length, self.factor = state["iteration"], state["length"], state["factor"]
         self.scales = None if state["scales"] is None else [s.numpy() for s in state["scales"]]
         self.failures, self._reason = state["failures"], state["reason"]
-
-
-def _jet(net, x: torch.Tensor, indices) -> torch.Tensor:
-    linear = net.linears[-1]
-    return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
 
 
 def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ from ..objective import Objective
 from ..residuals import collocation
 from ..unknowns import Scales, check_noise, equal_deviations, first_deviations
 from ._dense import Factorization, row_scales
-from ._last_layer import time_indices, trace_rows
+from ._last_layer import as_layer, time_indices, trace_rows
 from .marching import SPACE_FACTOR, Marching
 
 ROUGH = 2e-2
@@ -87,16 +87,12 @@ class Shooting:
         self.scales = Scales(problem.unknowns, bounds, positive)
         self.known = check_noise(noise, problem)
         self.deviations = self.known or first_deviations(problem)
-        rest = {n: c for n, c in problem.conditions.items() if n not in problem.observations}
-        none = {"unknowns": {}, "true_unknowns": {}}
-        self.forward = dataclasses.replace(problem, conditions=rest, **none)
-        self.watched = dataclasses.replace(
-            problem, pde=None, residual_names=None, conditions=problem.observations, **none
-        )
+        self.forward = problem.forward()
+        self.watched = dataclasses.replace(self.forward, pde=None, residual_names=None, conditions=problem.observations)
         self.iteration, self.solutions, self.damping = 0, 0, DAMPING[0]
         self.rough = tolerance < ROUGH
-        self.replayed: int | None = None
-        """How many slabs have been solved again; None while they are made anew."""
+        self.replaying = False
+        """Whether the slabs are solved again; else they are made anew."""
         self.tangents: list[torch.Tensor] = []
         """For each slab solved the derivatives (p, q) of its coefficients for the unknowns."""
         self.best: dict | None = None
@@ -104,7 +100,7 @@ class Shooting:
         self.twin_values: list[float] | None = None
         """Values of the unknowns with other slabs and features."""
         self.hardest = math.inf
-        """Smallest residual of the attempts at the slab that is being made."""
+        """Residual of the first attempt that failed at the slab that is being made."""
         self._reason: str | None = None
         self._watch: tuple | None = None
         self._march = self._new_march()
@@ -130,10 +126,10 @@ class Shooting:
 
     def _advance(self) -> None:
         count = len(self.tangents)
-        if self.replayed is None:
-            self._march.step()
-            if len(self.net) > count:
-                self._differentiate(self._march.accepted, count)
+        if not self.replaying:
+            accepted = self._march.step()
+            if accepted is not None:
+                self._differentiate(accepted, count)
             elif self._march.stopped is not None or self._out_of_reach():
                 reached = f"{self._march.tolerance:g} is out of reach at t = {self.net.reached:.4g}"
                 self._failed(self._march.stopped or f"the tolerance {reached}")
@@ -144,7 +140,6 @@ class Shooting:
                 self._anew()
                 return
             self._differentiate(attempt, count)
-            self.replayed += 1
         if self.net.reached >= self.problem.box.upper[-1] and len(self.tangents) == len(self.net):
             self._evaluate()
 
@@ -152,18 +147,14 @@ class Shooting:
         """Whether the attempts at this slab, of which there were several, lead nowhere; the rough round is patient."""
         march = self._march
         if march.failures <= 1:
-            self.hardest = math.inf if march.failed is None else march.failed.residual
+            self.hardest = march.left
             return False
-        return (
-            not self.rough
-            and march.failures >= TRIES
-            and (march.failed is None or march.failed.residual > GAIN * self.hardest)
-        )
+        return not self.rough and march.failures >= TRIES and march.left >= GAIN * self.hardest
 
     def _anew(self) -> None:
         """Make all slabs anew, for the unknowns as they are."""
         self.net.clear()
-        self.tangents, self.replayed, self._march = [], None, self._new_march()
+        self.tangents, self.replaying, self._march = [], False, self._new_march()
 
     def _differentiate(self, attempt, i: int) -> None:
         """The derivatives of slab ``i``'s coefficients for the unknowns."""
@@ -178,8 +169,7 @@ class Shooting:
         if i:
             x, order = system.continuity[0], system.order
             before = self.net.slabs[i - 1]
-            features = Features(before).at(x, time_indices(x.shape[1], order))
-            linear = before.linears[-1]
+            features, linear = Features(before).at(x, time_indices(x.shape[1], order)), before.linears[-1]
             jet = features.jet(linear.weight.detach(), linear.bias.detach())
             rows = trace_rows(features, x, jet, system.transform, order)
             right += [-(r @ self.tangents[i - 1]) for _, r in rows]
@@ -212,8 +202,7 @@ class Shooting:
             slab, linear = Features(self.net.slabs[i]).at(x[rows], indices), self.net.slabs[i].linears[-1]
             jet[rows] = slab.jet(linear.weight.detach(), linear.bias.detach())
             for j, column in enumerate(self.tangents[i].T):
-                weight, bias = column.split([linear.weight.numel(), outputs])
-                tangent[rows, ..., j] = slab.jet(weight.view_as(linear.weight), bias)
+                tangent[rows, ..., j] = slab.jet(*as_layer(column, linear))
         names = list(self.watched.conditions)
         terms = term_jets(data, names, x, jet, indices, self.net._output_transform, variables)
         found = [
@@ -224,13 +213,17 @@ class Shooting:
     def _merit(self, residuals) -> float:
         return sum((r / d).square().sum().item() for r, d in zip(residuals, self.deviations, strict=True))
 
+    def _weighted(self, residuals, slopes) -> tuple[torch.Tensor, torch.Tensor]:
+        """The derivatives (n, q) and the residuals (n,), each over its standard deviation."""
+        deviations = torch.cat(self.deviations)
+        return slopes / deviations[:, None], torch.cat(residuals) / deviations
+
     def _evaluate(self) -> None:
         """All slabs are solved: take these unknowns or go back; then the next."""
         residuals, slopes = self._predict()
         self.solutions += 1
         if self.checking:
-            weights = torch.cat([1 / d for d in self.deviations])
-            step = self._solve(slopes * weights[:, None], torch.cat(residuals) * weights, 0.0)
+            step = self._solve(*self._weighted(residuals, slopes), 0.0)
             self.twin_values = [v + s for v, s in zip(self.best["values"], step.tolist(), strict=True)]
             self._end()
             return
@@ -262,8 +255,8 @@ class Shooting:
 
     def _next(self) -> None:
         """The Gauss-Newton step from the best unknowns; the slabs' coefficients follow it."""
-        best, weights = self.best, torch.cat([1 / d for d in self.deviations])
-        rows, right = best["slopes"] * weights[:, None], torch.cat(best["residuals"]) * weights
+        best = self.best
+        rows, right = self._weighted(best["residuals"], best["slopes"])
         if not torch.isfinite(rows).all():
             self._reason = "the sensitivities are not finite"
             return
@@ -290,11 +283,11 @@ class Shooting:
     def _predicted(self, step: torch.Tensor) -> None:
         """Move all slabs by their derivatives, to be solved again."""
         for net, tangent in zip(self.net.slabs, self.best["tangents"], strict=True):
-            linear, change = net.linears[-1], tangent @ step
-            weight, bias = change.split([linear.weight.numel(), len(linear.bias)])
-            linear.weight += weight.view_as(linear.weight)
+            linear = net.linears[-1]
+            weight, bias = as_layer(tangent @ step, linear)
+            linear.weight += weight
             linear.bias += bias
-        self.tangents, self.replayed = [], 0
+        self.tangents, self.replaying = [], True
 
     def _restore(self) -> None:
         """The best unknowns and their solution."""
@@ -362,10 +355,8 @@ class Shooting:
         there is no forward solution."""
         if self.best is None:
             return None
-        residuals = self.best["residuals"]
         slopes = self.best["slopes"] * self.scales.slopes(self.scales.get())
-        weights = torch.cat([1 / d for d in self.deviations])
-        rows, left = slopes * weights[:, None], torch.cat(residuals) * weights
+        rows, left = self._weighted(self.best["residuals"], slopes)
         q = rows.shape[1]
         layout = Layout(torch.arange(0), torch.arange(0), left.new_zeros(0), q)
         reduced = Reduced(rows[:0], rows, -left, layout)
@@ -381,7 +372,7 @@ class Shooting:
         "solutions",
         "damping",
         "rough",
-        "replayed",
+        "replaying",
         "tangents",
         "best",
         "deviations",
