@@ -202,7 +202,7 @@ class Outcome:
 
     affine: the residuals are linear in the last layer. converged: no further step changes anything. stalled: no
     step, however short, lowers the residual. norm: of the scaled residual per row. scales: by term. rank:
-    numerical, of columns. steps, factorizations: done.
+    numerical, of columns. steps, factorizations: done. factor: of the last Jacobian.
     """
 
     affine: bool
@@ -214,6 +214,7 @@ class Outcome:
     columns: int
     steps: int
     factorizations: int
+    factor: Factorization | None = None
 
 
 def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True) -> Outcome:
@@ -298,6 +299,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
         factor.columns,
         done,
         found,
+        factor,
     )
 
 

@@ -17,7 +17,7 @@ from ..network.warp import axis_map, graded
 from ..objective import Objective
 from ..residuals import collocation
 from ..verify import relative_residuals
-from ._last_layer import JetSystem, newton, time_indices, trace
+from ._last_layer import JetSystem, Outcome, newton, time_indices, trace
 
 FIRST = 1 / 20
 """Length of the first slab, of the whole time."""
@@ -38,6 +38,8 @@ GROWTH = 1.4
 HOPELESS = 1e-2
 NODES = 801
 MOMENTS = 5
+DERIVATIVES, GUIDING = (1, 2, 3), (1, 2)
+"""Orders of the derivatives that tell a length scale; of a guide, whose third one may be noise."""
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Attempt:
     residual: float
     scales: list[np.ndarray]
     system: JetSystem
+    outcome: Outcome
 
 
 class Marching:
@@ -87,6 +90,8 @@ class Marching:
         self.length: float | None = None
         self.factor = SPACE_FACTOR
         self.scales: list[np.ndarray] | None = None
+        self.guide: Slabs | None = None
+        """A solution that may tell the local length scales, where there is one; else the slab before does."""
         self.failures = 0
         self.left = math.inf
         """Residual of the last attempt that failed."""
@@ -195,6 +200,8 @@ class Marching:
     def _attempt(self, begin: float, end: float) -> Attempt | None:
         problem, first = self.problem, not len(self.net)
         nodes, space = np.linspace(-1, 1, NODES), problem.dim - 1
+        if self.guide is not None and not self.failures:
+            self.scales = self._length_scales(self.guide, begin, end, GUIDING)
         scales = self.scales or [np.full(NODES, 2.0)] * space
         maps = [axis_map(nodes, s) for s in scales] + [axis_map(nodes, np.full(NODES, 2.0))]
         numbers = [max(LEAST_WAVENUMBER, self.factor * self._count(i, s) / 2) for i, s in enumerate(scales)]
@@ -227,7 +234,7 @@ class Marching:
         continuity = None if previous is None else self._state(net, previous, begin, width)
         system = JetSystem(data, net, problem.term_names, indices, continuity=continuity, order=self.order, start=start)
         try:
-            newton(system, factorizations=8, rank=False)
+            outcome = newton(system, factorizations=8, rank=False)
         except TrainingError:
             return None
         system.store()
@@ -236,7 +243,7 @@ class Marching:
         residual = max(found.values())
         if continuity is not None:
             residual = max(residual, self._jump(net, continuity))
-        return Attempt(net, end, residual, self._length_scales(net, begin, end), system)
+        return Attempt(net, end, residual, self._length_scales(net, begin, end), system, outcome)
 
     def _points(self, net, begin: float, end: float, width: int, distribution: str | None = None):
         """The slab's points, those inside and at the start spread like the features."""
@@ -312,10 +319,10 @@ class Marching:
         size = math.sqrt(sum(v.square().mean().item() for v in wanted)) or 1.0
         return math.sqrt(sum((v - w).square().mean().item() for v, w in zip(now, wanted, strict=True))) / size
 
-    def _length_scales(self, net, begin: float, end: float) -> list[np.ndarray]:
+    def _length_scales(self, net, begin: float, end: float, derivatives=DERIVATIVES) -> list[np.ndarray]:
         """For each space axis the smallest length on which u varies, at `NODES` places of it, in units of x̂.
 
-        1/l = max over n = 1, 2, 3 of (|∂ⁿu| / size of u)^(1/n), the smallest over time and the other axes.
+        1/l = max over n in ``derivatives`` of (|∂ⁿu| / size of u)^(1/n), the smallest over time and the other axes.
         """
         problem, box, result = self.problem, self.problem.box, []
         moments = np.linspace(begin, end, MOMENTS)
@@ -329,12 +336,12 @@ class Marching:
                 x = box.center + box.half_width * x
                 x[:, -1] = moment
                 inside = np.asarray(problem.geometry.geometry.inside(x[:, :-1])).astype(bool)
-                which = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(4)]
-                jet = jet_of(net, torch.as_tensor(x), which).numpy()
+                which = [tuple(n * (i == axis) for i in range(problem.dim)) for n in (0, *derivatives)]
+                at = net.at(moment) if isinstance(net, Slabs) else net
+                jet = jet_of(at, torch.as_tensor(x), which).numpy()
                 size = np.sqrt(np.mean(jet[inside][:, 0] ** 2, axis=0)).clip(1e-12) if inside.any() else 1.0
-                rates = np.max(
-                    [(np.abs(jet[:, n]) / size) ** (1 / n) * box.half_width[axis] for n in (1, 2, 3)], axis=(0, 2)
-                )
+                roots = [(np.abs(jet[:, i]) / size) ** (1 / n) for i, n in enumerate(derivatives, 1)]
+                rates = box.half_width[axis] * np.max(roots, axis=(0, 2))
                 scale = np.where(inside, np.minimum(scale, 1 / np.maximum(rates, 0.5)), scale)
             result.append(scale)
         return result

@@ -19,7 +19,6 @@ from ..network.slabs import Slabs
 from ..objective import Objective
 from ..residuals import collocation
 from ..unknowns import Scales, check_noise, equal_deviations, first_deviations
-from ._dense import Factorization, row_scales
 from ._last_layer import as_layer, time_indices, trace_rows
 from .marching import SPACE_FACTOR, Marching
 
@@ -27,8 +26,9 @@ ROUGH = 2e-2
 """Relative residual of the forward solutions until the unknowns have nearly been found."""
 ROUGH_FACTOR = 9.0
 """Features of those (`marching.SPACE_FACTOR`)."""
-TRIES, GAIN = 4, 0.3
-"""The tolerance counts as out of reach when so many attempts at a slab have not brought its residual to this part."""
+TRIES, GAIN, FAR = 4, 0.3, 100.0
+"""The tolerance counts as out of reach when so many attempts at a slab have not brought its residual to this part, and
+it is still so many times the tolerance; when nearer, after three times as many."""
 DOUBTFUL = 10.0
 """The discretisation is checked where a relative standard error is below so many tolerances."""
 LOOSE = 3.0
@@ -113,6 +113,9 @@ class Shooting:
         view = types.SimpleNamespace(problem=self.forward, net=self.net, mean_squares=lambda: None)
         march = Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
         march.factor *= (ROUGH_FACTOR / SPACE_FACTOR if self.rough else 1.0) * (1.25 if self.checking else 1.0)
+        if self.best is not None and (self.checking or not self.rough):  # for nearly the same unknowns
+            march.guide = Slabs(len(self.problem.outputs), self.problem.geometry)
+            march.guide.load_state_dict(self.best["net"])
         return march
 
     # Slabs ----------------------------------------------------------------------------------------------------------
@@ -149,7 +152,8 @@ class Shooting:
         if march.failures <= 1:
             self.hardest = march.left
             return False
-        return not self.rough and march.failures >= TRIES and march.left >= GAIN * self.hardest
+        tries = TRIES if march.left > FAR * march.tolerance else 3 * TRIES
+        return not self.rough and march.failures >= tries and march.left >= GAIN * self.hardest
 
     def _anew(self) -> None:
         """Make all slabs anew, for the unknowns as they are."""
@@ -157,15 +161,12 @@ class Shooting:
         self.tangents, self.replaying, self._march = [], False, self._new_march()
 
     def _differentiate(self, attempt, i: int) -> None:
-        """The derivatives of slab ``i``'s coefficients for the unknowns."""
+        """The derivatives of slab ``i``'s coefficients for the unknowns, with the last factorisation that solved it."""
         system, variables = attempt.system, list(self.problem.unknowns.values())
         system.unknowns = variables
         terms = system.linearize()
         system.unknowns = []
-        q, p, count = len(variables), len(system.c), len(system.names)
-        right = [t.jacobian[:, p:] for t in terms[:count]]
-        for term in terms:
-            term.jacobian = term.jacobian[:, :p]
+        right = [t.jacobian[:, len(system.c) :] for t in terms[: len(system.names)]]
         if i:
             x, order = system.continuity[0], system.order
             before = self.net.slabs[i - 1]
@@ -173,10 +174,8 @@ class Shooting:
             jet = features.jet(linear.weight.detach(), linear.bias.detach())
             rows = trace_rows(features, x, jet, system.transform, order)
             right += [-(r @ self.tangents[i - 1]) for _, r in rows]
-        scaling = row_scales(terms)
-        rows = torch.cat([t.jacobian * s for t, s in zip(terms, scaling, strict=True)])
-        right = torch.cat([r * s for r, s in zip(right, scaling, strict=True)])
-        self.tangents.append(Factorization(rows).solve(right.reshape(len(rows), q)))
+        right = torch.cat([r * s for r, s in zip(right, attempt.outcome.scales, strict=True)])
+        self.tangents.append(attempt.outcome.factor.solve(right))
 
     # Unknowns -------------------------------------------------------------------------------------------------------
 
@@ -230,8 +229,7 @@ class Shooting:
         comparable = self.best is not None and self.best["rough"] == self.rough
         merit, before = self._merit(residuals), self._merit(self.best["residuals"]) if comparable else math.inf
         if comparable and not merit < before:
-            pairs = zip(self.scales.values(), self.best["values"], strict=True)
-            if all(abs(v - b) <= self._march.tolerance * abs(b) for v, b in pairs):  # less than solutions are good to
+            if self._same(self.best["values"]):
                 self._converged()
             else:
                 self._failed("no step lowers the sum of squares")
@@ -268,6 +266,16 @@ class Shooting:
         step = self._solve(rows, right, self.damping)
         self.scales.restore([v + s for v, s in zip(best["values"], step.tolist(), strict=True)])
         self._predicted(step)
+        if not self.rough and self._same(best["values"]):  # the step is exact enough without another solution
+            moved = (best["slopes"] @ step).split([len(r) for r in best["residuals"]])
+            best["residuals"] = [r + m for r, m in zip(best["residuals"], moved, strict=True)]
+            best |= {"values": self.scales.values(), "net": copy.deepcopy(self.net.state_dict())}
+            self._converged()
+
+    def _same(self, values: list[float]) -> bool:
+        """Whether the unknowns differ from ``values`` by less than the solutions are good to."""
+        pairs = zip(self.scales.values(), values, strict=True)
+        return all(abs(a - b) <= self._march.tolerance * abs(b) for a, b in pairs)
 
     def _solve(self, rows: torch.Tensor, right: torch.Tensor, damping: float) -> torch.Tensor:
         """δ (q,) of min ‖rows δ + right‖² + damping ‖D δ‖², D the lengths of the columns, within the bounds."""

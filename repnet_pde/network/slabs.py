@@ -70,6 +70,10 @@ class Slabs(dde.nn.NN):
         """The number (n,) of the slab of each time (n,)."""
         return torch.searchsorted(self.ends[:-1].contiguous(), times.detach().contiguous())
 
+    def at(self, time: float) -> RepNet:
+        """The slab of a time."""
+        return self.slabs[int(self.which(self.ends.new_tensor([time])))]
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, d) to (n, c)."""
         if len(self):
