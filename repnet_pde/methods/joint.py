@@ -186,7 +186,8 @@ class Joint:
             if after < before:
                 self.damping = 0.0 if damping < 1e-5 else damping / 10
                 changed = self.stage == STAGES - 1 and rows.estimate_noise(reduced, factors)
-                creeps = before - after < CREEPING * before and self.before is not None and rows.dominated()
+                late = self.before is not None or self.stage >= STAGES - 2
+                creeps = late and before - after < CREEPING * before and rows.dominated()
                 return (before - after < DONE * before or creeps) and not changed
         system.set(state)
         return True

@@ -39,6 +39,8 @@ CLOSE = 0.1
 """Distance of the unknowns from the minimum, in their standard errors, at which they have been found ..."""
 NEAR = 1.0
 """... and in the rough round."""
+SMALL = 1e-5
+"""Relative change of the unknowns by a step that is linear enough to be the last, without a solution after it."""
 UNMET_REASON = "the features do not meet the equations"
 INSIDE = 0.9
 """Part of the way to a bound that one step may go."""
@@ -229,7 +231,7 @@ class Shooting:
         comparable = self.best is not None and self.best["rough"] == self.rough
         merit, before = self._merit(residuals), self._merit(self.best["residuals"]) if comparable else math.inf
         if comparable and not merit < before:
-            if self._same(self.best["values"]):
+            if self._same(self.best["values"], self._march.tolerance):  # which is what the solutions are good to
                 self._converged()
             else:
                 self._failed("no step lowers the sum of squares")
@@ -266,16 +268,15 @@ class Shooting:
         step = self._solve(rows, right, self.damping)
         self.scales.restore([v + s for v, s in zip(best["values"], step.tolist(), strict=True)])
         self._predicted(step)
-        if not self.rough and self._same(best["values"]):  # the step is exact enough without another solution
+        if not self.rough and self._same(best["values"], SMALL):
             moved = (best["slopes"] @ step).split([len(r) for r in best["residuals"]])
             best["residuals"] = [r + m for r, m in zip(best["residuals"], moved, strict=True)]
             best |= {"values": self.scales.values(), "net": copy.deepcopy(self.net.state_dict())}
             self._converged()
 
-    def _same(self, values: list[float]) -> bool:
-        """Whether the unknowns differ from ``values`` by less than the solutions are good to."""
+    def _same(self, values: list[float], tolerance: float) -> bool:
         pairs = zip(self.scales.values(), values, strict=True)
-        return all(abs(a - b) <= self._march.tolerance * abs(b) for a, b in pairs)
+        return all(abs(a - b) <= tolerance * abs(b) for a, b in pairs)
 
     def _solve(self, rows: torch.Tensor, right: torch.Tensor, damping: float) -> torch.Tensor:
         """δ (q,) of min ‖rows δ + right‖² + damping ‖D δ‖², D the lengths of the columns, within the bounds."""
