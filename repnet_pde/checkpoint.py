@@ -69,8 +69,8 @@ def write_checkpoint(path: Path, state: dict) -> None:
     write_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
-def read_checkpoint(path: Path) -> dict | None:
-    """The state in ``path``, None when there is no such file; `InputError` when it is damaged."""
+def read_checkpoint(path: Path, needed: str = "progress") -> dict | None:
+    """The state in ``path``, None when there is no such file; `InputError` when it is damaged or lacks ``needed``."""
     if not path.exists():
         return None
     try:
@@ -78,7 +78,7 @@ def read_checkpoint(path: Path) -> dict | None:
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: the checkpoint is damaged ({reason}); delete it to start the run again") from error
-    if not isinstance(state, dict) or "progress" not in state:
+    if not isinstance(state, dict) or needed not in state:
         raise InputError(f"{path}: is no checkpoint of repnet-pde; delete it to start the run again")
     return state
 

@@ -16,6 +16,7 @@ import torch
 
 from .jets import Index, closed
 from .network import RepNet
+from .network.warp import horner, tanh_derivative
 
 
 class Features:
@@ -163,15 +164,7 @@ def _sin(z: torch.Tensor, order: int) -> torch.Tensor:
 
 
 def _tanh(z: torch.Tensor, order: int) -> torch.Tensor:
-    """Polynomials in y = tanh z: each derivative multiplies p'(y) by 1 − y²."""
-    p = [0.0, 1.0]
-    for _ in range(order):
-        slope = [i * c for i, c in enumerate(p)][1:]
-        p = [
-            (slope[i] if i < len(slope) else 0.0) - (slope[i - 2] if 0 <= i - 2 < len(slope) else 0.0)
-            for i in range(len(slope) + 2)
-        ]
-    return _horner(torch.tanh(z), p)
+    return tanh_derivative(torch.tanh(z), order)
 
 
 def _gaussian(z: torch.Tensor, order: int) -> torch.Tensor:
@@ -180,14 +173,7 @@ def _gaussian(z: torch.Tensor, order: int) -> torch.Tensor:
     for n in range(order):
         shifted = [0.0, *p]
         before, p = p, [c - n * (before[i] if i < len(before) else 0.0) for i, c in enumerate(shifted)]
-    return (-1) ** order * _horner(z, p) * torch.exp(-0.5 * z * z)
-
-
-def _horner(y: torch.Tensor, coefficients: Sequence[float]) -> torch.Tensor:
-    value = torch.full_like(y, coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        value = value * y + c
-    return value
+    return (-1) ** order * horner(z, p) * torch.exp(-0.5 * z * z)
 
 
 DERIVATIVES = {"sin": _sin, "tanh": _tanh, "gaussian": _gaussian}

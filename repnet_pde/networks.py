@@ -12,8 +12,11 @@ from .errors import InputError, choose
 from .network import RepNet
 from .network.domain import box_of
 from .network.msffn import MsFFN
+from .network.product import ProductRepNet
+from .network.siren import Siren
 from .network.slabs import Slabs
 from .network.slopes import normalized_wavenumbers
+from .network.warp import AxisWarp
 
 LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "ssbroyden": (30, 20, 20), "gauss-newton": (20, 20, 20)}
 """Hidden layers by the first method of a run, unless others are asked for. Least squares chooses
@@ -38,7 +41,16 @@ DEFAULT = {
 
 def _repnet(first_activation: str, activation: str):
     def build(
-        sizes, domain, expected, *, activation: str = activation, slope_scale="auto", wavenumber=None, bands=None
+        sizes,
+        domain,
+        expected,
+        *,
+        activation: str = activation,
+        slope_scale="auto",
+        wavenumber=None,
+        bands=None,
+        warp=None,
+        steps=None,
     ):
         automatic = wavenumber is None and bands is None and isinstance(slope_scale, str)
         stretch = None
@@ -55,9 +67,14 @@ def _repnet(first_activation: str, activation: str):
             stretch=stretch,
             bands=bands,
             first_activation=first_activation,
+            warp=None if warp is None else AxisWarp(box_of(domain, sizes[0]), _arrays(warp), steps and _arrays(steps)),
         )
 
     return build
+
+
+def _arrays(axes) -> list[list[np.ndarray]]:
+    return [[np.asarray(v, dtype=float) for v in axis] for axis in axes]
 
 
 def _fnn(sizes, domain, expected, *, activation: str = "tanh"):
@@ -76,6 +93,14 @@ def _msffn(sizes, domain, expected, *, activation: str = "tanh", sigmas=None):
     return MsFFN(sizes, activation, "Glorot normal", sigmas=sigmas, domain=domain)
 
 
+def _siren(sizes, domain, expected, *, omega: float = 30.0, hidden_omega: float = 30.0):
+    return Siren(sizes, omega=omega, hidden_omega=hidden_omega, domain=domain)
+
+
+def _product(sizes, domain, expected, *, wavenumber=None):
+    return ProductRepNet(sizes, domain=domain, wavenumber=expected if wavenumber is None else wavenumber)
+
+
 def _slabs(sizes, domain, expected):
     return Slabs(sizes[-1], domain)
 
@@ -86,7 +111,9 @@ NETWORKS = {
     "repnet-sin": _repnet("sin", "tanh"),
     "repnet-gaussian": _repnet("gaussian", "tanh"),
     "repnet-slabs": _slabs,
+    "repnet-product": _product,
     "msffn": _msffn,
+    "siren": _siren,
     "fnn": _fnn,
 }
 """Name -> function(sizes, domain, expected wavenumber, **options). The paper's are "repnet" and "repnet-relu"."""

@@ -31,11 +31,21 @@ class Training:
         objective: the loss on the network and the unknowns.
         stages: (method, iterations, options) in order, as `methods.sequence` returns them.
         unknowns: name -> ``dde.Variable``.
-        error: function without arguments: the relative L2 error now, or None where there is nothing to compare with.
+        error: function without arguments: the relative L2 error now, or None where there is nothing to compare with;
+            one with a state of its own has ``state_dict`` and ``load_state_dict``.
+        enough: function without arguments: why a stage has done enough, or None. Asked after each error.
     """
 
-    def __init__(self, objective: Objective, stages: Sequence[tuple[str, int, dict]], unknowns, error: Callable):
+    def __init__(
+        self,
+        objective: Objective,
+        stages: Sequence[tuple[str, int, dict]],
+        unknowns,
+        error: Callable,
+        enough: Callable[[], str | None] | None = None,
+    ):
         self.objective, self.stages, self.unknowns, self.error = objective, list(stages), dict(unknowns), error
+        self.enough, self.done = enough, None
         self.stage = 0
         self.finished_iterations: list[int] = []
         self.reasons: list[str] = []
@@ -103,7 +113,7 @@ class Training:
                     if time_limit is not None and time.monotonic() - begun >= time_limit:
                         self.stopped = TIME_LIMIT
                         break
-                    if self.method.stopped is None:
+                    if self.method.stopped is None and self.done is None:
                         self.method.step()
                         self.seconds = before + time.monotonic() - begun
                         self._record_when_due()
@@ -126,7 +136,8 @@ class Training:
 
     def _next_stage(self) -> None:
         name, _, _ = self.stages[self.stage]
-        self.reasons.append(f"{name}: {self.method.stopped} ({self.method.iteration} iterations)")
+        reason, self.done = self.done or self.method.stopped, None
+        self.reasons.append(f"{name}: {reason} ({self.method.iteration} iterations)")
         self.finished_iterations.append(self.method.iteration)
         self.stage += 1
         self.ended, self.method = self.method, self._method(self.stage)
@@ -140,6 +151,7 @@ class Training:
         if not due or self.iteration == last:
             return
         self.last_error = self.error()
+        self.done = None if self.enough is None else self.enough()
         terms, weights = self.objective.terms.tolist(), self.objective.weights.tolist()
         entry = {
             "iteration": self.iteration,
@@ -171,6 +183,8 @@ class Training:
             "method": None if self.method is None else self.method.state_dict(),
             "ended": None if self.ended is None else self.ended.state_dict(),
             "history": self.history,
+            "error": self.error.state_dict() if hasattr(self.error, "state_dict") else None,
+            "done": self.done,
             "first_layer": self.first_layer,
             "points": torch.from_numpy(self.objective.data.train_x),
             "random": random_state(),
@@ -196,7 +210,9 @@ class Training:
         if state["ended"] is not None:
             self.ended = self._method(self.stage - 1)
             self.ended.load_state_dict(state["ended"])
-        self.history, self.first_layer = state["history"], state["first_layer"]
+        self.history, self.first_layer, self.done = state["history"], state["first_layer"], state["done"]
+        if state["error"] is not None:
+            self.error.load_state_dict(state["error"])
         set_random_state(state["random"])
 
 

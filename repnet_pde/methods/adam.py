@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from .._checks import whole
 from ..errors import InputError
 from ..objective import EVERY, Objective
 
@@ -15,13 +16,20 @@ class Adam:
         objective: the loss.
         iterations: the whole number of iterations, over which the rate falls.
         learning_rate: at the start.
+        batch_size: samples drawn at random for each iteration, where samples of a function are fitted; None takes all.
     """
 
     default_iterations = 10_000
 
-    def __init__(self, objective: Objective, iterations: int, *, learning_rate: float = 1e-3):
+    def __init__(
+        self, objective: Objective, iterations: int, *, learning_rate: float = 1e-3, batch_size: int | None = None
+    ):
         if not (isinstance(learning_rate, (int, float)) and math.isfinite(learning_rate) and learning_rate > 0):
             raise InputError(f"learning_rate: {learning_rate!r} given; a number > 0 is needed")
+        whole("batch_size", batch_size, 1)
+        if batch_size is not None and not hasattr(objective, "batch"):
+            raise InputError("batch_size: only where samples of a function are fitted (repnet_pde.fit)")
+        self.batch_size = batch_size
         self.objective, self.iterations, self.learning_rate = objective, iterations, learning_rate
         self.iteration = 0
         self.optimizer = torch.optim.Adam(objective.parameters, lr=learning_rate)
@@ -35,7 +43,14 @@ class Adam:
             self.objective.balance(first=self.iteration == 0)
         (group,) = self.optimizer.param_groups
         group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.iteration / self.iterations))
-        if not torch.isfinite(self.objective.gradient()):
+        if self.batch_size is not None:
+            self.objective.batch = self.batch_size
+        try:
+            loss = self.objective.gradient()
+        finally:
+            if self.batch_size is not None:
+                self.objective.batch = None
+        if not torch.isfinite(loss):
             raise self.objective.describe_failure(self.iteration)
         self.optimizer.step()
         self.iteration += 1

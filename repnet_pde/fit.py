@@ -1,0 +1,393 @@
+"""Function approximation: `fit` a network to samples of a function of several variables."""
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import accuracy, samples
+from ._backend import PRECISIONS, dde, seeded, set_precision
+from ._checks import mapping, number, seconds, seed_number
+from .checkpoint import read_checkpoint, write_checkpoint
+from .errors import InputError, choose
+from .methods import sequence
+from .networks import NETWORKS, check_network
+from .objective import Objective
+from .planning import MOST_PARAMETERS
+from .progress import reporter
+from .regression import Candidate, search, solve_last_layer, wavenumbers
+from .training import Training
+
+FIT_METHODS = ("least-squares", "adam", "lbfgs", "ssbroyden", "gauss-newton")
+PATIENCE = 15
+"""Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends."""
+LAYERS = (128, 64, 64)
+HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
+
+
+@dataclass
+class Fit:
+    """What `fit` returns: a network that is a function, and how well it does.
+
+    net: the network, in the units of the data. network, network_options, method, seed, dtype: what was used.
+    box: the domain. error: relative L2 on the held-out samples; training_error: on those fitted. noise (c,): standard
+    deviation of what is not fitted, in the units of y; also what is smooth but not reached counts.
+    history: arrays "iteration", "seconds", "method", "loss", "relative_l2" (of the held-out samples) of an iterative
+    method. first_layer: the state of the first layer before training. notes: what was tried and chosen.
+    """
+
+    net: torch.nn.Module
+    network: str
+    network_options: dict
+    method: str
+    seed: int
+    dtype: str
+    box: object
+    error: float
+    training_error: float
+    noise: np.ndarray
+    stopped: str
+    seconds: float
+    vector: bool = False
+    history: dict = field(default_factory=dict)
+    first_layer: dict | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
+        """Values at x (n, d), or (n,) in 1-D: (n,) where y was (n,), else (n, c); in chunks of rows.
+
+        Outside of the domain of the samples the values mean nothing.
+        """
+        values = accuracy.predict(self.net, samples.as_table("x", x), self.box.dim, self.dtype, chunk)
+        return values[:, 0] if self.vector else values
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.net.parameters())
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.network} by {self.method}, {self.n_parameters:,} parameters, {self.seconds:.1f} s: {self.stopped}",
+            f"relative L2 error {self.error:.2e} on held-out samples, {self.training_error:.2e} on those fitted",
+        ]
+        return "\n".join([*lines, *self.notes])
+
+    def save(self, file: str | Path) -> Path:
+        """Write everything to a file, from which `load_fit` makes the same function again."""
+        state = {name: getattr(self, name) for name in _PLAIN}
+        state |= {"box": [torch.as_tensor(self.box.lower), torch.as_tensor(self.box.upper)]}
+        state |= {"noise": torch.as_tensor(self.noise), "state": self.net.state_dict(), "first_layer": self.first_layer}
+        state |= {"history": {key: value.tolist() for key, value in self.history.items()}}
+        state |= {"affine": [torch.as_tensor(v) for v in self.net._output_transform.pair]}
+        write_checkpoint(Path(file), state)
+        return Path(file)
+
+
+_PLAIN = (
+    "network",
+    "network_options",
+    "method",
+    "seed",
+    "dtype",
+    "error",
+    "training_error",
+    "stopped",
+    "seconds",
+    "vector",
+    "notes",
+)
+
+
+def load_fit(file: str | Path) -> Fit:
+    """The `Fit` that `Fit.save` wrote; its network must be one of those known by name."""
+    state = read_checkpoint(Path(file), "affine")
+    if state is None:
+        raise InputError(f"{file}: there is no such file")
+    try:
+        if state["network"] == "custom":
+            raise InputError(f"{file}: has a network of your own, which cannot be made again from its file")
+        set_precision(state["dtype"])
+        box = samples.Box(*(v.numpy() for v in state["box"]))
+        shift, scale = (v.numpy() for v in state["affine"])
+        options = dict(state["network_options"])
+        sizes = [box.dim, *options.pop("layers"), len(shift)]
+        with seeded(0):
+            net = NETWORKS[state["network"]](sizes, box, None, **options)
+        net.load_state_dict(state["state"])
+        net.apply_output_transform(Affine(shift, scale))
+        history = {key: np.asarray(value) for key, value in state["history"].items()}
+        plain = {name: state[name] for name in _PLAIN}
+        return Fit(
+            net=net, box=box, noise=state["noise"].numpy(), history=history, first_layer=state["first_layer"], **plain
+        )
+    except (LookupError, RuntimeError, TypeError) as error:
+        raise InputError(
+            f"{file}: is no saved fit, or of another version ({' '.join(str(error).split())[:100]})"
+        ) from error
+
+
+class Affine:
+    """The output transform u ↦ shift + scale u."""
+
+    def __init__(self, shift, scale):
+        self.pair = (np.asarray(shift, dtype=float), np.asarray(scale, dtype=float))
+
+    def __call__(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        shift, scale = (torch.as_tensor(v, dtype=u.dtype, device=u.device) for v in self.pair)
+        return shift + scale * u
+
+
+def fit(
+    x,
+    y,
+    network=None,
+    method: str = "auto",
+    seed: int = 0,
+    dtype: str = "float64",
+    time_limit: float | None = None,
+    *,
+    domain=None,
+    noise: float | None = None,
+    validation: float = samples.HELD_OUT,
+    iterations: int | dict[str, int] | None = None,
+    network_options: dict | None = None,
+    method_options: dict | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> Fit:
+    """Fit a network to samples of a function.
+
+    Values are normalised by mean and standard deviation and a tenth of the samples is held out: it chooses the first
+    layer, ends iterative training when it is no longer fitted better (early stopping; the best network is kept), and
+    measures the error. Least squares uses all samples in the end.
+
+    Args:
+        x: (n, d), or (n,) in 1-D. y: (n, c), or (n,).
+        network: a name in `networks.NETWORKS`, a DeepXDE network, or None: sine features for least squares, in several
+            dimensions also products of them, and RepNet with a sine first layer for the other methods.
+        method: "least-squares" (the last layer of one first layer after another; "auto" in float64), "adam", "lbfgs",
+            "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
+        seed, dtype, time_limit, iterations, network_options, method_options: as for `solve`.
+        domain: (lower, upper) that contains the points; None takes their bounding box.
+        noise: standard deviation of the errors of y, where it is known: nothing below it is fitted.
+        validation: part of the samples that is held out; 0 holds out none.
+        out: file for `Fit.save`. Beside it, with ".checkpoint" after its name, an iterative method keeps its state and
+            continues from it when it is called again with the same samples and settings after it was stopped.
+        progress: show progress on standard error.
+
+    Raises:
+        InputError: for any argument that cannot be used, before training begins.
+        TrainingError: the loss became NaN or infinite.
+    """
+    begun = time.monotonic()
+    choose("dtype", dtype, PRECISIONS)
+    seed_number(seed)
+    seconds("time_limit", time_limit)
+    if noise is not None and number("noise", noise) <= 0:
+        raise InputError(f"noise: {noise!r} given; a standard deviation > 0, or None, is needed")
+    if method == "auto":
+        method = "least-squares" if dtype == "float64" else "adam+lbfgs"
+    stages = sequence(method, iterations, method_options)
+    for name, _, _ in stages:
+        choose("method", name, FIT_METHODS)
+    if "least-squares" in method and len(stages) > 1:
+        raise InputError(f"method: {method!r} given; least-squares cannot be combined with another")
+    set_precision(dtype)
+    data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
+    sigma = None if noise is None else noise / data.scale
+    if stages[0][0] == "least-squares":
+        found = _least_squares(data, network, mapping("network_options", network_options), seed, sigma, time_limit)
+    else:
+        found = _train(data, network, network_options, method, stages, seed, sigma, time_limit, out, progress)
+    found.dtype, found.vector = dtype, np.ndim(y) == 1
+    found.noise = found.noise * data.scale
+    found.training_error = found.error = _relative(found.net, data, data.train)
+    if len(data.held):
+        found.error = _relative(found.net, data, data.held)
+        if found.method == "least-squares" and found.network != "repnet-product":  # once more, with all samples
+            solve_last_layer(found.net, replace(data, train=np.arange(len(data.x))), sigma)
+    found.net.apply_output_transform(Affine(data.shift, data.scale))
+    found.seconds = time.monotonic() - begun
+    if out is not None and found.network != "custom":
+        found.save(out)
+    return found
+
+
+def _relative(net, data: samples.Samples, rows) -> float:
+    """Relative L2 error in the units of the data, of a network that gives normalised values."""
+    size = np.linalg.norm(data.shift + data.scale * data.y[torch.as_tensor(rows)].double().numpy())
+    return float(np.linalg.norm(data.misfit(net, rows).double().numpy() * data.scale) / (size if size > 0 else 1.0))
+
+
+# Least squares --------------------------------------------------------------------------------------------------------
+
+
+def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> Fit:
+    if isinstance(network, torch.nn.Module):
+        name, options = check_network(network, options or None, "least-squares")
+        noise = solve_last_layer(network, data, sigma)
+        best = Candidate(name, options, network, math.nan, noise, f"last layer of a {type(network).__name__}")
+        notes: list[str] = []
+    else:
+        name, options = check_network(network, options, "least-squares")
+        if network not in (None, "repnet-sin", "repnet-product") and "layers" not in options:
+            options["layers"] = [max(1, min(1000, len(data.train) // 3))]
+        found = search(data, network, options, seed=seed, noise=sigma, limit=limit)
+        best, notes = found.best, [str(c) for c in found.tried]
+    return Fit(
+        net=best.net,
+        network=best.name,
+        network_options=best.options,
+        method="least-squares",
+        seed=seed,
+        dtype="",
+        box=data.box,
+        error=math.nan,
+        training_error=math.nan,
+        noise=best.noise,
+        stopped=f"best of {len(notes)} first layers" if notes else "one solve",
+        seconds=0.0,
+        notes=notes,
+    )
+
+
+# Iterative methods ----------------------------------------------------------------------------------------------------
+
+
+class SampleObjective(Objective):
+    """The mean squared error of samples, of all of them or of a batch.
+
+    Args:
+        data: the samples; those to be fitted are used.
+    """
+
+    def __init__(self, net, data: samples.Samples):
+        rows = torch.as_tensor(data.train)
+        self.inputs, self.values = data.x[rows], data.y[rows]
+        self.batch: int | None = None
+        super().__init__(_point_sets(self.inputs, self.values), net, [], _names(data.outputs), {})
+
+    def mean_squares(self) -> torch.Tensor:
+        x, y = self.inputs, self.values
+        if self.batch is not None and self.batch < len(x):
+            rows = torch.randint(len(x), (self.batch,))
+            x, y = x[rows], y[rows]
+        terms = (self.net(x) - y).square().mean(0)
+        self.terms = terms.detach()
+        return terms
+
+
+def _names(outputs: int) -> list[str]:
+    return [f"y_{i}" for i in range(outputs)]
+
+
+def _point_sets(x: torch.Tensor, y: torch.Tensor):
+    """The samples as DeepXDE's data, from which second-order methods take the rows of their Jacobian."""
+    points, values = x.numpy(), y.numpy()
+    sets = [dde.icbc.PointSetBC(points, values[:, i : i + 1], component=i) for i in range(values.shape[1])]
+    low, high = points.min(0), points.max(0)
+    box = dde.geometry.Hypercube(low, np.where(high > low, high, low + 1)) if len(low) > 1 else None
+    box = box or dde.geometry.Interval(low[0], high[0] if high[0] > low[0] else low[0] + 1)
+    return dde.data.PDE(box, None, sets, num_domain=0, num_boundary=0)
+
+
+class HeldOut:
+    """The error on the held-out samples while a network is trained, the best network so far, and when to stop.
+
+    sigma (c,): standard deviation of the noise, normalised, or None: training ends also when the fitted samples are
+    fitted to it (discrepancy principle).
+    """
+
+    def __init__(self, net, data: samples.Samples, objective: SampleObjective, sigma):
+        self.net, self.data, self.objective, self.sigma = net, data, objective, sigma
+        self.best, self.state, self.since = math.inf, None, 0
+
+    def __call__(self) -> float:
+        rows = self.data.held if len(self.data.held) else self.data.train
+        error = self.data.misfit(self.net, rows).square().mean().sqrt().item()
+        self.since += 1
+        if error < self.best:
+            self.best, self.since = error, 0
+            self.state = {k: v.clone() for k, v in self.net.state_dict().items()}
+        return _relative(self.net, self.data, rows)
+
+    def state_dict(self) -> dict:
+        return {"best": self.best, "since": self.since, "state": self.state}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.best, self.since, self.state = state["best"], state["since"], state["state"]
+
+    def enough(self) -> str | None:
+        if len(self.data.held) and self.since >= PATIENCE:
+            return "the held-out error no longer falls"
+        if self.sigma is not None and bool((self.objective.terms.sqrt().double().numpy() <= self.sigma).all()):
+            return "fitted to the noise"
+        return None
+
+
+def _train(data, network, options, method, stages, seed, sigma, limit, out, progress) -> Fit:
+    first = stages[0][0]
+    named = network is None or isinstance(network, str)
+    name, options = check_network("repnet-sin" if network is None else network, options, first)
+    if named and "layers" not in (options or {}):
+        options["layers"] = list(LAYERS)
+    notes, numbers = [], None
+    with seeded(seed):
+        if named:
+            numbers = wavenumbers(data) / data.box.half_width
+            notes.append(f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}")
+            rest = {key: value for key, value in options.items() if key != "layers"}
+            net = NETWORKS[name]([data.dim, *options["layers"], data.outputs], data.box, numbers, **rest)
+        else:
+            net = network if isinstance(network, torch.nn.Module) else network(data.dim, data.outputs)
+        size = sum(p.numel() for p in net.parameters())
+        if first == "gauss-newton" and size > MOST_PARAMETERS:
+            notes.append(f"{size:,} parameters are many for gauss-newton")
+        objective = SampleObjective(net, data)
+        held = HeldOut(net, data, objective, sigma)
+        training = Training(objective, stages, {}, held, held.enough)
+        checkpoint = None if out is None else Path(f"{out}.checkpoint")
+        before = None if checkpoint is None else read_checkpoint(checkpoint)
+        if before is not None:
+            try:
+                training.load_state_dict(before)
+            except (LookupError, RuntimeError, ValueError, TypeError) as error:
+                raise InputError(
+                    f"out: {checkpoint} belongs to other samples or settings; delete it, or choose another file"
+                ) from error
+        stopped = training.run(
+            time_limit=limit,
+            progress=reporter(progress, sum(count for _, count, _ in training.stages)),
+            checkpoint=checkpoint,
+        )
+        held()
+        if checkpoint is not None and training.finished:
+            checkpoint.unlink(missing_ok=True)
+    if held.state is not None:
+        net.load_state_dict(held.state)
+    if named and numbers is not None and "wavenumber" not in options and name not in ("fnn", "siren", "msffn"):
+        free = not {"bands", "slope_scale"} & set(options)
+        options |= {"wavenumber": numbers.tolist()} if free else {}
+    history = {
+        key: np.asarray(training.history[key]) for key in ("iteration", "seconds", "method", "loss", "relative_l2")
+    }
+    return Fit(
+        net=net,
+        network=name,
+        network_options=options,
+        method=method,
+        seed=seed,
+        dtype="",
+        box=data.box,
+        error=math.nan,
+        training_error=math.nan,
+        noise=data.misfit(net, data.train).square().mean(0).sqrt().double().numpy(),
+        stopped=stopped,
+        seconds=0.0,
+        history=history,
+        first_layer=training.first_layer,
+        notes=notes,
+    )

@@ -1,0 +1,67 @@
+"""A RepNet for each coordinate, multiplied: for functions of several variables that are sums of products."""
+
+from collections.abc import Sequence
+
+import torch
+
+from .._backend import dde
+from ..errors import InputError
+from ._arguments import check_sizes
+from .domain import Box, box_of
+from .layer import ReparameterizedLinear
+from .slopes import start
+
+
+class ProductRepNet(dde.nn.NN):
+    r"""u_c(x) = b_c + Σ_r W_cr Π_l φ_lr(x_l): products of one-layer sine RepNets, one for each coordinate.
+
+    :math:`\varphi_{lr}(x_l) = \sum_j C_{lrj} \sin(s_{lj}(a_{lj} \hat x_l - t_{lj})) + c_{lr}` (canonical polyadic form;
+    F. L. Hitchcock, J. Math. Phys. 6 (1927) 164-189). The number of coefficients grows with the number of coordinates
+    and not with its exponential, and u is linear in the coefficients of one coordinate at a time.
+
+    Args:
+        layer_sizes: ``[inputs, features of each coordinate, products, outputs]``.
+        domain: as in `RepNet`.
+        wavenumber: the largest wavenumber of each coordinate, radians per unit length; None means one wave.
+
+    Raises:
+        InputError: for an argument that cannot be used.
+    """
+
+    def __init__(self, layer_sizes: Sequence[int], *, domain=None, wavenumber=None):
+        super().__init__()
+        sizes = check_sizes(layer_sizes)
+        if len(sizes) != 4:
+            raise InputError(
+                f"layer_sizes: {list(layer_sizes)} given; [inputs, features of each coordinate, products, outputs] "
+                "is needed"
+            )
+        self.layer_sizes, self.regularizer = sizes, None
+        dim, features, products, outputs = sizes
+        self.box, dtype = box_of(domain, dim), dde.config.real(torch)
+        numbers = [None] * dim if wavenumber is None else list(wavenumber)
+        self.first, self.factors = torch.nn.ModuleList(), torch.nn.ModuleList()
+        for axis in range(dim):
+            side = Box(self.box.lower[axis : axis + 1], self.box.upper[axis : axis + 1])
+            plan = start(1, features, "sin", side, wavenumber=numbers[axis])
+            self.first.append(ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, side))
+            self.factors.append(torch.nn.Linear(features, products, dtype=dtype))
+        self.last = torch.nn.Linear(products, outputs, dtype=dtype)
+        for linear in (*self.factors, self.last):
+            torch.nn.init.xavier_normal_(linear.weight)
+            torch.nn.init.zeros_(linear.bias)
+        for linear in self.factors:  # products of functions near 1: every coordinate matters from the start
+            torch.nn.init.ones_(linear.bias)
+
+    def features(self, x: torch.Tensor, axis: int) -> torch.Tensor:
+        """The sines (n, features) of one coordinate of x (n, d)."""
+        return torch.sin(self.first[axis](x[:, axis : axis + 1]))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, d) to (n, outputs), through the input and output transforms where they are set."""
+        x = inputs if self._input_transform is None else self._input_transform(inputs)
+        product = self.factors[0](self.features(x, 0))
+        for axis in range(1, len(self.factors)):
+            product = product * self.factors[axis](self.features(x, axis))
+        u = self.last(product)
+        return u if self._output_transform is None else self._output_transform(inputs, u)

@@ -1,0 +1,478 @@
+"""Least squares on samples: first layers are tried, and the one with the smallest error on held-out samples is kept."""
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+from ._backend import seeded
+from .errors import InputError
+from .features import jet_of
+from .methods._dense import Factorization
+from .methods.alternating import Alternating
+from .network import estimate_wavenumber_from_samples
+from .network.product import ProductRepNet
+from .network.warp import axis_map, graded
+from .networks import NETWORKS
+from .samples import CHUNK, Samples, peaks
+from .wavenumbers import rank_of_bands
+
+MARGIN = 1.3
+"""Features over the numerical rank that is expected."""
+ROWS_PER_COLUMN = 1.5
+MOST_FEATURES = 3000
+MOST_WORK = 3e12
+"""Most floating-point operations of the search: some minutes. Not a time, which would make the choice depend on how
+busy the machine is."""
+GOOD = 1e-11
+"""Held-out error below which nothing better is looked for."""
+BETTER = 0.7
+"""A first layer must lower the held-out error to this part of it to be preferred."""
+LARGE, STRIDES, STRIDE = 1e-2, 3, 4.0
+"""Held-out error above which wavenumbers that are so many times larger are tried, and how often."""
+PENALISED = 1500
+"""Features up to which a penalty on fast waves is considered, whose weight needs a singular value decomposition."""
+CLEAN = 1e-9
+"""Misfit below which there is no noise to be held back."""
+
+
+@dataclass
+class Candidate:
+    """A network whose last layer has been solved for.
+
+    options: of the network. held_out: root mean square error of the normalised values on the held-out samples, or on
+    the fitted ones where none are held out. noise (c,): standard deviation of what is not fitted, normalised.
+    """
+
+    name: str
+    options: dict
+    net: torch.nn.Module
+    held_out: float
+    noise: np.ndarray
+    said: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.said}: held-out error {self.held_out:.1e}"
+
+
+@dataclass
+class Search:
+    """The candidates of a fit, with what may still be spent on it."""
+
+    samples: Samples
+    seed: int
+    noise: np.ndarray | None
+    deadline: float
+    work: float = 0.0
+    tried: list[Candidate] = field(default_factory=list)
+
+    @property
+    def best(self) -> Candidate:
+        return min(self.tried, key=lambda c: c.held_out)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing better is to be looked for."""
+        reached = self.tried and (self.best.held_out <= GOOD or self._at_noise)
+        return bool(reached or self.work > MOST_WORK or time.monotonic() > self.deadline)
+
+    @property
+    def _at_noise(self) -> bool:
+        return self.noise is not None and self.best.held_out <= 1.02 * float(np.sqrt(np.mean(self.noise**2)))
+
+    def try_(self, name: str, options: dict) -> Candidate:
+        """Build the network and solve for its last layer."""
+        samples = self.samples
+        with seeded(self.seed):
+            sizes = [samples.dim, *options.get("layers", ()), samples.outputs]
+            rest = {key: value for key, value in options.items() if key != "layers"}
+            net = NETWORKS[name](sizes, samples.box, None, **rest)
+        noise = solve_last_layer(net, samples, self.noise)
+        width = net.linears[-1].in_features
+        self.work += 2.0 * len(samples.train) * width**2 + 30.0 * min(width, PENALISED) ** 3
+        found = Candidate(name, options, net, _held_out(net, samples), noise, f"{name} with {width} features")
+        self.tried.append(found)
+        return found
+
+
+def search(samples: Samples, network: str | None, options: dict, *, seed=0, noise=None, limit=None) -> Search:
+    """Least squares for the last layer with the first layers that suit the samples; the best is `Search.best`.
+
+    Sine features first, for wavenumbers that the samples show, more and faster ones as long as the held-out error
+    falls; in 1-D also gathered where the samples vary fast; in several dimensions products of features of each
+    coordinate. What ``options`` fix is not searched for.
+
+    Args:
+        network: a name in `NETWORKS` with a layer that can be solved for, or None for the choice.
+        noise: standard deviations (c,) of the normalised values, or None.
+        limit: seconds after which nothing new is begun.
+    """
+    found = Search(samples, seed, noise, math.inf if limit is None else time.monotonic() + limit)
+    if network not in (None, "repnet-sin", "repnet-product"):
+        found.try_(network, options)
+        return found
+    products = samples.dim > 1 and network != "repnet-sin" and not options
+    if products and _wanted(wavenumbers(samples)) > MOST_FEATURES:  # more than sines that fill the box
+        _products(found, options)
+    if network != "repnet-product" and not (found.tried and found.best.held_out < LARGE):
+        _sines(found, options)
+        free = not {"layers", "bands", "wavenumber", "slope_scale", "warp"} & set(options)
+        if samples.dim == 1 and free and not found.over:
+            _gathered(found)
+    if network == "repnet-product" or (products and found.tried[0].name == "repnet-sin" and not found.over):
+        _products(found, options)
+    return found
+
+
+# One layer ------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def hidden(net, x: torch.Tensor) -> torch.Tensor:
+    """The inputs (n, p) of the last linear layer at x (n, d)."""
+    caught: list[torch.Tensor] = []
+    handle = net.linears[-1].register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+    try:
+        for part in x.split(CHUNK):
+            net(part)
+    finally:
+        handle.remove()
+    return torch.cat(caught)
+
+
+@torch.no_grad()
+def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
+    """Least squares for the last layer on the fitted samples; the standard deviation (c,) of what is left.
+
+    Where something is left, sine features are penalised in proportion to their slopes; the weight of the penalty is
+    the one with the largest marginal likelihood for normal errors (of given or profiled variance).
+    """
+    rows = torch.as_tensor(samples.train)
+    features = hidden(net, samples.x[rows])
+    y, linear = samples.y[rows], net.linears[-1]
+    n, p = features.shape[0], features.shape[1] + 1
+    rough = torch.ones(p, dtype=features.dtype)
+    if getattr(net, "first_activation", None) == "sin" and len(net.linears) == 1:
+        rough[:-1] = (1 + net.first.slopes().square()).sqrt()
+    design = torch.cat([features, features.new_ones(n, 1)], 1) / rough
+    if n < p:
+        design = torch.cat([design, design.new_zeros(p - n, p)])
+        y = torch.cat([y, y.new_zeros(p - n, y.shape[1])])
+    upper = torch.linalg.qr(torch.cat([design, y], 1), mode="r").R
+    triangle, z = upper[:p, :p], upper[:p, p:]
+    rest = upper[p:, p:].square().sum(0)
+    coefficients = Factorization(triangle).solve(-z)
+    left = rest + (triangle @ coefficients - z).square().sum(0)
+    dof = n - min(p, n - 1) if n <= p else n - p
+    sigma = (left / dof).sqrt()
+    misfit = (left.sum() / y.square().sum().clamp_min(1e-300)).sqrt()
+    if p <= PENALISED and (misfit > CLEAN or n <= ROWS_PER_COLUMN * p):
+        coefficients, sigma = _penalised(triangle, z, rest, n, noise)
+    coefficients = coefficients / rough[:, None]
+    linear.weight.copy_(coefficients[:-1].T)
+    linear.bias.copy_(coefficients[-1])
+    return sigma.double().numpy()
+
+
+def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
+    """Coefficients (p, c) of min ‖U c − z‖² + λ ‖c‖² and standard deviations (c,), λ by marginal likelihood.
+
+    For y = H c + e, e ~ N(0, σ²), c ~ N(0, σ²/λ): −2 log p(y) = n log σ² + Σ log(1 + s²/λ) + S/σ² with
+    S = rest + Σ w² λ/(s² + λ), which σ² = S/n maximises (C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for
+    Machine Learning, 2006, section 5.4.1).
+    """
+    left, s, right = torch.linalg.svd(triangle, full_matrices=False)
+    w, s2 = left.T @ z, s.square()
+    known = None if noise is None else torch.as_tensor(noise, dtype=z.dtype).square()
+
+    def sums(weight):
+        return rest + (w.square() * (weight / (s2 + weight))[:, None]).sum(0)
+
+    def minus_log(power):
+        weight = 10.0**power
+        total = sums(weight).clamp_min(1e-300)
+        spread = torch.log1p(s2 / weight).sum() * len(total)
+        fit = n * torch.log(total / n).sum() if known is None else (total / known).sum()
+        return (spread + fit).item()
+
+    top = math.log10(s2[0].item() + 1e-300)
+    grid = np.arange(top - 28.0, top + 4.0, 1.0)
+    start = grid[int(np.argmin([minus_log(g) for g in grid]))]
+    weight = 10.0 ** minimize_scalar(minus_log, bounds=(start - 1, start + 1), method="bounded").x
+    sigma = (sums(weight) / n).sqrt() if known is None else known.sqrt()
+    return right.T @ ((s / (s2 + weight))[:, None] * w), sigma
+
+
+def _held_out(net, samples: Samples) -> float:
+    left = samples.misfit(net, samples.held if len(samples.held) else samples.train)
+    error = left.square().mean().sqrt().item()
+    return error if math.isfinite(error) else math.inf
+
+
+# Sine features --------------------------------------------------------------------------------------------------------
+
+
+def wavenumbers(samples: Samples) -> np.ndarray:
+    """The largest wavenumbers (d,) in x̂ that the fitted samples show; one wave across the domain is the least."""
+    x, y = samples.normalized(samples.train), samples.y[torch.as_tensor(samples.train)].double().numpy()
+    if len(x) < max(8, 4**samples.dim):
+        return np.full(samples.dim, math.pi)
+    if samples.dim > 2:
+        found = np.ones(samples.dim)
+        for values in y.T:
+            vectors, amplitudes = peaks(x, values, 64)
+            if len(vectors):
+                found = np.maximum(found, vectors[amplitudes > 0.05 * amplitudes[0]].max(0))
+        return math.pi * found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return np.maximum(estimate_wavenumber_from_samples(x, y), math.pi)
+        except InputError:  # such as all points on one line
+            return np.full(samples.dim, math.pi)
+
+
+def _wanted(numbers) -> float:
+    """Sine features for wavenumbers in x̂ up to 1.25 times these."""
+    return MARGIN * math.prod(rank_of_bands([(0, 1.25 * k)], 1.0) for k in numbers)
+
+
+def _most(samples: Samples) -> int:
+    return max(1, min(MOST_FEATURES, int(len(samples.train) / ROWS_PER_COLUMN)))
+
+
+def _sines(found: Search, options: dict) -> None:
+    """More sine features, or faster ones, as long as the held-out error falls."""
+    samples, most = found.samples, _most(found.samples)
+    half, start = samples.box.half_width, wavenumbers(samples)
+    searched = not {"bands", "wavenumber", "slope_scale"} & set(options)
+
+    def filled(more: float, faster: float) -> dict:
+        numbers = faster * start
+        chosen = {"layers": [max(1, min(most, math.ceil(more * _wanted(numbers))))]} | options
+        return chosen | ({"wavenumber": (numbers / half).tolist()} if searched else {})
+
+    more, faster, strides = 1.0, 1.0, 0
+    best = found.try_("repnet-sin", filled(more, faster))
+    while not found.over:
+        for grow, speed in _moves(options, searched, best, most):
+            now = found.try_("repnet-sin", filled(more * grow, faster * speed))
+            if now.held_out < BETTER * best.held_out:
+                more, faster, best = more * grow, faster * speed, now
+                break
+            if found.over:
+                return
+        else:
+            if best.held_out < LARGE or not searched or strides == STRIDES:
+                return
+            strides += 1  # fast waves in a small part of the domain hide in the spectrum
+            faster *= STRIDE
+            best = min(best, found.try_("repnet-sin", filled(more, faster)), key=lambda c: c.held_out)
+
+
+def _moves(options: dict, searched: bool, best: Candidate, most: int) -> Iterator[tuple[float, float]]:
+    """Factors on the number of features and on the wavenumbers."""
+    if "layers" not in options and best.options["layers"][0] < most:
+        yield 1.6, 1.0
+    if searched:
+        yield 1.0, 1.5
+        yield 1.0, 1 / 1.5
+
+
+# Features gathered where the samples vary fast ------------------------------------------------------------------------
+
+NODES = 4001
+JUMP, AROUND, SHARE = 5.0, 6, 0.02
+"""Neighbours differ by a jump when their slope is so many times that of any of so many on each side, and they by more
+than this share of the range."""
+SHARP = 0.05
+"""Width of the step of the map at a jump over the gap in which it lies."""
+GAP = 12.0
+"""Independent functions that have room in the gap that a step of the map opens, as at the ends of the domain."""
+RINGING = 4.0
+"""Length scales around a jump in which a fit without a step tells nothing of the length scale."""
+WAVES = (9.0, 18.0)
+"""Largest wavenumber in the mapped coordinate over half the number of length scales."""
+ROUNDS = 4
+NEIGHBOURS = 10
+"""Gaps between samples over which their spacing is averaged."""
+
+
+def _gathered(found: Search) -> None:
+    """In 1-D: features in a coordinate in which the samples vary evenly fast, found from the best fit so far."""
+    samples, nodes = found.samples, np.linspace(-1, 1, NODES)
+    jumps = _jumps(samples)
+    for _ in range(ROUNDS):
+        before = found.best
+        scale = np.minimum(_length_scale(before, samples, nodes), 2.0)
+        for middle, _ in jumps:  # what the fit had there was its own ringing
+            near = np.abs(nodes - middle) < RINGING * np.interp(middle, nodes, scale)
+            scale[near] = np.interp(nodes[near], nodes[~near], scale[~near])
+        maps = [tuple(v.tolist() for v in axis_map(nodes, scale))]
+        count = float(np.trapezoid(1 / graded(nodes, scale), nodes))
+        for waves in WAVES:
+            number = max(12.0, waves * count / 2)
+            height = GAP * math.pi / number / 2
+            steps = [tuple(zip(*((height, m, SHARP * g) for m, g in jumps), strict=True))] if jumps else None
+            number *= 1 + height * len(jumps)
+            width = min(_most(samples), math.ceil(1.1 * (2 * number / math.pi + 12)))
+            options = {"layers": [width], "bands": [[(0.0, number)]], "warp": maps}
+            found.try_("repnet-sin", options | ({"steps": steps} if steps else {}))
+            if found.over:
+                return
+        if not found.best.held_out < BETTER * before.held_out:
+            return
+
+
+def _sorted(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """All samples of one coordinate, held out or not: x̂ (n,) in order and values (n, c)."""
+    order = np.argsort(samples.normalized()[:, 0])
+    return samples.normalized()[order, 0], samples.y[order].double().numpy()
+
+
+def _jumps(samples: Samples) -> list[tuple[float, float]]:
+    """(middle, gap) in x̂ of neighbours between which the values jump."""
+    x, y = _sorted(samples)
+    gap, step = np.diff(x), np.abs(np.diff(y, axis=0))
+    keep = gap > 0
+    x, gap, step = x[:-1][keep], gap[keep], step[keep]
+    if len(gap) < 8:
+        return []
+    slope = step / gap[:, None]
+    around = np.pad(slope, ((AROUND, AROUND), (0, 0)), mode="edge")
+    others = np.delete(np.lib.stride_tricks.sliding_window_view(around, 2 * AROUND + 1, axis=0), AROUND, axis=2)
+    large = ((slope > JUMP * others.max(2)) & (step > SHARE * np.ptp(y, axis=0))).any(1)
+    found = [(float(a + g / 2), float(g)) for a, g in zip(x[large], gap[large], strict=True)]
+    return found if len(found) <= max(3, 0.01 * len(gap)) else []
+
+
+def _length_scale(best: Candidate, samples: Samples, nodes: np.ndarray) -> np.ndarray:
+    """1 / max over n = 1, 2, 3 of (|u⁽ⁿ⁾| / rms u)^(1/n) of a fit at places of x̂, in units of x̂.
+
+    Never so small that the features in between the samples would be more than these: `WAVES`[0] / π of their spacing.
+    """
+    x = torch.as_tensor(samples.box.center + samples.box.half_width * nodes[:, None], dtype=samples.x.dtype)
+    jet = jet_of(best.net, x, [(n,) for n in range(4)]).double().numpy()
+    size = np.sqrt(np.mean(jet[:, 0] ** 2, axis=0)).clip(1e-12)
+    roots = [(np.abs(jet[:, n]) / size) ** (1 / n) * samples.box.half_width[0] for n in (1, 2, 3)]
+    scale = 1 / np.max(roots, axis=(0, 2)).clip(0.5)
+    places, _ = _sorted(samples)
+    some = min(NEIGHBOURS, len(places) - 1)
+    spacing = (places[some:] - places[:-some]) / some
+    middle = (places[some:] + places[:-some]) / 2
+    return np.maximum(scale, WAVES[0] / math.pi * np.interp(nodes, middle, spacing))
+
+
+# Products of features of each coordinate ------------------------------------------------------------------------------
+
+MOST_PRODUCTS = 24
+SWEEPS = 30
+"""Most sweeps between two looks for further products."""
+STALLED = 0.98
+"""A sweep that leaves more than this part of the held-out error is the last."""
+NEW = 6
+"""Waves in what is left that are looked at to begin further products."""
+SHARED = 0.03
+"""Share of a wave's parts below which they are left out."""
+
+
+def _products(found: Search, options: dict) -> None:
+    """Alternating least squares, with products begun from the strongest waves in what is left as long as it falls."""
+    samples = found.samples
+    rows = torch.as_tensor(samples.train)
+    x, y, at = samples.x[rows], samples.y[rows], samples.normalized(samples.train)
+    numbers = wavenumbers(samples)
+    most, width = MOST_PRODUCTS, None
+    if "layers" in options:
+        width, most = options["layers"][0], options["layers"][1]
+    wavenumber = options.get("wavenumber", (1.25 * (numbers + math.pi) / samples.box.half_width).tolist())
+    if width is None:
+        fast = np.max(np.asarray(wavenumber) * samples.box.half_width)
+        width = math.ceil(1.15 * (2 * fast / math.pi + 12))
+    width = max(2, min(width, len(rows) // (4 * samples.dim)))
+    net, best = None, math.inf
+    while not found.over:
+        left = y if net is None else -samples.misfit(net, samples.train)
+        starts = _starts(at, left.double().numpy(), most - (0 if net is None else net.last.in_features))
+        if not starts:
+            break
+        grown = _grown(net, samples, width, wavenumber, starts, found.seed)
+        method, error = Alternating(grown, x, y), math.inf
+        for _ in range(SWEEPS):
+            method.sweep()
+            products = grown.last.in_features
+            found.work += 2.0 * len(rows) * samples.dim * (products * (width + 1)) ** 2
+            before, error = error, _held_out(grown, samples)
+            if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
+                break
+        if not error < BETTER * best:
+            break
+        net, best = grown, error
+        sigma = samples.misfit(net, samples.train).square().mean(0).sqrt()
+        chosen = {"layers": [width, grown.last.in_features], "wavenumber": wavenumber}
+        said = f"repnet-product with {grown.last.in_features} products of {width} features a coordinate"
+        found.tried.append(Candidate("repnet-product", chosen, net, error, sigma.double().numpy(), said))
+
+
+def _starts(x: np.ndarray, left: np.ndarray, room: int) -> list[list[tuple[int, float]]]:
+    """Products to begin with, at most ``room``: for each coordinate (number of half waves m, phase) of cos(π m x̂ + φ).
+
+    The strongest waves in what is left (n, c) are taken apart into their products of cosines and sines.
+    """
+    dim, rows = x.shape[1], slice(0, 20_000)
+    found: list[list[tuple[int, float]]] = []
+    for column in left.T:
+        vectors, _ = peaks(x, column, NEW)
+        if not len(vectors):  # nothing stands out: slow products
+            vectors = np.zeros((1, dim), dtype=int)
+        parts = []
+        for vector in vectors:
+            phases = [(0.0, -math.pi / 2) if m else (0.0,) for m in vector]
+            grids = np.array(np.meshgrid(*phases, indexing="ij")).reshape(dim, -1).T
+            parts += [[(int(m), float(p)) for m, p in zip(vector, row, strict=True)] for row in grids]
+        columns = np.stack(
+            [
+                np.prod([np.cos(math.pi * m * x[rows, i] + p) for i, (m, p) in enumerate(part)], axis=0)
+                for part in parts
+            ],
+            axis=1,
+        )
+        size = np.abs(np.linalg.lstsq(columns, column[rows], rcond=1e-6)[0])
+        order = np.argsort(-size)
+        found += [parts[i] for i in order if size[i] > SHARED * size[order[0]]][: 2 * NEW]
+    return found[:room]
+
+
+def _product(part: list[tuple[int, float]], x: np.ndarray) -> np.ndarray:
+    """Π_l cos(π m_l x̂_l + φ_l) at x̂ (n, d)."""
+    return np.prod([np.cos(math.pi * m * x[:, axis] + phase) for axis, (m, phase) in enumerate(part)], axis=0)
+
+
+@torch.no_grad()
+def _grown(net, samples: Samples, width: int, wavenumber, starts, seed: int) -> ProductRepNet:
+    """A network with the products of ``net`` (or None) and those of ``starts``, with small weights."""
+    old = 0 if net is None else net.last.in_features
+    with seeded(seed):
+        sizes = [samples.dim, width, old + len(starts), samples.outputs]
+        grown = ProductRepNet(sizes, domain=samples.box, wavenumber=wavenumber)
+    some = torch.linspace(-1, 1, 4 * width, dtype=samples.x.dtype)
+    for axis, factor in enumerate(grown.factors):
+        x = torch.zeros(len(some), samples.dim, dtype=some.dtype)
+        center, half = samples.box.center[axis], samples.box.half_width[axis]
+        x[:, axis] = center + half * some
+        features = torch.cat([grown.features(x, axis), torch.ones(len(some), 1, dtype=some.dtype)], 1)
+        wanted = torch.stack([torch.cos(math.pi * start[axis][0] * some + start[axis][1]) for start in starts], 1)
+        found = Factorization(features, 1e-8).solve(-wanted).T
+        factor.weight[old:], factor.bias[old:] = found[:, :-1], found[:, -1]
+        if old:
+            factor.weight[:old], factor.bias[:old] = net.factors[axis].weight, net.factors[axis].bias
+    grown.last.weight[:, old:] = 0.1 if net is None else 1e-2 * net.last.weight.abs().max()
+    if old:
+        grown.last.weight[:, :old] = net.last.weight
+        grown.last.bias.copy_(net.last.bias)
+    return grown
