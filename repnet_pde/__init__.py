@@ -24,6 +24,7 @@ _EXPORTS = {
     "fit": ".fit",
     "load_fit": ".fit",
     "Fit": ".fit",
+    "RepNetRegressor": ".regressor",
     "set_precision": "._backend",
     "InputError": ".errors",
     "TrainingError": ".errors",

@@ -14,6 +14,7 @@ from ._checks import mapping, number, seconds, seed_number
 from .checkpoint import read_checkpoint, write_checkpoint
 from .errors import InputError, choose
 from .methods import sequence
+from .methods._last_layer import last_layer
 from .networks import NETWORKS, check_network
 from .objective import Objective
 from .planning import MOST_PARAMETERS
@@ -81,7 +82,6 @@ class Fit:
         state |= {"box": [torch.as_tensor(self.box.lower), torch.as_tensor(self.box.upper)]}
         state |= {"noise": torch.as_tensor(self.noise), "state": self.net.state_dict(), "first_layer": self.first_layer}
         state |= {"history": {key: value.tolist() for key, value in self.history.items()}}
-        state |= {"affine": [torch.as_tensor(v) for v in self.net._output_transform.pair]}
         write_checkpoint(Path(file), state)
         return Path(file)
 
@@ -103,7 +103,7 @@ _PLAIN = (
 
 def load_fit(file: str | Path) -> Fit:
     """The `Fit` that `Fit.save` wrote; its network must be one of those known by name."""
-    state = read_checkpoint(Path(file), "affine")
+    state = read_checkpoint(Path(file), "first_layer")
     if state is None:
         raise InputError(f"{file}: there is no such file")
     try:
@@ -111,13 +111,11 @@ def load_fit(file: str | Path) -> Fit:
             raise InputError(f"{file}: has a network of your own, which cannot be made again from its file")
         set_precision(state["dtype"])
         box = samples.Box(*(v.numpy() for v in state["box"]))
-        shift, scale = (v.numpy() for v in state["affine"])
         options = dict(state["network_options"])
-        sizes = [box.dim, *options.pop("layers"), len(shift)]
+        sizes = [box.dim, *options.pop("layers"), len(state["noise"])]
         with seeded(0):
             net = NETWORKS[state["network"]](sizes, box, None, **options)
         net.load_state_dict(state["state"])
-        net.apply_output_transform(Affine(shift, scale))
         history = {key: np.asarray(value) for key, value in state["history"].items()}
         plain = {name: state[name] for name in _PLAIN}
         return Fit(
@@ -127,17 +125,6 @@ def load_fit(file: str | Path) -> Fit:
         raise InputError(
             f"{file}: is no saved fit, or of another version ({' '.join(str(error).split())[:100]})"
         ) from error
-
-
-class Affine:
-    """The output transform u ↦ shift + scale u."""
-
-    def __init__(self, shift, scale):
-        self.pair = (np.asarray(shift, dtype=float), np.asarray(scale, dtype=float))
-
-    def __call__(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        shift, scale = (torch.as_tensor(v, dtype=u.dtype, device=u.device) for v in self.pair)
-        return shift + scale * u
 
 
 def fit(
@@ -209,7 +196,7 @@ def fit(
         found.error = _relative(found.net, data, data.held)
         if found.method == "least-squares" and found.network != "repnet-product":  # once more, with all samples
             solve_last_layer(found.net, replace(data, train=np.arange(len(data.x))), sigma)
-    found.net.apply_output_transform(Affine(data.shift, data.scale))
+    samples.denormalize(found.net.get_submodule(last_layer(found.net)[0].rpartition(".")[0]), data)
     found.seconds = time.monotonic() - begun
     if out is not None and found.network != "custom":
         found.save(out)

@@ -7,18 +7,18 @@ smallest; nothing of the solution is used for that.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from . import accuracy
+from . import accuracy, regression, samples
 from ._backend import dde, seeded
 from .errors import TrainingError
 from .jets import orders
-from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
-from .networks import LAYERS, build_network
+from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_layer, newton
+from .networks import DEFAULT, LAYERS, build_network
 from .residuals import collocation, residual_vectors
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
@@ -64,9 +64,10 @@ class Candidate:
 
 @dataclass
 class Plan:
-    """The options of the network with everything filled in, notes, what was solved on the way (or None), and the
-    relative L2 distance to an independent solution (or None)."""
+    """The network by name and its options with everything filled in, notes, what was solved on the way (or None), and
+    the relative L2 distance to an independent solution (or None)."""
 
+    network: str
     options: dict
     notes: list[str]
     solved: Candidate | None = None
@@ -186,7 +187,7 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
         if tried[-1].held_out <= GOOD:
             break
     best = min(tried, key=lambda c: c.held_out)
-    plan = Plan(best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
+    plan = Plan(network, best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
     if best.held_out > LARGE:
         plan.notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
     late = limit is not None and time.monotonic() - begun > limit / 2
@@ -196,6 +197,31 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
         u, v = (accuracy.predict(c.net, x, problem.dim, problem.dtype) for c in (best, other))
         plan.error_indicator = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
     return plan
+
+
+def plan_samples(problem, network: str, options: dict, seed: int, limit: float | None) -> Plan:
+    """The same for a problem that consists of samples of a function: `regression.search`.
+
+    A network that was chosen by default (without options) may give way to another.
+    """
+    data = samples.make(
+        *samples.of_problem(problem), domain=problem.box, validation=samples.HELD_OUT, seed=seed, dtype=problem.dtype
+    )
+    asked = None if network == DEFAULT["least-squares"] and not options else network
+    found = regression.search(data, asked, options, seed=seed, limit=limit)
+    best = found.best
+    if best.name != "repnet-product":  # once more, with all samples
+        regression.solve_last_layer(best.net, replace(data, train=np.arange(len(data.x))))
+    linear = best.net.get_submodule(last_layer(best.net)[0].rpartition(".")[0])
+    samples.denormalize(linear, data)
+    columns = linear.in_features + 1
+    outcome = Outcome(True, True, False, best.held_out, [1.0], columns, columns, 1, 1)
+    with seeded(seed):
+        points = collocation(problem)
+    solved = Candidate(best.options, linear.in_features, best.held_out, outcome, best.net, points)
+    notes = [f"{best}; {len(found.tried)} first layer(s) tried"]
+    notes += [f"what is left of the samples: {', '.join(f'{v:.2e}' for v in best.noise * data.scale)}"]
+    return Plan(best.name, best.options, notes, solved)
 
 
 def joint_suits(problem, network, options) -> bool:

@@ -29,6 +29,8 @@ MOST_FEATURES = 3000
 MOST_WORK = 3e12
 """Most floating-point operations of the search: some minutes. Not a time, which would make the choice depend on how
 busy the machine is."""
+MANY = 1000
+"""Samples from which waves in more than two dimensions, and products, can be told from chance."""
 GOOD = 1e-11
 """Held-out error below which nothing better is looked for."""
 BETTER = 0.7
@@ -116,7 +118,7 @@ def search(samples: Samples, network: str | None, options: dict, *, seed=0, nois
     if network not in (None, "repnet-sin", "repnet-product"):
         found.try_(network, options)
         return found
-    products = samples.dim > 1 and network != "repnet-sin" and not options
+    products = samples.dim > 1 and network != "repnet-sin" and not options and len(samples.train) >= MANY
     if products and _wanted(wavenumbers(samples)) > MOST_FEATURES:  # more than sines that fill the box
         _products(found, options)
     if network != "repnet-product" and not (found.tried and found.best.held_out < LARGE):
@@ -220,7 +222,7 @@ def _held_out(net, samples: Samples) -> float:
 def wavenumbers(samples: Samples) -> np.ndarray:
     """The largest wavenumbers (d,) in x̂ that the fitted samples show; one wave across the domain is the least."""
     x, y = samples.normalized(samples.train), samples.y[torch.as_tensor(samples.train)].double().numpy()
-    if len(x) < max(8, 4**samples.dim):
+    if len(x) < max(8, MANY if samples.dim > 2 else 4**samples.dim):
         return np.full(samples.dim, math.pi)
     if samples.dim > 2:
         found = np.ones(samples.dim)
@@ -255,7 +257,11 @@ def _sines(found: Search, options: dict) -> None:
     def filled(more: float, faster: float) -> dict:
         numbers = faster * start
         chosen = {"layers": [max(1, min(most, math.ceil(more * _wanted(numbers))))]} | options
-        return chosen | ({"wavenumber": (numbers / half).tolist()} if searched else {})
+        if not searched:
+            return chosen
+        if (numbers >= math.pi).all():
+            return chosen | {"wavenumber": (numbers / half).tolist()}
+        return chosen | {"bands": [[(0.0, 1.25 * k / h)] for k, h in zip(numbers, half, strict=True)]}
 
     more, faster, strides = 1.0, 1.0, 0
     best = found.try_("repnet-sin", filled(more, faster))
@@ -282,6 +288,8 @@ def _moves(options: dict, searched: bool, best: Candidate, most: int) -> Iterato
     if searched:
         yield 1.0, 1.5
         yield 1.0, 1 / 1.5
+        if best.options.get("layers") == [most]:  # too few for waves: a smoother function may do
+            yield 1.0, 1 / STRIDE
 
 
 # Features gathered where the samples vary fast ------------------------------------------------------------------------
@@ -290,6 +298,8 @@ NODES = 4001
 JUMP, AROUND, SHARE = 5.0, 6, 0.02
 """Neighbours differ by a jump when their slope is so many times that of any of so many on each side, and they by more
 than this share of the range."""
+LEAST_JUMPING = 50
+"""Samples from which jumps are looked for."""
 SHARP = 0.05
 """Width of the step of the map at a jump over the gap in which it lies."""
 GAP = 12.0
@@ -312,7 +322,8 @@ def _gathered(found: Search) -> None:
         scale = np.minimum(_length_scale(before, samples, nodes), 2.0)
         for middle, _ in jumps:  # what the fit had there was its own ringing
             near = np.abs(nodes - middle) < RINGING * np.interp(middle, nodes, scale)
-            scale[near] = np.interp(nodes[near], nodes[~near], scale[~near])
+            if not near.all():
+                scale[near] = np.interp(nodes[near], nodes[~near], scale[~near])
         maps = [tuple(v.tolist() for v in axis_map(nodes, scale))]
         count = float(np.trapezoid(1 / graded(nodes, scale), nodes))
         for waves in WAVES:
@@ -341,7 +352,7 @@ def _jumps(samples: Samples) -> list[tuple[float, float]]:
     gap, step = np.diff(x), np.abs(np.diff(y, axis=0))
     keep = gap > 0
     x, gap, step = x[:-1][keep], gap[keep], step[keep]
-    if len(gap) < 8:
+    if len(gap) < LEAST_JUMPING:
         return []
     slope = step / gap[:, None]
     around = np.pad(slope, ((AROUND, AROUND), (0, 0)), mode="edge")

@@ -17,11 +17,12 @@ from .errors import InputError
 from .identification import analyse
 from .networks import GENTLE, build_network
 from .objective import Objective
-from .planning import coarse_options, joint_options, plan_least_squares, points_for
+from .planning import coarse_options, joint_options, plan_least_squares, plan_samples, points_for
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
 from .result import Result
+from .samples import of_problem as samples_of
 from .training import Training
 from .verify import verify
 from .wavenumbers import problem_wavenumber
@@ -73,9 +74,13 @@ class Run:
         begun = time.monotonic()
         first, solved = settings.stages[0][0], None
         if first == "least-squares" and settings.network != "custom" and not settings.planned:
-            plan = plan_least_squares(
-                problem, network, settings.network_options, self.wavenumber, settings.seed, time_limit
-            )
+            if samples_of(problem) is not None:
+                plan = plan_samples(problem, network, settings.network_options, settings.seed, time_limit)
+            else:
+                plan = plan_least_squares(
+                    problem, network, settings.network_options, self.wavenumber, settings.seed, time_limit
+                )
+            network = settings.network = plan.network
             settings.network_options, settings.planned, solved = plan.options, True, plan.solved
             settings.error_indicator = plan.error_indicator
             self.notes += plan.notes

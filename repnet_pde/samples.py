@@ -102,6 +102,30 @@ def make(x, y, *, domain, validation: float, seed: int, dtype: str) -> Samples:
     )
 
 
+@torch.no_grad()
+def denormalize(linear: torch.nn.Linear, data: Samples) -> None:
+    """Have a network's last layer give values in the units of the data."""
+    shift, scale = (torch.as_tensor(v, dtype=linear.bias.dtype) for v in (data.shift, data.scale))
+    linear.weight.mul_(scale[:, None])
+    linear.bias.mul_(scale).add_(shift)
+
+
+def of_problem(problem) -> tuple[np.ndarray, np.ndarray] | None:
+    """Points (n, d) and values (n, c) of a problem that consists of samples of every output at the same points and of
+    nothing else, or None."""
+    sets = list(problem.conditions.values())
+    plain = all(type(s).__name__ == "PointSetBC" for s in sets) and len(sets) == len(problem.outputs)
+    if problem.pde is not None or not plain or problem.unknowns or problem.input_transform or problem.output_transform:
+        return None
+    if sorted(s.component for s in sets) != list(range(len(sets))):
+        return None
+    sets.sort(key=lambda s: s.component)
+    if not all(np.array_equal(s.points, sets[0].points) for s in sets):
+        return None
+    values = np.concatenate([np.asarray(s.values).reshape(len(s.points), -1) for s in sets], 1)
+    return (np.asarray(sets[0].points), values) if values.shape[1] == len(sets) else None
+
+
 def _box(x: np.ndarray) -> Box:
     """The bounding box; a coordinate that is constant gets a unit range around it."""
     low, high = x.min(0), x.max(0)
