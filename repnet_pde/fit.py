@@ -23,8 +23,9 @@ from .regression import Candidate, search, solve_last_layer, wavenumbers
 from .training import Training
 
 FIT_METHODS = ("least-squares", "adam", "lbfgs", "ssbroyden", "gauss-newton")
-PATIENCE = 15
-"""Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends."""
+PATIENCE, OVERFITTED = 15, 2.0
+"""Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
+that error is so many times that of the samples that are fitted."""
 LAYERS = (128, 64, 64)
 HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
 
@@ -154,7 +155,7 @@ def fit(
     Args:
         x: (n, d), or (n,) in 1-D. y: (n, c), or (n,).
         network: a name in `networks.NETWORKS`, a DeepXDE network, or None: sine features for least squares, in several
-            dimensions also products of them, and RepNet with a sine first layer for the other methods.
+            dimensions also products of them; "repnet-siren" for the other methods.
         method: "least-squares" (the last layer of one first layer after another; "auto" in float64), "adam", "lbfgs",
             "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
         seed, dtype, time_limit, iterations, network_options, method_options: as for `solve`.
@@ -290,12 +291,12 @@ class HeldOut:
 
     def __init__(self, net, data: samples.Samples, objective: SampleObjective, sigma):
         self.net, self.data, self.objective, self.sigma = net, data, objective, sigma
-        self.best, self.state, self.since = math.inf, None, 0
+        self.best, self.state, self.since, self.now = math.inf, None, 0, math.inf
 
     def __call__(self) -> float:
         rows = self.data.held if len(self.data.held) else self.data.train
         error = self.data.misfit(self.net, rows).square().mean().sqrt().item()
-        self.since += 1
+        self.since, self.now = self.since + 1, error
         if error < self.best:
             self.best, self.since = error, 0
             self.state = {k: v.clone() for k, v in self.net.state_dict().items()}
@@ -308,7 +309,8 @@ class HeldOut:
         self.best, self.since, self.state = state["best"], state["since"], state["state"]
 
     def enough(self) -> str | None:
-        if len(self.data.held) and self.since >= PATIENCE:
+        fitted = self.objective.terms.mean().sqrt().item()
+        if len(self.data.held) and self.since >= PATIENCE and self.now > OVERFITTED * fitted:
             return "the held-out error no longer falls"
         if self.sigma is not None and bool((self.objective.terms.sqrt().double().numpy() <= self.sigma).all()):
             return "fitted to the noise"
@@ -318,7 +320,7 @@ class HeldOut:
 def _train(data, network, options, method, stages, seed, sigma, limit, out, progress) -> Fit:
     first = stages[0][0]
     named = network is None or isinstance(network, str)
-    name, options = check_network("repnet-sin" if network is None else network, options, first)
+    name, options = check_network("repnet-siren" if network is None else network, options, first)
     if named and "layers" not in (options or {}):
         options["layers"] = list(LAYERS)
     notes, numbers = [], None

@@ -13,7 +13,7 @@ from .network import RepNet
 from .network.domain import box_of
 from .network.msffn import MsFFN
 from .network.product import ProductRepNet
-from .network.siren import Siren
+from .network.siren import Siren, siren_initializer
 from .network.slabs import Slabs
 from .network.slopes import normalized_wavenumbers
 from .network.warp import AxisWarp
@@ -73,6 +73,24 @@ def _repnet(first_activation: str, activation: str):
     return build
 
 
+BEFORE_SINES = 0.5
+"""Part of the largest wavenumber that the first layer covers where sine layers follow, which multiply wavenumbers: on
+samples of waves the whole of it was measured to overfit."""
+
+
+def _siren_behind(sizes, domain, expected, *, hidden_omega: float = 30.0, slope_scale="auto", wavenumber=None):
+    automatic = wavenumber is None and isinstance(slope_scale, str) and expected is not None
+    return RepNet(
+        sizes,
+        [lambda z: torch.sin(hidden_omega * z)] * (len(sizes) - 1),
+        lambda weight: siren_initializer(weight, hidden_omega),
+        domain=domain,
+        slope_scale=slope_scale,
+        wavenumber=BEFORE_SINES * np.asarray(expected) if automatic else wavenumber,
+        first_activation="sin",
+    )
+
+
 def _arrays(axes) -> list[list[np.ndarray]]:
     return [[np.asarray(v, dtype=float) for v in axis] for axis in axes]
 
@@ -110,6 +128,7 @@ NETWORKS = {
     "repnet-relu": _repnet("relu", "relu"),
     "repnet-sin": _repnet("sin", "tanh"),
     "repnet-gaussian": _repnet("gaussian", "tanh"),
+    "repnet-siren": _siren_behind,
     "repnet-slabs": _slabs,
     "repnet-product": _product,
     "msffn": _msffn,

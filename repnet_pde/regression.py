@@ -1,5 +1,6 @@
 """Least squares on samples: first layers are tried, and the one with the smallest error on held-out samples is kept."""
 
+import contextlib
 import math
 import time
 import warnings
@@ -231,12 +232,27 @@ def wavenumbers(samples: Samples) -> np.ndarray:
             if len(vectors):
                 found = np.maximum(found, vectors[amplitudes > 0.05 * amplitudes[0]].max(0))
         return math.pi * found
+    found = np.full(samples.dim, math.pi)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            return np.maximum(estimate_wavenumber_from_samples(x, y), math.pi)
-        except InputError:  # such as all points on one line
-            return np.full(samples.dim, math.pi)
+        with contextlib.suppress(InputError):  # such as all points on one line
+            found = np.maximum(estimate_wavenumber_from_samples(x, y), found)
+    return np.maximum(found, _steepness(x[:, 0], y)) if samples.dim == 1 else found
+
+
+def _steepness(x: np.ndarray, y: np.ndarray) -> float:
+    """max |u′| / max |u| of values (n, c) at places (n,), below which the largest wavenumber of u cannot be (Bernstein's
+    inequality): waves in a small part of the domain, which hide in the spectrum, show here.
+
+    A hundredth of the slopes is left out, and those between near neighbours, where noise would count.
+    """
+    order = np.argsort(x)
+    gap, step = np.diff(x[order]), np.abs(np.diff(y[order], axis=0))
+    wide = gap > 0.5 * gap.mean()
+    if wide.sum() < 8:
+        return 0.0
+    slopes = np.quantile(step[wide] / gap[wide, None], 0.99, axis=0)
+    return float((slopes / np.abs(y).max(0).clip(1e-300)).max())
 
 
 def _wanted(numbers) -> float:

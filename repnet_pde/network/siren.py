@@ -38,8 +38,10 @@ class Siren(dde.nn.NN):
         self.linears = torch.nn.ModuleList()
         for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
             linear = torch.nn.Linear(n_in, n_out, dtype=dtype)
-            bound = 1 / n_in if i == 0 else math.sqrt(6 / n_in) / self.hidden_omega
-            torch.nn.init.uniform_(linear.weight, -bound, bound)
+            if i:
+                siren_initializer(linear.weight, self.hidden_omega)
+            else:
+                torch.nn.init.uniform_(linear.weight, -1 / n_in, 1 / n_in)
             self.linears.append(linear)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -50,3 +52,9 @@ class Siren(dde.nn.NN):
             h = torch.sin(self.hidden_omega * linear(h))
         u = self.linears[-1](h)
         return u if self._output_transform is None else self._output_transform(inputs, u)
+
+
+def siren_initializer(weight: torch.Tensor, omega: float) -> torch.Tensor:
+    """Fill (out, in) weights of a layer sin(ω (W h + b)) that is not the first."""
+    bound = math.sqrt(6 / weight.shape[1]) / omega
+    return torch.nn.init.uniform_(weight, -bound, bound)
