@@ -19,7 +19,7 @@ from .networks import NETWORKS, check_network
 from .objective import Objective
 from .planning import MOST_PARAMETERS
 from .progress import reporter
-from .regression import Candidate, search, solve_last_layer, wavenumbers
+from .regression import Candidate, many, search, solve_last_layer, wave_vectors, wavenumbers
 from .training import Training
 
 FIT_METHODS = ("least-squares", "adam", "lbfgs", "ssbroyden", "gauss-newton")
@@ -27,6 +27,8 @@ PATIENCE, OVERFITTED = 15, 2.0
 """Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
 that error is so many times that of the samples that are fitted."""
 LAYERS = (128, 64, 64)
+SLOPES = {"slope_scale", "wavenumber", "bands", "waves"}
+"""Options that fix the slopes of the first layer."""
 HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
 
 
@@ -328,6 +330,9 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
         if named:
             numbers = wavenumbers(data) / data.box.half_width
             notes.append(f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}")
+            if name in ("repnet-sin", "repnet-siren") and not SLOPES & set(options) and data.dim > 2 and many(data):
+                waves = wave_vectors(data, options["layers"][0], seed)
+                options |= {} if waves is None else {"waves": (waves / data.box.half_width).tolist()}
             rest = {key: value for key, value in options.items() if key != "layers"}
             net = NETWORKS[name]([data.dim, *options["layers"], data.outputs], data.box, numbers, **rest)
         else:
@@ -357,9 +362,6 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
             checkpoint.unlink(missing_ok=True)
     if held.state is not None:
         net.load_state_dict(held.state)
-    if named and numbers is not None and "wavenumber" not in options and name not in ("fnn", "siren", "msffn"):
-        free = not {"bands", "slope_scale"} & set(options)
-        options |= {"wavenumber": numbers.tolist()} if free else {}
     history = {
         key: np.asarray(training.history[key]) for key in ("iteration", "seconds", "method", "loss", "relative_l2")
     }

@@ -49,10 +49,11 @@ def _repnet(first_activation: str, activation: str):
         slope_scale="auto",
         wavenumber=None,
         bands=None,
+        waves=None,
         warp=None,
         steps=None,
     ):
-        automatic = wavenumber is None and bands is None and isinstance(slope_scale, str)
+        automatic = wavenumber is None and bands is None and waves is None and isinstance(slope_scale, str)
         stretch = None
         if expected is not None and not isinstance(slope_scale, str):  # a given scale holds for the steepest axis
             numbers = normalized_wavenumbers(expected, box_of(domain, sizes[0]))
@@ -66,6 +67,7 @@ def _repnet(first_activation: str, activation: str):
             wavenumber=expected if automatic else wavenumber,
             stretch=stretch,
             bands=bands,
+            waves=waves,
             first_activation=first_activation,
             warp=None if warp is None else AxisWarp(box_of(domain, sizes[0]), _arrays(warp), steps and _arrays(steps)),
         )
@@ -78,8 +80,10 @@ BEFORE_SINES = 0.5
 samples of waves the whole of it was measured to overfit."""
 
 
-def _siren_behind(sizes, domain, expected, *, hidden_omega: float = 30.0, slope_scale="auto", wavenumber=None):
-    automatic = wavenumber is None and isinstance(slope_scale, str) and expected is not None
+def _siren_behind(
+    sizes, domain, expected, *, hidden_omega: float = 30.0, slope_scale="auto", wavenumber=None, waves=None
+):
+    automatic = wavenumber is None and waves is None and isinstance(slope_scale, str) and expected is not None
     return RepNet(
         sizes,
         [lambda z: torch.sin(hidden_omega * z)] * (len(sizes) - 1),
@@ -87,6 +91,7 @@ def _siren_behind(sizes, domain, expected, *, hidden_omega: float = 30.0, slope_
         domain=domain,
         slope_scale=slope_scale,
         wavenumber=BEFORE_SINES * np.asarray(expected) if automatic else wavenumber,
+        waves=waves,
         first_activation="sin",
     )
 

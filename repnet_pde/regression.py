@@ -119,7 +119,7 @@ def search(samples: Samples, network: str | None, options: dict, *, seed=0, nois
     if network not in (None, "repnet-sin", "repnet-product"):
         found.try_(network, options)
         return found
-    products = samples.dim > 1 and network != "repnet-sin" and not options and len(samples.train) >= MANY
+    products = samples.dim > 1 and network != "repnet-sin" and not options and many(samples)
     if products and _wanted(wavenumbers(samples)) > MOST_FEATURES:  # more than sines that fill the box
         _products(found, options)
     if network != "repnet-product" and not (found.tried and found.best.held_out < LARGE):
@@ -130,6 +130,11 @@ def search(samples: Samples, network: str | None, options: dict, *, seed=0, nois
     if network == "repnet-product" or (products and found.tried[0].name == "repnet-sin" and not found.over):
         _products(found, options)
     return found
+
+
+def many(samples: Samples) -> bool:
+    """Whether waves in more than two dimensions, and products, can be told from chance."""
+    return len(samples.train) >= MANY
 
 
 # One layer ------------------------------------------------------------------------------------------------------------
@@ -240,8 +245,32 @@ def wavenumbers(samples: Samples) -> np.ndarray:
     return np.maximum(found, _steepness(x[:, 0], y)) if samples.dim == 1 else found
 
 
+SLOW, SPREAD = 0.25, 0.25
+"""Part of the waves of `wave_vectors` that are slow, and the spread of the others around a peak, in waves across x̂."""
+
+
+def wave_vectors(samples: Samples, count: int, seed: int) -> np.ndarray | None:
+    """Wave vectors (count, d) in x̂ for sine features in many dimensions, where those that fill a box are too many.
+
+    Drawn around the strongest waves in the spectrum of the fitted samples, each with a chance in proportion to its
+    amplitude and with random signs; a quarter are slow. None where no wave stands out of the noise.
+    """
+    x, y = samples.normalized(samples.train), samples.y[torch.as_tensor(samples.train)].double().numpy()
+    found = [peaks(x, column, 64) for column in y.T]
+    vectors = np.concatenate([v for v, _ in found])
+    amplitudes = np.concatenate([a for _, a in found])
+    if not len(vectors):
+        return None
+    generator = np.random.default_rng(seed)
+    fast = count - int(SLOW * count)
+    chosen = vectors[generator.choice(len(vectors), fast, p=amplitudes / amplitudes.sum())]
+    chosen = chosen * generator.choice([-1, 1], chosen.shape) + generator.uniform(-SPREAD, SPREAD, chosen.shape)
+    slow = generator.uniform(-1, 1, (count - fast, samples.dim))
+    return math.pi * np.concatenate([chosen, slow])
+
+
 def _steepness(x: np.ndarray, y: np.ndarray) -> float:
-    """max |u′| / max |u| of values (n, c) at places (n,), below which the largest wavenumber of u cannot be (Bernstein's
+    """max |u′| / max |u| of values (n, c) at places (n,): the largest wavenumber of u is not smaller (Bernstein's
     inequality): waves in a small part of the domain, which hide in the spectrum, show here.
 
     A hundredth of the slopes is left out, and those between near neighbours, where noise would count.

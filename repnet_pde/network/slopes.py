@@ -38,12 +38,18 @@ class Start:
     note: str
 
 
-def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None, bands=None) -> Start:
+def start(
+    dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None, bands=None, waves=None
+) -> Start:
     """Choose the start of a first layer of ``width`` neurons on ``dim`` inputs; arguments as in `RepNet`."""
     stretch = None if stretch is None else positive(stretch, dim, "stretch")
     direction, anchor = spread(width, dim)
     if isinstance(slope_scale, str):
         choose("slope_scale", slope_scale, ("auto",))
+        if waves is not None:
+            if wavenumber is not None or stretch is not None or bands is not None:
+                raise InputError("waves: given, and so must not be wavenumber, stretch and bands")
+            return _with_waves(width, activation, box, waves)
         if bands is not None:
             return _banded(width, activation, box, wavenumber, stretch, bands)
         numbers = normalized_wavenumbers(wavenumber, box)
@@ -58,6 +64,8 @@ def start(dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=No
     else:
         if wavenumber is not None:
             raise InputError('wavenumber: only used with slope_scale="auto", but a slope_scale was given too')
+        if waves is not None:
+            raise InputError('waves: only used with slope_scale="auto", but a slope_scale was given too')
         if bands is not None:
             raise InputError('bands: only used with slope_scale="auto", but a slope_scale was given too')
         slope = _slopes(slope_scale, width)
@@ -117,6 +125,29 @@ def _list(values) -> str:
     return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
 
 
+def _with_waves(width, activation, box: Box, waves) -> Start:
+    """The start for ``waves``, which are checked here."""
+    if activation != "sin":
+        raise InputError(f"waves: for sine features, not for {activation}")
+    try:
+        vector = torch.as_tensor(np.asarray(waves, dtype=np.float64) * box.half_width)
+    except (TypeError, ValueError):
+        vector = torch.empty(0)
+    if vector.shape != (width, box.dim) or not torch.isfinite(vector).all():
+        raise InputError(f"waves: a wave vector for each of the {width} neurons, ({width}, {box.dim}), is needed")
+    direction, anchor, slope = _of_waves(vector, sobol(width, 1)[:, 0])
+    return Start(direction, anchor, slope, box, 1.0, f"{width} sine features with the wave vectors given")
+
+
+def _of_waves(vector: torch.Tensor, place: torch.Tensor):
+    """Directions, anchors and slopes of sines with wave vectors (m, d) in x̂ and phases at ``place`` (m,) in [0, 1]."""
+    slope = vector.norm(dim=1)
+    slope = slope.clamp_min(1e-12 * slope.max().clamp_min(1e-300))
+    direction = vector / slope[:, None]
+    phase = math.pi * (2 * place - 1)
+    return direction, (phase / slope)[:, None] * direction, slope
+
+
 def _banded(width, activation, box: Box, wavenumber, stretch, bands) -> Start:
     """The start for ``bands``, which are checked here."""
     if activation != "sin" or wavenumber is not None or stretch is not None:
@@ -151,11 +182,7 @@ def _cover_wavenumbers(width, bands):
         which = torch.searchsorted(ends, place, right=True).clamp_max(len(signed) - 1)
         low = torch.tensor([a for a, _ in signed], dtype=torch.float64)
         vector[:, axis] = low[which] + place - (ends - lengths)[which]
-    slope = vector.norm(dim=1)
-    slope = slope.clamp_min(1e-12 * slope.max())
-    direction = vector / slope[:, None]
-    phase = math.pi * (2 * sequence[:, dim] - 1)
-    return direction, (phase / slope)[:, None] * direction, slope
+    return _of_waves(vector, sequence[:, dim])
 
 
 def _slopes(slope_scale, width) -> torch.Tensor:
