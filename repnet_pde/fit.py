@@ -19,16 +19,14 @@ from .networks import NETWORKS, check_network
 from .objective import Objective
 from .planning import MOST_PARAMETERS
 from .progress import reporter
-from .regression import Candidate, many, search, solve_last_layer, wave_vectors, wavenumbers
-from .training import Training
+from .regression import SLOPES, Candidate, many, search, solve_last_layer, wave_vectors, wavenumbers
+from .training import CHECKPOINT_SECONDS, Training
 
 FIT_METHODS = ("least-squares", "adam", "lbfgs", "ssbroyden", "gauss-newton")
 PATIENCE, OVERFITTED = 15, 2.0
 """Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
 that error is so many times that of the samples that are fitted."""
 LAYERS = (128, 64, 64)
-SLOPES = {"slope_scale", "wavenumber", "bands", "waves"}
-"""Options that fix the slopes of the first layer."""
 HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
 
 
@@ -147,6 +145,7 @@ def fit(
     method_options: dict | None = None,
     out: str | Path | None = None,
     progress: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Fit:
     """Fit a network to samples of a function.
 
@@ -167,6 +166,7 @@ def fit(
         out: file for `Fit.save`. Beside it, with ".checkpoint" after its name, an iterative method keeps its state and
             continues from it when it is called again with the same samples and settings after it was stopped.
         progress: show progress on standard error.
+        checkpoint_seconds: between two checkpoints.
 
     Raises:
         InputError: for any argument that cannot be used, before training begins.
@@ -176,6 +176,7 @@ def fit(
     choose("dtype", dtype, PRECISIONS)
     seed_number(seed)
     seconds("time_limit", time_limit)
+    seconds("checkpoint_seconds", checkpoint_seconds)
     if noise is not None and number("noise", noise) <= 0:
         raise InputError(f"noise: {noise!r} given; a standard deviation > 0, or None, is needed")
     if method == "auto":
@@ -191,7 +192,9 @@ def fit(
     if stages[0][0] == "least-squares":
         found = _least_squares(data, network, mapping("network_options", network_options), seed, sigma, time_limit)
     else:
-        found = _train(data, network, network_options, method, stages, seed, sigma, time_limit, out, progress)
+        found = _train(
+            data, network, network_options, method, stages, seed, sigma, time_limit, out, progress, checkpoint_seconds
+        )
     found.dtype, found.vector = dtype, np.ndim(y) == 1
     found.noise = found.noise * data.scale
     found.training_error = found.error = _relative(found.net, data, data.train)
@@ -319,7 +322,7 @@ class HeldOut:
         return None
 
 
-def _train(data, network, options, method, stages, seed, sigma, limit, out, progress) -> Fit:
+def _train(data, network, options, method, stages, seed, sigma, limit, out, progress, checkpoint_seconds) -> Fit:
     first = stages[0][0]
     named = network is None or isinstance(network, str)
     name, options = check_network("repnet-siren" if network is None else network, options, first)
@@ -356,6 +359,7 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
             time_limit=limit,
             progress=reporter(progress, sum(count for _, count, _ in training.stages)),
             checkpoint=checkpoint,
+            checkpoint_seconds=checkpoint_seconds,
         )
         held()
         if checkpoint is not None and training.finished:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.spatial import cKDTree
 
 from ._backend import seeded
 from .errors import InputError
@@ -23,6 +24,8 @@ from .networks import NETWORKS
 from .samples import CHUNK, Samples, peaks
 from .wavenumbers import rank_of_bands
 
+SLOPES = {"slope_scale", "wavenumber", "bands", "waves", "warp", "steps"}
+"""Options that fix the slopes of the first layer."""
 MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 ROWS_PER_COLUMN = 1.5
@@ -40,6 +43,8 @@ LARGE, STRIDES, STRIDE = 1e-2, 3, 4.0
 """Held-out error above which wavenumbers that are so many times larger are tried, and how often."""
 PENALISED = 1500
 """Features up to which a penalty on fast waves is considered, whose weight needs a singular value decomposition."""
+LEAST_WHITE = 100
+"""Samples from which noise is told from what is not fitted yet."""
 CLEAN = 1e-9
 """Misfit below which there is no noise to be held back."""
 
@@ -58,6 +63,8 @@ class Candidate:
     held_out: float
     noise: np.ndarray
     said: str = ""
+    white: bool = False
+    """Whether what is not fitted looks like noise: the residuals of neighbours are not correlated."""
 
     def __str__(self) -> str:
         return f"{self.said}: held-out error {self.held_out:.1e}"
@@ -81,7 +88,7 @@ class Search:
     @property
     def over(self) -> bool:
         """Whether nothing better is to be looked for."""
-        reached = self.tried and (self.best.held_out <= GOOD or self._at_noise)
+        reached = self.tried and (self.best.held_out <= GOOD or self.best.white or self._at_noise)
         return bool(reached or self.work > MOST_WORK or time.monotonic() > self.deadline)
 
     @property
@@ -98,7 +105,8 @@ class Search:
         noise = solve_last_layer(net, samples, self.noise)
         width = net.linears[-1].in_features
         self.work += 2.0 * len(samples.train) * width**2 + 30.0 * min(width, PENALISED) ** 3
-        found = Candidate(name, options, net, _held_out(net, samples), noise, f"{name} with {width} features")
+        said = f"{name} with {width} features"
+        found = Candidate(name, options, net, _held_out(net, samples), noise, said, _white(net, samples))
         self.tried.append(found)
         return found
 
@@ -124,7 +132,7 @@ def search(samples: Samples, network: str | None, options: dict, *, seed=0, nois
         _products(found, options)
     if network != "repnet-product" and not (found.tried and found.best.held_out < LARGE):
         _sines(found, options)
-        free = not {"layers", "bands", "wavenumber", "slope_scale", "warp"} & set(options)
+        free = "layers" not in options and not SLOPES & set(options)
         if samples.dim == 1 and free and not found.over:
             _gathered(found)
     if network == "repnet-product" or (products and found.tried[0].name == "repnet-sin" and not found.over):
@@ -222,6 +230,22 @@ def _held_out(net, samples: Samples) -> float:
     return error if math.isfinite(error) else math.inf
 
 
+def _white(net, samples: Samples) -> bool:
+    """Whether the residuals of neighbours are uncorrelated, to three standard errors: then only noise is left.
+
+    In one and two dimensions; in more, neighbours are so far apart that this says nothing.
+    """
+    n = len(samples.train)
+    if samples.dim > 2 or n < LEAST_WHITE:
+        return False
+    left = samples.misfit(net, samples.train).double().numpy()
+    left = left - left.mean(0)
+    _, neighbours = cKDTree(samples.normalized(samples.train)).query(samples.normalized(samples.train), k=2)
+    size = np.square(left).mean(0)
+    correlation = (left * left[neighbours[:, 1]]).mean(0) / size.clip(1e-300)
+    return bool((correlation < 3 / math.sqrt(n)).all() and (np.sqrt(size) > CLEAN).all())
+
+
 # Sine features --------------------------------------------------------------------------------------------------------
 
 
@@ -297,7 +321,14 @@ def _sines(found: Search, options: dict) -> None:
     """More sine features, or faster ones, as long as the held-out error falls."""
     samples, most = found.samples, _most(found.samples)
     half, start = samples.box.half_width, wavenumbers(samples)
-    searched = not {"bands", "wavenumber", "slope_scale"} & set(options)
+    searched = not SLOPES & set(options)
+    if searched and samples.dim > 2 and many(samples) and _wanted(start) > most:  # a box of waves is too large
+        for width in [options["layers"][0]] if "layers" in options else (most // 3, most):
+            waves = wave_vectors(samples, width, found.seed)
+            if waves is not None and not found.over:
+                found.try_("repnet-sin", {"layers": [width], "waves": (waves / half).tolist()} | options)
+        if found.tried:
+            return
 
     def filled(more: float, faster: float) -> dict:
         numbers = faster * start

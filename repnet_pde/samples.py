@@ -13,7 +13,7 @@ HELD_OUT = 0.1
 LEAST_HELD_OUT = 20
 """Samples from which some are held out."""
 CHUNK = 20_000
-MOST_CELLS = 2**26
+MOST_CELLS, CELLS_PER_SAMPLE = 2**26, 1024
 """Cells of the grid of `spectrum`; its arrays have 8 bytes a cell."""
 
 
@@ -88,9 +88,7 @@ def make(x, y, *, domain, validation: float, seed: int, dtype: str) -> Samples:
     outside = ((x < box.lower) | (x > box.upper)).any(1)
     if outside.any():
         first = np.flatnonzero(outside)[0]
-        raise InputError(
-            f"x: {outside.sum()} of {len(x)} points lie outside of the domain, such as {x[first].tolist()}"
-        )
+        raise InputError(f"x: {outside.sum()} of {len(x)} points lie outside of domain, such as {x[first].tolist()}")
     shift, scale = y.mean(0), y.std(0)
     scale = np.where(scale > 1e-12 * np.maximum(np.abs(shift), 1e-300), scale, 1.0)
     order = np.random.default_rng(seed).permutation(len(x))
@@ -141,7 +139,7 @@ def spectrum(x: np.ndarray, values: np.ndarray, cells: int | None = None) -> np.
     Π sinc(m_l / cells) and stands among a noise of about ‖values‖ / n from the scatter of the points.
     """
     dim = x.shape[1]
-    cells = cells or int(min(MOST_CELLS ** (1 / dim), 4096)) // 2 * 2
+    cells = cells or int(min(min(MOST_CELLS, CELLS_PER_SAMPLE * len(x)) ** (1 / dim), 4096)) // 2 * 2
     index = np.clip(((x + 1) / 2 * cells).astype(np.int64), 0, cells - 1)
     flat = np.ravel_multi_index(tuple(index.T), (cells,) * dim)
     table = np.bincount(flat, weights=values, minlength=cells**dim).astype(np.float32).reshape((cells,) * dim)
