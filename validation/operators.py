@@ -2,9 +2,9 @@
 
     python -m repnet_pde.validation.operators
 
-Problems: the antiderivative and the advection of Gaussian random fields of length scale 0.05; a -> sin(m a(x)), m = 5, 10, 20; and
-ground acceleration -> displacements of a six-storey shear frame, linear and bilinear with hysteresis (80 s at 50 Hz,
-100 synthetic motions for training, 44 for test).
+Problems: the antiderivative and the advection of Gaussian random fields of length scale 0.05; a -> sin(m a(x)) for
+m = 5, 10, 20 and functions a = c0 + c1 cos pi x with |a| <= 1; and ground acceleration -> displacements of a six-storey
+shear frame, linear and bilinear with hysteresis (80 s at 50 Hz, 100 synthetic motions for training, 44 for test).
 
 Methods:
 
@@ -18,8 +18,8 @@ Methods:
 
 The normalised RMS error of an output (a storey) is ||u - u_ref|| / ||u_ref|| over all functions and points of the
 test set; the worst and the mean over the outputs are given. The relative L2 error is the mean over the test functions
-of that ratio for one function. Seeds change networks and, but for the frames, data. Every run is written to ``--runs`` at once,
-so that a second call continues where the first was stopped.
+of that ratio for one function. Seeds change networks and, but for the frames, data. Every run is written to ``--runs``
+at once, so that a second call continues where the first was stopped.
 """
 
 import dataclasses

@@ -215,9 +215,13 @@ def bilinear_solve_ivp(frame: ShearFrame, acceleration: np.ndarray, dt: float, t
                 f = floors(x[:n] @ drift, x[2 * n :], v) - (a[k - 1] + slope * s)
                 return np.concatenate([v, f, np.where(plastic == 0, v @ drift, 0.0)])
 
-            def change(s, x, plastic=plastic):
+            def excess(x, plastic=plastic):
                 v = x[n : 2 * n] @ drift
-                return np.where(plastic == 0, np.abs(x[2 * n :]) - limit, -plastic * v).max()
+                # a hair above the limit, else a storey that has just unloaded would stop the run at once
+                return np.where(plastic == 0, np.abs(x[2 * n :]) - limit * (1 + 1e-12), -plastic * v)
+
+            def change(s, x, excess=excess):
+                return excess(x).max()
 
             change.terminal, change.direction = True, 1
             run = solve_ivp(
@@ -225,10 +229,10 @@ def bilinear_solve_ivp(frame: ShearFrame, acceleration: np.ndarray, dt: float, t
             )
             x, t = run.y[:, -1].copy(), run.t[-1]
             if run.status == 1:
-                v, z = x[n : 2 * n] @ drift, x[2 * n :]
-                unloads = (plastic != 0) & (plastic * v <= 1e-12)
-                yields = (plastic == 0) & (np.abs(z) >= limit * (1 - 1e-10)) & (v * z > 0)
-                plastic = np.where(unloads, 0.0, np.where(yields, np.sign(z), plastic))
+                beyond, v, z = excess(x), x[n : 2 * n] @ drift, x[2 * n :]
+                hit = (beyond >= -1e-13) | (beyond == beyond.max())  # the root is located to rounding
+                yields = hit & (plastic == 0) & (v * z > 0)
+                plastic = np.where(hit & (plastic != 0), 0.0, np.where(yields, np.sign(z), plastic))
                 x[2 * n :] = np.clip(z, -limit, limit)
         out[k] = x[:n]
     return out
