@@ -209,6 +209,19 @@ def test_blocks_of_records_are_one_least_squares_problem():
     np.testing.assert_allclose(net(torch.as_tensor(a)).detach().numpy().ravel(), rows @ weights, atol=1e-9)
 
 
+def test_convolution_in_float32_is_solved_in_float64():
+    from repnet_pde import set_precision
+
+    a = normal(8, 300)
+    u = comparison.apply_fir(0.1 * np.exp(-0.3 * np.arange(20))[:, None], a)[..., 0]
+    set_precision("float32")
+    net = ConvolutionOperator(0.1, 3.0, 1, 80, first_activation="tanh")
+    net.fit(a, u)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    found = net(torch.as_tensor(a, dtype=torch.float32)).detach().numpy()
+    assert np.linalg.norm(found - u) < 1e-3 * np.linalg.norm(u)
+
+
 def test_convolution_is_trained_by_deepxde_too():
     a = normal(8, 60)
     u = comparison.apply_fir(0.1 * np.exp(-0.3 * np.arange(20))[:, None], a)[..., 0]
@@ -319,6 +332,18 @@ def test_state_space_is_exact_for_a_linear_frame():
     u = comparison.linear_response(comparison.FRAME, a, 0.02)
     weights = comparison.state_space_weights(a[:4], u[:4])
     assert comparison.errors(comparison.simulate(weights, a[4:]), u[4:])["worst"] < 1e-6
+
+
+def test_windows_are_the_last_accelerations():
+    a, u = normal(3, 12), normal(3, 12, 2, seed=1)
+    data = comparison.Windows(a, u, 5)
+    weights = normal(5, 1, seed=2)
+    assert data.windows.shape == (3, 12, 5)
+    np.testing.assert_allclose(data.windows @ weights, comparison.apply_fir(weights, a), atol=1e-12)
+    x, y = data.train_next_batch(6)
+    for window, value in zip(x, y, strict=True):
+        record, k = np.argwhere((u == value).all(axis=2))[0]
+        assert window[0] == a[record, k]
 
 
 def test_errors_are_those_of_the_docstring():

@@ -129,7 +129,7 @@ class ConvolutionOperator(dde.nn.NN):
             a: (records, samples), finite. u: (records, samples) or (records, samples, outputs).
             cutoff: regularisation relative to the norm of the (column-scaled) rows.
 
-        Returns: the relative L2 error of each output over the records.
+        Returns: the relative L2 error of each output over the records. Solved in float64, whatever the network has.
 
         Raises:
             InputError: for arrays that do not belong together or are not finite, and fewer samples than weights.
@@ -140,15 +140,21 @@ class ConvolutionOperator(dde.nn.NN):
         columns = self.kernel_net.layer_sizes[1] + 1 + (self.direct is not None)
         if a.size < columns:
             raise InputError(f"a: {a.size} samples given for {columns} weights of each output; give more records")
-        dtype, device = self.lag.dtype, self.lag.device
-        a, u = (torch.as_tensor(v, dtype=dtype, device=device) for v in (a, u))
+        a, u = (torch.as_tensor(v, dtype=torch.float64, device=self.lag.device) for v in (a, u))
+        kept = self.lag.dtype
+        try:
+            return self.double()._solve(a, u, cutoff)
+        finally:
+            self.to(kept)
+
+    def _solve(self, a: torch.Tensor, u: torch.Tensor, cutoff: float) -> tuple[float, ...]:
         upper = None
         for first in range(0, len(a), BLOCK):
             records = slice(first, first + BLOCK)
             rows = torch.cat([self.features(a[records]), u[records]], 2).flatten(0, 1)
             rows = rows if upper is None else torch.cat([upper, rows])
             upper = torch.linalg.qr(rows, mode="r")[1]
-        features, right = upper[:, :columns], upper[:, columns:]
+        features, right = upper[:, : -self.outputs], upper[:, -self.outputs :]
         scale = torch.linalg.norm(features, dim=0)
         scale = torch.where(scale > 0, 1 / scale, 1.0)
         weights = scale[:, None] * Factorization(features * scale, cutoff).solve(-right)
@@ -158,8 +164,8 @@ class ConvolutionOperator(dde.nn.NN):
         last.bias.copy_(weights[width])
         if self.direct is not None:
             self.direct.copy_(weights[width + 1])
-        misfit = torch.linalg.norm(features @ weights - right, dim=0) / torch.linalg.norm(right, dim=0)
-        return tuple(misfit.tolist())
+        size = torch.linalg.norm(right, dim=0).clamp_min(torch.finfo(right.dtype).tiny)
+        return tuple((torch.linalg.norm(features @ weights - right, dim=0) / size).tolist())
 
     def _quadrature(self) -> torch.Tensor:
         weights = torch.full_like(self.lag, self.dt)
