@@ -573,7 +573,7 @@ def draw(cases: Sequence[Case], results, directory: Path) -> list[Path]:
     """One picture of all errors, and one of a test function of each case, of seed 0."""
     directory.mkdir(parents=True, exist_ok=True)
     pictures = {"operators_errors.png": _picture_of_errors(cases, results)}
-    maps = [case for case in cases if not case.frame]
+    maps = [case for case in cases if not case.frame and case.name not in ("sine_map m = 5", "sine_map m = 10")]
     if maps:
         pictures["operators_maps.png"] = _picture_of_maps(maps, results)
     for case in cases:
@@ -581,7 +581,7 @@ def draw(cases: Sequence[Case], results, directory: Path) -> list[Path]:
             name = f"operators_{case.name.replace(', ', '_')}.png"
             pictures[name] = _picture_of_frame(case, results[case.name])
     for name, figure in pictures.items():
-        write_atomically(directory / name, lambda path, f=figure: f.savefig(path, dpi=90))
+        write_atomically(directory / name, lambda path, f=figure: f.savefig(path, dpi=80))
     return [directory / name for name in pictures]
 
 
@@ -619,30 +619,43 @@ def _picture_of_maps(cases, results) -> Figure:
             values = np.array(results[case.name][method][0]["sample"])
             axes.plot(x[chosen], values[chosen], linewidth=1, label=method)
         axes.set_title(f"{case.name}, first test function" + (" at t = 1" if data.points.shape[1] == 2 else ""))
-        axes.legend(loc="upper right", fontsize=8)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     axes.set_xlabel("x")
     return figure
 
 
+COLORS = {
+    "deeponet": "C0",
+    "repdeeponet+lsq": "C1",
+    "window": "C2",
+    "convolution": "C3",
+    "fir": "C4",
+    "state-space": "C5",
+}
+SHOWN = 45.0
+"""Seconds of the pictures of the frames."""
+
+
 def _picture_of_frame(case, results) -> Figure:
     data = case.data(0)
-    time_, wanted = data.points[:, 0], data.test_u[0, :, -1]
+    n, block = round(SHOWN / DT), 25
+    time_, wanted = data.points[:n, 0], data.test_u[0, :, -1]
     figure = Figure(figsize=(9, 7), layout="constrained")
-    ground, top, misfit = figure.subplots(3, 1, sharex=True)
-    ground.plot(time_, data.test_v[0], color="0.3", linewidth=0.6)
+    ground, top, misfit = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
+    ground.plot(time_, data.test_v[0, :n], color="0.3", linewidth=0.6)
     ground.set_ylabel("ground, m/s²")
-    top.plot(time_, wanted, color="0.7", linewidth=3, label="reference")
+    top.plot(time_, wanted[:n], color="0.75", linewidth=3, label="reference")
     for method in ("deeponet", "repdeeponet+lsq", "convolution"):
-        top.plot(time_, results[method][0]["sample"], linewidth=0.8, label=method)
+        top.plot(time_, results[method][0]["sample"][:n], color=COLORS[method], linewidth=0.8, label=method)
     top.set_ylabel("top storey, m")
-    top.legend(loc="upper right", fontsize=8)
+    top.legend(loc="lower right", fontsize=8, ncols=4)
     floor = 1e-14 * np.abs(wanted).max()
-    for method in ("deeponet", "repdeeponet+lsq", "window", "convolution", "fir", "state-space"):
-        off = np.abs(np.array(results[method][0]["sample"]) - wanted)
-        misfit.semilogy(time_, np.maximum(off, floor), linewidth=0.5, label=method)
-    misfit.set_ylabel("absolute error, m")
+    for method, color in COLORS.items():
+        off = np.abs(np.array(results[method][0]["sample"])[:n] - wanted[:n]).reshape(-1, block).max(1)
+        misfit.semilogy(time_[::block], np.maximum(off, floor), color=color, linewidth=1.2, label=method)
+    misfit.set_ylabel("largest error in half a second, m")
     misfit.set_xlabel("time, s")
-    misfit.legend(loc="upper right", fontsize=8, ncols=3)
+    figure.legend(*misfit.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=6)
     figure.suptitle(f"{case.name}: first test motion")
     return figure
 
