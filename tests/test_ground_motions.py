@@ -56,6 +56,12 @@ def test_numbers_that_touch_and_fortran_exponents(tmp_path):
     np.testing.assert_allclose(read_at2(path).in_g, [-0.001234567, -0.001234567, 0.5, 1, -3])
 
 
+def test_the_end_of_file_of_dos(tmp_path):
+    path = record(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\x1a")
+    np.testing.assert_allclose(read_at2(path).in_g, VALUES, rtol=1e-15)
+
+
 def test_round_trip(tmp_path):
     motion = synthetic_motion(3, duration=10.0)
     write_at2(tmp_path / "a.AT2", motion)

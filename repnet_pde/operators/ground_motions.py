@@ -61,7 +61,7 @@ def read_at2(path: str | Path) -> GroundMotion:
     factor, units = _units(path, lines[:start])
     values: list[float] = []
     for number, line in enumerate(lines[start:], start + 1):
-        rest = NUMBER.sub(" ", line).replace(",", " ").strip()
+        rest = NUMBER.sub(" ", line).replace(",", " ").strip(" \t\x1a\0")  # old files end with the end-of-file of DOS
         if rest:
             raise InputError(f"{path}, line {number}: {rest.split()[0][:30]!r} is not a number")
         values += [float(v.upper().replace("D", "E")) for v in NUMBER.findall(line)]
