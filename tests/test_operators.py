@@ -202,7 +202,7 @@ def test_a_decaying_sine_is_found_from_its_convolutions(first, grading, wavenumb
 
 def test_blocks_of_records_are_one_least_squares_problem():
     a, u = normal(19, 60), normal(19, 60, seed=1)
-    net = ConvolutionOperator(0.1, 2.0, 1, 9)
+    net = ConvolutionOperator(0.1, 2.0, 1, 9, grading=None)
     net.fit(a, u)
     rows = net.features(torch.as_tensor(a)).flatten(0, 1).numpy()
     weights = np.linalg.lstsq(rows, u.ravel(), rcond=None)[0]
@@ -213,7 +213,7 @@ def test_convolution_in_float32_is_solved_in_float64():
     from repnet_pde import set_precision
 
     a = normal(8, 300)
-    u = comparison.apply_fir(0.1 * np.exp(-0.3 * np.arange(20))[:, None], a)[..., 0]
+    u = comparison.apply_fir(0.1 * np.exp(-0.3 * np.arange(31))[:, None], a)[..., 0]
     set_precision("float32")
     net = ConvolutionOperator(0.1, 3.0, 1, 80, first_activation="tanh")
     net.fit(a, u)
@@ -236,6 +236,7 @@ def test_convolution_is_trained_by_deepxde_too():
 BAD_CONVOLUTIONS = {
     "dt": (lambda: ConvolutionOperator(0.0, 1.0), "dt: 0.0 given"),
     "memory": (lambda: ConvolutionOperator(0.1, 0.1), "memory: 0.1 s given; at least two"),
+    "grading": (lambda: ConvolutionOperator(0.1, 1.0, grading=-1.0), "grading: -1.0 given"),
     "width": (lambda: ConvolutionOperator(0.1, 1.0, width=0), "width: 0 given"),
     "activation": (lambda: ConvolutionOperator(0.1, 1.0, first_activation="cos"), "first_activation: 'cos'"),
     "few": (lambda: ConvolutionOperator(0.1, 1.0, 1, 50).fit(normal(2, 20), normal(2, 20)), "a: 40 samples given"),

@@ -38,7 +38,8 @@ class ConvolutionOperator(dde.nn.NN):
         wavenumber: the largest angular frequency in rad/s, of the kernel at its start when it is graded; None for
             that of the grid, π/dt.
         grading: a time in s: the lag is mapped by ξ = asinh(τ / grading), scaled to [−1, 1], which gathers the
-            neurons at small lags, where a decaying kernel still has high frequencies; None for no map.
+            neurons at small lags, where a decaying kernel still has high frequencies; "auto" for a twelfth of the
+            memory, None for no map. Sine features without it need a width of about 0.4 wavenumber times memory.
         direct: whether there is a direct term.
 
     Raises:
@@ -50,11 +51,11 @@ class ConvolutionOperator(dde.nn.NN):
         dt: float,
         memory: float,
         outputs: int = 1,
-        width: int = 200,
+        width: int = 300,
         *,
-        first_activation: str = "sin",
+        first_activation: str = "tanh",
         wavenumber: float | None = None,
-        grading: float | None = None,
+        grading: float | str | None = "auto",
         direct: bool = True,
     ):
         super().__init__()
@@ -65,6 +66,7 @@ class ConvolutionOperator(dde.nn.NN):
             raise InputError(f"memory: {memory:g} s given; at least two time steps of {dt:g} s are needed")
         omega = math.pi / self.dt if wavenumber is None else positive_number("wavenumber", wavenumber, "rad/s")
         box, warp = box_of((0.0, lags * self.dt)), None
+        grading = memory / 12 if grading == "auto" else grading
         if grading is not None:
             scale = positive_number("grading", grading, "seconds") / box.half_width[0]
             warp = AxisWarp(box, [([0.0, 1.0], [-1.0], [scale])])
