@@ -13,6 +13,7 @@ from repnet_pde import InputError, RepDeepONetCartesianProd
 from repnet_pde._backend import quiet
 from repnet_pde.operators import (
     ConvolutionOperator,
+    HysteresisOperator,
     OperatorData,
     advection,
     antiderivative,
@@ -250,6 +251,70 @@ BAD_CONVOLUTIONS = {
 @pytest.mark.parametrize("name", BAD_CONVOLUTIONS)
 def test_bad_convolutions(name):
     attempt, message = BAD_CONVOLUTIONS[name]
+    with pytest.raises(InputError) as caught:
+        attempt()
+    assert message in str(caught.value)
+
+
+# The hysteresis operator ----------------------------------------------------------------------------------------------
+
+
+def test_without_stops_it_is_exact_for_a_linear_frame():
+    a = synthetic_motions(5, 1, 10.0)
+    u = comparison.linear_response(comparison.FRAME, a, 0.02)
+    operator = HysteresisOperator(0)
+    assert operator.fit(a[:3], u[:3]) < 1e-7
+    assert comparison.errors(operator.predict(a[3:]), u[3:])["worst"] < 1e-4
+
+
+def test_a_stop_is_ideally_plastic_and_does_not_depend_on_the_rate():
+    from repnet_pde.operators.hysteresis import _advance
+
+    def path(drifts):
+        z = np.zeros((1, 1, 2))
+        for change in np.diff(drifts, prepend=0.0):
+            z = _advance(z, np.array([[change]]), np.array([1.0, 5.0]))
+        return z.ravel()
+
+    np.testing.assert_allclose(path([0.5]), [0.5, 0.5])
+    np.testing.assert_allclose(path([3.0]), [1.0, 3.0])
+    np.testing.assert_allclose(path([3.0, 2.5]), [0.5, 2.5])
+    np.testing.assert_allclose(path([3.0, -3.0, 0.0]), [1.0, 0.0])
+    np.testing.assert_allclose(path(np.concatenate([np.linspace(0, 3, 50), np.linspace(3, 2.5, 9)])), [0.5, 2.5])
+
+
+def test_the_yield_drift_of_a_frame_is_found():
+    from repnet_pde.validation.finite_difference.shear_frame import ShearFrame, bilinear_response
+
+    frame = ShearFrame((1e5,) * 2, (5e7,) * 2, yield_drift=0.006)
+    a = synthetic_motions(12, 1, 20.0)
+    u = bilinear_response(frame, a, 0.02, 4).displacement
+    operator, linear = HysteresisOperator(), HysteresisOperator(0)
+    operator.fit(a[:8], u[:8])
+    linear.fit(a[:8], u[:8])
+    assert operator.thresholds == pytest.approx([0.006], rel=0.05)
+    found, plain = (comparison.errors(o.predict(a[8:]), u[8:])["worst"] for o in (operator, linear))
+    assert found < 0.1 and plain > 5 * found
+    given = HysteresisOperator(operator.thresholds)
+    given.fit(a[:8], u[:8])
+    np.testing.assert_allclose(given.weights, operator.weights)
+
+
+A, U = normal(2, 30), normal(2, 30, 2, seed=1)
+BAD_HYSTERESIS = {
+    "count": (lambda: HysteresisOperator(-1), "thresholds: -1 given"),
+    "values": (lambda: HysteresisOperator([0.1, -0.1]), "numbers > 0"),
+    "unfit": (lambda: HysteresisOperator().predict(A), "call fit first"),
+    "u": (lambda: HysteresisOperator(0).fit(A, U[:, 1:]), "u: has shape (2, 29, 2); (2, 30, storeys)"),
+    "NaN": (lambda: HysteresisOperator(0).fit(A * np.nan, U), "a: 60 of 60 values are not finite"),
+    "few": (lambda: HysteresisOperator(0).fit(A[:1, :6], U[:1, :6]), "a: 6 samples given for 7 weights"),
+    "zero": (lambda: HysteresisOperator(1).fit(A, 0 * U), "u: is zero everywhere"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_HYSTERESIS)
+def test_bad_hysteresis(name):
+    attempt, message = BAD_HYSTERESIS[name]
     with pytest.raises(InputError) as caught:
         attempt()
     assert message in str(caught.value)

@@ -18,6 +18,8 @@ Methods:
   convolution operator knows, the invariance in time, without its linearity; for the frames.
 - fir: a finite impulse response of as many seconds; state-space: u(n+1) as a linear function of u(n), u(n-1) and three
   accelerations, simulated freely on the test motions; both by least squares, with NumPy only; for the frames.
+- hysteresis: `HysteresisOperator`, that state-space model with elastic, ideally plastic elements of the storey drifts,
+  whose threshold is found from the data; for the bilinear frame.
 
 The normalised RMS error of an output (a storey) is ||u - u_ref|| / ||u_ref|| over all functions and points of the
 test set; the worst and the mean over the outputs are given. The relative L2 error is the mean over the test functions
@@ -46,6 +48,7 @@ from repnet_pde._backend import dde, quiet, seeded
 from repnet_pde.checkpoint import read_json, write_atomically, write_json
 from repnet_pde.operators import (
     ConvolutionOperator,
+    HysteresisOperator,
     OperatorData,
     advection,
     antiderivative,
@@ -92,6 +95,7 @@ class Case:
             return self.only
         extra = ("window", "convolution", "fir", "state-space") if self.frame else ()
         extra = ("repdeeponet-linear", *extra) if self.linear else extra
+        extra = (*extra, "hysteresis") if self.data is bilinear_frame else extra
         return ("deeponet", "deeponet+lsq", "repdeeponet", "repdeeponet+lsq", *extra)
 
 
@@ -441,7 +445,19 @@ def run_state_space(case: Case, seed: int) -> dict:
     return _row(case, data, simulate(weights, data.test_v), seconds, weights.size)
 
 
+def run_hysteresis(case: Case, seed: int) -> dict:
+    data = case.data(seed)
+    operator = HysteresisOperator()
+    begun = time.perf_counter()
+    operator.fit(data.train_v, data.train_u)
+    seconds = time.perf_counter() - begun
+    parameters = operator.weights.size + len(operator.thresholds)
+    found = operator.predict(data.test_v)
+    return _row(case, data, found, seconds, parameters, thresholds=operator.thresholds.tolist())
+
+
 OTHERS = {
+    "hysteresis": run_hysteresis,
     "repdeeponet-linear": run_linear_branch,
     "convolution": run_convolution,
     "fir": run_fir,
@@ -520,7 +536,7 @@ def markdown(results: dict[str, dict[str, list[dict]]], cases, seeds: int, steps
         "Seconds are those of the training alone, on a shared machine: good to a factor of two.",
         "The normalised RMS error of an output is ‖u − u_ref‖ / ‖u_ref‖ over all test functions and points; the",
         "relative L2 error is the mean over the test functions of that ratio for one. The data of the frames are the",
-        "same for all seeds, so that fir and state-space do not vary. What is missed says MISSED.",
+        "same for all seeds, so that fir, state-space and hysteresis do not vary. What is missed says MISSED.",
         f"repnet-pde {repnet_pde.__version__}, torch {torch.__version__}.",
         "",
         f"    {command}",
@@ -651,17 +667,20 @@ def _picture_of_frame(case, results) -> Figure:
     ground.plot(time_, data.test_v[0, :n], color="0.3", linewidth=0.6)
     ground.set_ylabel("ground, m/s²")
     top.plot(time_, wanted[:n], color="0.75", linewidth=3, label="reference")
-    for method in ("deeponet", "repdeeponet+lsq", "convolution"):
+    shown = ("deeponet", "repdeeponet+lsq", "hysteresis" if "hysteresis" in results else "convolution")
+    for method in shown:
         top.plot(time_, results[method][0]["sample"][:n], color=COLORS[method], linewidth=0.8, label=method)
     top.set_ylabel("top storey, m")
     top.legend(loc="lower right", fontsize=8, ncols=4)
     floor = 1e-14 * np.abs(wanted).max()
     for method, color in COLORS.items():
+        if method not in results:
+            continue
         off = np.abs(np.array(results[method][0]["sample"])[:n] - wanted[:n]).reshape(-1, block).max(1)
         misfit.semilogy(time_[::block], np.maximum(off, floor), color=color, linewidth=1.2, label=method)
     misfit.set_ylabel("largest error in half a second, m")
     misfit.set_xlabel("time, s")
-    figure.legend(*misfit.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=6)
+    figure.legend(*misfit.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=7)
     figure.suptitle(f"{case.name}: first test motion")
     return figure
 
