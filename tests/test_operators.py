@@ -427,6 +427,15 @@ def test_layers_of_both_networks_are_alike():
         assert abs(ours / plain - 1) < 0.05
 
 
+def test_the_picture_of_a_frame(tmp_path, monkeypatch):
+    case = next(c for c in comparison.CASES if c.name == "frame, bilinear")
+    assert set(case.methods) >= {"hysteresis", "convolution", "fir", "state-space", "window"}
+    data = OperatorData(normal(2, 60), normal(2, 60, 6), normal(1, 60), normal(1, 60, 6), normal(60, 1), normal(60, 1))
+    results = {method: [{"sample": normal(60).tolist()}] for method in case.methods}
+    figure = comparison._picture_of_frame(dataclasses.replace(case, data=lambda seed: data), results)
+    assert len(figure.axes) == 3 and len(figure.axes[2].lines) == 7
+
+
 def test_the_command_writes_table_and_pictures_and_continues(tmp_path, monkeypatch):
     from click.testing import CliRunner
 

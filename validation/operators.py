@@ -623,6 +623,7 @@ def _picture_of_errors(cases, results) -> Figure:
     axes.set_xscale("log")
     axes.set_yticks(ticks, labels, fontsize=8)
     axes.grid(True, alpha=0.3)
+    axes.margins(y=0.02)
     axes.set_xlabel("normalised RMS error on test functions, worst output (each seed a dot)")
     return figure
 
@@ -653,6 +654,7 @@ COLORS = {
     "convolution": "C3",
     "fir": "C4",
     "state-space": "C5",
+    "hysteresis": "C6",
 }
 SHOWN = 45.0
 """Seconds of the pictures of the frames."""
@@ -660,7 +662,8 @@ SHOWN = 45.0
 
 def _picture_of_frame(case, results) -> Figure:
     data = case.data(0)
-    n, block = round(SHOWN / DT), 25
+    block = 25
+    n = min(round(SHOWN / DT), len(data.points)) // block * block
     time_, wanted = data.points[:n, 0], data.test_u[0, :, -1]
     figure = Figure(figsize=(9, 7), layout="constrained")
     ground, top, misfit = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
