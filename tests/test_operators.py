@@ -7,6 +7,7 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
+from repnet_pde.validation import operator_pictures, time_invariant
 from repnet_pde.validation import operators as comparison
 
 from repnet_pde import InputError, RepDeepONetCartesianProd
@@ -188,7 +189,7 @@ def test_a_decaying_sine_is_found_from_its_convolutions(first, grading, wavenumb
     weights = dt * kernels
     weights[0] *= 0.5
     a = normal(6, 900)
-    u = comparison.apply_fir(weights, a)
+    u = time_invariant.apply_fir(weights, a)
     options = {"first_activation": first, "grading": grading, "wavenumber": wavenumber}
     net = ConvolutionOperator(dt, memory, outputs, 220, **options)
     misfit = net.fit(a[:4], u[:4])
@@ -214,7 +215,7 @@ def test_convolution_in_float32_is_solved_in_float64():
     from repnet_pde import set_precision
 
     a = normal(8, 300)
-    u = comparison.apply_fir(0.1 * np.exp(-0.3 * np.arange(31))[:, None], a)[..., 0]
+    u = time_invariant.apply_fir(0.1 * np.exp(-0.3 * np.arange(31))[:, None], a)[..., 0]
     set_precision("float32")
     net = ConvolutionOperator(0.1, 3.0, 1, 80, first_activation="tanh")
     net.fit(a, u)
@@ -225,7 +226,7 @@ def test_convolution_in_float32_is_solved_in_float64():
 
 def test_convolution_is_trained_by_deepxde_too():
     a = normal(8, 60)
-    u = comparison.apply_fir(0.1 * np.exp(-0.3 * np.arange(20))[:, None], a)[..., 0]
+    u = time_invariant.apply_fir(0.1 * np.exp(-0.3 * np.arange(20))[:, None], a)[..., 0]
     t = 0.1 * np.arange(60)[:, None]
     with quiet():
         model = dde.Model(dde.data.TripleCartesianProd((a, t), u, (a, t), u), ConvolutionOperator(0.1, 2.0, 1, 20))
@@ -389,15 +390,15 @@ def test_finite_impulse_response_is_least_squares():
     a, u = normal(3, 40), normal(3, 40, 2, seed=1)
     rows = np.concatenate([np.stack([np.roll(np.append(r, np.zeros(9)), i)[:40] for i in range(9)], 1) for r in a])
     exact = np.linalg.lstsq(rows, u.reshape(120, 2), rcond=None)[0]
-    np.testing.assert_allclose(comparison.fir_weights(a, u, 9), exact, atol=1e-10)
-    np.testing.assert_allclose(comparison.apply_fir(exact, a).reshape(120, 2), rows @ exact, atol=1e-12)
+    np.testing.assert_allclose(time_invariant.fir_weights(a, u, 9), exact, atol=1e-10)
+    np.testing.assert_allclose(time_invariant.apply_fir(exact, a).reshape(120, 2), rows @ exact, atol=1e-12)
 
 
 def test_state_space_is_exact_for_a_linear_frame():
     a = synthetic_motions(6, 1, 10.0)
     u = comparison.linear_response(comparison.FRAME, a, 0.02)
-    weights = comparison.state_space_weights(a[:4], u[:4])
-    assert comparison.errors(comparison.simulate(weights, a[4:]), u[4:])["worst"] < 1e-6
+    weights = time_invariant.state_space_weights(a[:4], u[:4])
+    assert comparison.errors(time_invariant.simulate(weights, a[4:]), u[4:])["worst"] < 1e-6
 
 
 def test_windows_are_the_last_accelerations():
@@ -405,7 +406,7 @@ def test_windows_are_the_last_accelerations():
     data = comparison.Windows(a, u, 5)
     weights = normal(5, 1, seed=2)
     assert data.windows.shape == (3, 12, 5)
-    np.testing.assert_allclose(data.windows @ weights, comparison.apply_fir(weights, a), atol=1e-12)
+    np.testing.assert_allclose(data.windows @ weights, time_invariant.apply_fir(weights, a), atol=1e-12)
     x, y = data.train_next_batch(6)
     for window, value in zip(x, y, strict=True):
         record, k = np.argwhere((u == value).all(axis=2))[0]
@@ -432,7 +433,7 @@ def test_the_picture_of_a_frame(tmp_path, monkeypatch):
     assert set(case.methods) >= {"hysteresis", "convolution", "fir", "state-space", "window"}
     data = OperatorData(normal(2, 60), normal(2, 60, 6), normal(1, 60), normal(1, 60, 6), normal(60, 1), normal(60, 1))
     results = {method: [{"sample": normal(60).tolist()}] for method in case.methods}
-    figure = comparison._picture_of_frame(dataclasses.replace(case, data=lambda seed: data), results)
+    figure = operator_pictures.picture_of_frame(dataclasses.replace(case, data=lambda seed: data), results)
     assert len(figure.axes) == 3 and len(figure.axes[2].lines) == 7
 
 

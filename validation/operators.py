@@ -40,7 +40,6 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 import repnet_pde
 from repnet_pde import RepDeepONetCartesianProd, set_precision
@@ -58,6 +57,8 @@ from repnet_pde.operators import (
 )
 
 from .finite_difference.shear_frame import ShearFrame, bilinear_response, bilinear_solve_ivp, linear_response
+from .operator_pictures import draw
+from .time_invariant import apply_fir, fir_weights, simulate, state_space_weights
 
 DT, DURATION = 0.02, 80.0
 TRAIN, TEST = 100, 44
@@ -374,59 +375,7 @@ def run_window(case: Case, seed: int, steps: int) -> dict:
     return _row(case, data, found * scaled.u, seconds, net.num_trainable_parameters(), loss=loss)
 
 
-# Classical baselines: NumPy only --------------------------------------------------------------------------------------
-
-
-def fir_weights(a: np.ndarray, u: np.ndarray, lags: int) -> np.ndarray:
-    """h (lags, outputs) with the least ‖Σ_l h_l a(n − l) − u(n)‖ over all records; a is zero before its record.
-
-    The normal equations, of which all but the first row follow along the diagonals from the end of the records.
-    """
-    records, samples = a.shape
-    n = 2 ** math.ceil(math.log2(2 * samples))
-    spectrum = np.fft.rfft(a, n)
-    first = np.fft.irfft((np.abs(spectrum) ** 2).sum(0), n)[:lags]
-    ends = a[:, ::-1][:, :lags]
-    gone = ends.T @ ends
-    matrix = np.empty((lags, lags))
-    matrix[0] = matrix[:, 0] = first
-    for i in range(1, lags):
-        matrix[i, 1:] = matrix[i - 1, :-1] - gone[i - 1, :-1]
-    cross = np.einsum("nf,nfc->fc", spectrum.conj(), np.fft.rfft(u, n, axis=1))
-    right = np.fft.irfft(cross, n, axis=0)[:lags]
-    values, vectors = np.linalg.eigh(matrix)
-    kept = values > 1e-14 * values[-1]
-    return vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
-
-
-def apply_fir(weights: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """(records, samples, outputs) from weights (lags, outputs) and a (records, samples)."""
-    n = 2 ** math.ceil(math.log2(a.shape[1] + len(weights)))
-    spectrum = np.fft.rfft(a, n)[:, :, None] * np.fft.rfft(weights, n, axis=0)
-    return np.fft.irfft(spectrum, n, axis=1)[:, : a.shape[1]]
-
-
-def state_space_weights(a: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """(2c + 3, c): u(n + 1) from u(n), u(n − 1), a(n + 1), a(n), a(n − 1), by least squares over all records.
-
-    Exact for the sampled displacements of a linear frame: two of them determine the state.
-    """
-    rows = np.concatenate([u[:, 1:-1], u[:, :-2], a[:, 2:, None], a[:, 1:-1, None], a[:, :-2, None]], 2)
-    scale = np.sqrt(np.mean(np.square(rows), axis=(0, 1)))
-    flat = (rows / scale).reshape(-1, rows.shape[2])
-    return np.linalg.lstsq(flat, u[:, 2:].reshape(len(flat), -1), rcond=None)[0] / scale[:, None]
-
-
-def simulate(weights: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """The free run of `state_space_weights` from rest: (records, samples, outputs)."""
-    c = weights.shape[1]
-    u = np.zeros((*a.shape, c))
-    zero = np.zeros((len(a), 1))
-    with np.errstate(all="ignore"):
-        for k in range(1, a.shape[1]):
-            before, older = (u[:, k - 2], a[:, k - 2, None]) if k > 1 else (np.zeros((len(a), c)), zero)
-            u[:, k] = np.concatenate([u[:, k - 1], before, a[:, k, None], a[:, k - 1, None], older], 1) @ weights
-    return u
+# Classical baselines ------------------------------------------------------------------------------------------------
 
 
 def run_fir(case: Case, seed: int) -> dict:
@@ -586,106 +535,6 @@ def notes_of(cases: Sequence[Case], results) -> list[str]:
                 f"first test motion; {float(known['seconds']):.0f} s."
             )
     return notes
-
-
-# Pictures -------------------------------------------------------------------------------------------------------------
-
-
-def draw(cases: Sequence[Case], results, directory: Path) -> list[Path]:
-    """One picture of all errors, and one of a test function of each case, of seed 0."""
-    directory.mkdir(parents=True, exist_ok=True)
-    pictures = {"operators_errors.png": _picture_of_errors(cases, results)}
-    maps = [case for case in cases if not case.frame and case.name not in ("sine_map m = 5", "sine_map m = 10")]
-    if maps:
-        pictures["operators_maps.png"] = _picture_of_maps(maps, results)
-    for case in cases:
-        if case.frame and not case.only:
-            name = f"operators_{case.name.replace(', ', '_')}.png"
-            pictures[name] = _picture_of_frame(case, results[case.name])
-    for name, figure in pictures.items():
-        write_atomically(directory / name, lambda path, f=figure: f.savefig(path, dpi=80))
-    return [directory / name for name in pictures]
-
-
-def _picture_of_errors(cases, results) -> Figure:
-    figure = Figure(figsize=(9, 1 + 0.22 * sum(len(c.methods) + 1 for c in cases)), layout="constrained")
-    axes = figure.subplots()
-    place, ticks, labels = 0, [], []
-    for color, case in enumerate(cases):
-        for method in case.methods:
-            values = [row["worst"] for row in results[case.name][method] if row["worst"] is not None]
-            if values:
-                axes.plot(values, [place] * len(values), "o", color=f"C{color}", markersize=5, alpha=0.7)
-            ticks.append(place)
-            labels.append(f"{case.name}: {method}")
-            place -= 1
-        place -= 1
-    axes.set_xscale("log")
-    axes.set_yticks(ticks, labels, fontsize=8)
-    axes.grid(True, alpha=0.3)
-    axes.margins(y=0.02)
-    axes.set_xlabel("normalised RMS error on test functions, worst output (each seed a dot)")
-    return figure
-
-
-def _picture_of_maps(cases, results) -> Figure:
-    figure = Figure(figsize=(9, 2.6 * len(cases)), layout="constrained")
-    for axes, case in zip(np.ravel(figure.subplots(len(cases), 1)), cases, strict=True):
-        data = case.data(0)
-        wanted, x = data.test_u[0], data.points[:, 0]
-        if data.points.shape[1] == 2:  # along the last time
-            chosen = data.points[:, 1] == data.points[:, 1].max()
-        else:
-            chosen = np.ones(len(x), dtype=bool)
-        axes.plot(x[chosen], wanted[chosen], color="0.7", linewidth=4, label="exact")
-        for method in ("deeponet", "repdeeponet", "repdeeponet+lsq"):
-            values = np.array(results[case.name][method][0]["sample"])
-            axes.plot(x[chosen], values[chosen], linewidth=1, label=method)
-        axes.set_title(f"{case.name}, first test function" + (" at t = 1" if data.points.shape[1] == 2 else ""))
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
-    axes.set_xlabel("x")
-    return figure
-
-
-COLORS = {
-    "deeponet": "C0",
-    "repdeeponet+lsq": "C1",
-    "window": "C2",
-    "convolution": "C3",
-    "fir": "C4",
-    "state-space": "C5",
-    "hysteresis": "C6",
-}
-SHOWN = 45.0
-"""Seconds of the pictures of the frames."""
-
-
-def _picture_of_frame(case, results) -> Figure:
-    data = case.data(0)
-    block = 25
-    n = min(round(SHOWN / DT), len(data.points)) // block * block
-    time_, wanted = data.points[:n, 0], data.test_u[0, :, -1]
-    figure = Figure(figsize=(9, 7), layout="constrained")
-    ground, top, misfit = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 2))
-    ground.plot(time_, data.test_v[0, :n], color="0.3", linewidth=0.6)
-    ground.set_ylabel("ground, m/s²")
-    top.plot(time_, wanted[:n], color="0.75", linewidth=3, label="reference")
-    shown = ("deeponet", "repdeeponet+lsq", "hysteresis" if "hysteresis" in results else "convolution")
-    for method in shown:
-        top.plot(time_, results[method][0]["sample"][:n], color=COLORS[method], linewidth=0.8, label=method)
-    top.set_ylabel("top storey, m")
-    top.legend(loc="lower right", fontsize=8, ncols=4)
-    floor = 1e-14 * np.abs(wanted).max()
-    for method, color in COLORS.items():
-        if method not in results:
-            continue
-        off = np.abs(np.array(results[method][0]["sample"])[:n] - wanted[:n]).reshape(-1, block).max(1)
-        misfit.semilogy(time_[::block], np.maximum(off, floor), color=color, linewidth=1.2, label=method)
-    misfit.set_ylabel("largest error in half a second, m")
-    misfit.set_xlabel("time, s")
-    figure.legend(*misfit.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=7)
-    figure.suptitle(f"{case.name}: first test motion")
-    return figure
 
 
 @click.command(help=__doc__.split("\n\n")[0])
