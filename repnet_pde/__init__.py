@@ -29,6 +29,8 @@ _EXPORTS = {
     "InputError": ".errors",
     "TrainingError": ".errors",
     "RepNet": ".network",
+    "RepDeepONet": ".network",
+    "RepDeepONetCartesianProd": ".network",
     "register": ".network",
     "estimate_wavenumber": ".network",
     "estimate_wavenumber_from_samples": ".network",

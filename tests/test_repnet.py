@@ -288,8 +288,10 @@ def test_register_is_explicit_and_idempotent():
         "import deepxde as dde; before = set(vars(dde.nn)); import repnet_pde; repnet_pde.RepNet; "
         "assert set(vars(dde.nn)) == before; "
         "repnet_pde.register(); repnet_pde.register(); "
-        "assert set(vars(dde.nn)) - before == {'RepNet'} and dde.nn.RepNet is repnet_pde.RepNet; "
-        "assert issubclass(dde.nn.RepNet, dde.nn.NN)"
+        "new = {'RepNet', 'RepDeepONet', 'RepDeepONetCartesianProd'}; "
+        "assert set(vars(dde.nn)) - before == new; "
+        "assert all(getattr(dde.nn, n) is getattr(repnet_pde, n) for n in new); "
+        "assert all(issubclass(getattr(dde.nn, n), dde.nn.NN) for n in new)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -154,8 +154,3 @@ def _activation(identifier):
             f"activation: {identifier!r} is not known; DeepXDE has elu, gelu, relu, selu, sigmoid, silu, sin, swish, "
             "tanh, 'LAAF-n name', or give a function"
         ) from None
-
-
-def register() -> None:
-    """Make RepNet available as ``dde.nn.RepNet``. Calling it again changes nothing."""
-    dde.nn.RepNet = RepNet
