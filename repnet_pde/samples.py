@@ -96,7 +96,7 @@ def make(x, y, *, domain, validation: float, seed: int, dtype: str) -> Samples:
     held, train = np.sort(order[:count]), np.sort(order[count:])
     kind = getattr(torch, dtype)
     return Samples(
-        torch.as_tensor(x, dtype=kind), torch.as_tensor((y - shift) / scale, dtype=kind), box, shift, scale, train, held
+        torch.tensor(x, dtype=kind), torch.tensor((y - shift) / scale, dtype=kind), box, shift, scale, train, held
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from repnet_pde import InputError, fit, load_fit, load_problem, samples, solve
+from repnet_pde import InputError, catalogue, fit, load_fit, load_problem, samples, solve
 from repnet_pde.methods.alternating import Alternating
 from repnet_pde.network.product import ProductRepNet
 from repnet_pde.regression import Search, _jumps, solve_last_layer, wave_vectors, wavenumbers
@@ -143,6 +143,31 @@ def test_the_penalty_maximises_the_marginal_likelihood():
         return 60 * torch.log(size) + torch.logdet(covariance)
 
     assert minus_log(weight) <= min(minus_log(weight * f) for f in (0.8, 1.25)) + 1e-9
+
+
+# The catalogue --------------------------------------------------------------------------------------------------------
+
+SAMPLED = [name for name, entry in catalogue().items() if "sample_seed" in entry.parameters]
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_samples_are_of_the_function_and_seeded(name):
+    one, same, other = (
+        load_problem(
+            name, samples=200, sample_seed=seed, **({"noise": 0.1} if "noise" in catalogue()[name].parameters else {})
+        )
+        for seed in (0, 0, 1)
+    )
+    x, y = samples.of_problem(one)
+    assert x.shape == (200, one.dim) and np.array_equal(y, samples.of_problem(same)[1])
+    assert not np.array_equal(y, samples.of_problem(other)[1])
+    left = np.std(y - one.solution(x)) / np.sqrt(np.mean(one.solution(x) ** 2))
+    assert left == (pytest.approx(0.1, rel=0.2) if "noise" in one.parameters else pytest.approx(0, abs=1e-12))
+
+
+def test_a_problem_with_more_than_samples_is_none_of_samples():
+    assert samples.of_problem(load_problem("damped_oscillator")) is None
+    assert samples.of_problem(load_problem("poisson_two_scale_1d")) is None
 
 
 # Several dimensions ---------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def blocks():
 def test_every_python_block_runs(blocks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delattr(dde.nn, "RepNet", raising=False)
-    own, solving, decaying, identifying, network, training, operator = blocks
+    own, solving, decaying, identifying, network, training, fitting, operator = blocks
     Path("my_problem.py").write_text(own, encoding="utf-8")
     names: dict = {}
     exec(solving, names)
@@ -42,6 +42,8 @@ def test_every_python_block_runs(blocks, tmp_path, monkeypatch):
         lambda x, u: [u[1], u[0] ** 3 - 1], lambda a, b: [a[0], b[0]], [0, 0.5, 1], np.zeros((2, 3)), tol=1e-8
     )
     assert names["model"].predict(np.array([[0.5]])).item() == pytest.approx(line.sol(0.5)[0], rel=1e-4)
+    exec(fitting, names)
+    assert names["u"][:, 0] == pytest.approx([np.sin(0.3 * np.pi), np.sin(1.5 * np.pi) + 1], abs=1e-4)
     exec(operator, names)
     assert np.linalg.norm(names["u"] - names["data"].test_u) < 1e-6 * np.linalg.norm(names["data"].test_u)
 
