@@ -14,7 +14,7 @@ from ._checks import mapping, number, seconds, seed_number
 from .checkpoint import read_checkpoint, write_checkpoint
 from .errors import InputError, choose
 from .methods import sequence
-from .methods._last_layer import last_layer
+from .methods._last_layer import last_linear
 from .networks import NETWORKS, check_network
 from .objective import Objective
 from .planning import MOST_PARAMETERS
@@ -202,7 +202,7 @@ def fit(
         found.error = _relative(found.net, data, data.held)
         if found.method == "least-squares" and found.network != "repnet-product":  # once more, with all samples
             solve_last_layer(found.net, replace(data, train=np.arange(len(data.x))), sigma)
-    samples.denormalize(found.net.get_submodule(last_layer(found.net)[0].rpartition(".")[0]), data)
+    samples.denormalize(last_linear(found.net), data)
     found.seconds = time.monotonic() - begun
     if out is not None and found.network != "custom":
         found.save(out)

@@ -17,7 +17,7 @@ from . import accuracy, regression, samples
 from ._backend import dde, seeded
 from .errors import TrainingError
 from .jets import orders
-from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_layer, newton
+from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
 from .networks import DEFAULT, LAYERS, build_network
 from .residuals import collocation, residual_vectors
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
@@ -212,7 +212,7 @@ def plan_samples(problem, network: str, options: dict, seed: int, limit: float |
     best = found.best
     if best.name != "repnet-product":  # once more, with all samples
         regression.solve_last_layer(best.net, replace(data, train=np.arange(len(data.x))))
-    linear = best.net.get_submodule(last_layer(best.net)[0].rpartition(".")[0])
+    linear = last_linear(best.net)
     samples.denormalize(linear, data)
     columns = linear.in_features + 1
     outcome = Outcome(True, True, False, best.held_out, [1.0], columns, columns, 1, 1)

@@ -16,6 +16,7 @@ from ._backend import seeded
 from .errors import InputError
 from .features import jet_of
 from .methods._dense import Factorization
+from .methods._last_layer import last_linear
 from .methods.alternating import Alternating
 from .network import estimate_wavenumber_from_samples
 from .network.product import ProductRepNet
@@ -103,7 +104,7 @@ class Search:
             rest = {key: value for key, value in options.items() if key != "layers"}
             net = NETWORKS[name](sizes, samples.box, None, **rest)
         noise = solve_last_layer(net, samples, self.noise)
-        width = net.linears[-1].in_features
+        width = last_linear(net).in_features
         self.work += 2.0 * len(samples.train) * width**2 + 30.0 * min(width, PENALISED) ** 3
         said = f"{name} with {width} features"
         found = Candidate(name, options, net, _held_out(net, samples), noise, said, _white(net, samples))
@@ -152,7 +153,7 @@ def many(samples: Samples) -> bool:
 def hidden(net, x: torch.Tensor) -> torch.Tensor:
     """The inputs (n, p) of the last linear layer at x (n, d)."""
     caught: list[torch.Tensor] = []
-    handle = net.linears[-1].register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+    handle = last_linear(net).register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
     try:
         for part in x.split(CHUNK):
             net(part)
@@ -170,7 +171,7 @@ def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> 
     """
     rows = torch.as_tensor(samples.train)
     features = hidden(net, samples.x[rows])
-    y, linear = samples.y[rows], net.linears[-1]
+    y, linear = samples.y[rows], last_linear(net)
     n, p = features.shape[0], features.shape[1] + 1
     rough = torch.ones(p, dtype=features.dtype)
     if getattr(net, "first_activation", None) == "sin" and len(net.linears) == 1:

@@ -35,6 +35,11 @@ def last_layer(net: torch.nn.Module) -> list[str]:
     return [f"{linear[-1]}.{p}" for p, _ in net.get_submodule(linear[-1]).named_parameters()]
 
 
+def last_linear(net: torch.nn.Module) -> torch.nn.Linear:
+    """The last ``torch.nn.Linear``; `InputError` where there is none."""
+    return net.get_submodule(last_layer(net)[0].rpartition(".")[0])
+
+
 def indices_for(problem_or_data, net, outputs: int) -> list[Index] | None:
     """The derivatives that a `JetSystem` needs, or None where a `CopySystem` has to do."""
     return orders(problem_or_data, outputs, net._output_transform) if Features.known(net) else None
