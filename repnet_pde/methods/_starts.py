@@ -17,6 +17,10 @@ STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
 SCREENED, SCREENING = 200, 3e10
 """Candidates of which the best is the next start: most of them, and most of their rows × columns² together."""
+POLISHING = 15
+"""Most Gauss-Newton steps for the unknowns alone, with exact states."""
+STEP = 1e-6
+"""Of their differences, relative."""
 BENT = 1e-6
 """Relative mismatch of predicted and actual residuals up to which the equations count as linear in the state."""
 SPREADS = (0.1, 0.3, 1.0)
@@ -47,8 +51,10 @@ class Starts:
         rows, problem = self.rows, self.problem
         kind = number - bool(problem.unknown_fields)
         rows.scales.set(self.first)
-        if kind >= 2 and self._screen(np.random.default_rng(number)):
-            return -2
+        if kind >= 2:
+            generator = np.random.default_rng(number)
+            centers = [self.first, *self.guesses]
+            rows.scales.set(self._near(centers[generator.integers(len(centers))], generator))
         zero = torch.zeros_like(rows.system.c)
         for i, name in enumerate(problem.outputs):
             if name in problem.unknown_fields:  # a coefficient of 0 would leave no equation
@@ -57,7 +63,7 @@ class Starts:
         if kind < 0:
             self._with_state()
             return -1
-        rows.put(self._smooth(zero))
+        rows.put(self._smooth(zero) if kind < 2 else zero)
         if kind == 0 and rows.scales.names:
             self._from_equations(self.first)
             self.guesses.append(rows.scales.get())
@@ -125,39 +131,69 @@ class Starts:
             good = False
         self.rows.scales.set(torch.as_tensor(best.x) if good else eta)
 
-    def _screen(self, generator) -> bool:
-        """Of many unknowns near those given, found or following from the equations take those that explain the data
-        best, each with the state that meets the equations. False where these are not linear in the state, which they
-        must be for that, or a field is unknown: the first are taken then.
+    def explore(self, number: int) -> tuple[float, torch.Tensor, torch.Tensor] | None:
+        """The unknowns alone by least squares, each with the state that meets the equations.
+
+        Begins with those that follow from the equations for the smoothed data, then with the best of many others near
+        these and those given: (root mean square misfit over the deviations, unknowns on their internal scale,
+        coefficients). None where a field is unknown or the equations are not linear in the state.
         """
-        centers = [self.first, *self.guesses]
-        system, state = self.rows.system, self.rows.layout.state
+        rows, problem = self.rows, self.problem
+        if problem.unknown_fields or not self._linear():
+            return None
+        if number == 0:
+            rows.scales.set(self.first)
+            zero = torch.zeros_like(rows.system.c)
+            rows.put(zero)
+            rows.put(self._smooth(zero))
+            self._from_equations(self.first)
+            self.guesses.append(rows.scales.get())
+            candidates = [self.first, *self.guesses]
+        else:
+            candidates = self._candidates(np.random.default_rng(number))
+        start = min(candidates, key=lambda eta: np.square(self._misfit(eta)).sum())
+        try:
+            options = {"x_scale": "jac", "diff_step": STEP, "max_nfev": POLISHING}
+            eta = torch.as_tensor(least_squares(self._misfit, start.numpy(), **options).x)
+        except (ValueError, np.linalg.LinAlgError):  # not finite on the way
+            eta = start
+        left = self._misfit(eta)
+        self.guesses.append(eta)
+        return float(np.sqrt(np.mean(np.square(left)))), eta, rows.system.c.clone()
+
+    def _linear(self) -> bool:
+        """Whether the equations are linear in the state."""
+        rows, system = self.rows, self.rows.system
+        rows.scales.set(self.first)
         zero = torch.zeros_like(system.c)
-        best = (math.inf, None, zero)
-        work = len(zero) ** 2 * sum(len(v) for v in system.residuals())
-        for count in range(1 + int(min(SCREENED, SCREENING / work))):
-            eta = self._near(centers[generator.integers(len(centers))], generator)
-            if count == 0:
-                first = eta
-                if self.problem.unknown_fields:
-                    break
-            self.rows.scales.set(eta)
-            self.rows.put(zero)
-            rows, left, factors = self.rows.state_rows()
-            c = zero.clone()
-            c[state] = Factorization(rows).solve(left)
-            self.rows.put(c)
-            vectors = system.residuals()
-            bent = self.rows.split(vectors, factors, False) - left - rows @ c[state]
-            if count == 0 and bent.norm() > BENT * left.norm():
-                break
-            deviations = zip(self.rows.observed, self.rows.deviations, strict=True)
-            misfit = sum((vectors[i] / d).square().sum().item() for i, d in deviations)
-            if misfit < best[0]:
-                best = misfit, eta, c
-        self.rows.scales.set(first if best[1] is None else best[1])
-        self.rows.put(best[2])
-        return best[1] is not None
+        rows.put(zero)
+        matrix, left, factors = rows.state_rows()
+        change = Factorization(matrix).solve(left)
+        c = zero.clone()
+        c[rows.layout.state] = change
+        rows.put(c)
+        bent = rows.split(system.residuals(), factors, False) - left - matrix @ change
+        return bent.norm().item() <= BENT * left.norm().item()
+
+    def _misfit(self, eta) -> np.ndarray:
+        """Residuals of the observations over their deviations with the state that belongs to unknowns; it is set."""
+        rows = self.rows
+        rows.scales.set(torch.as_tensor(eta))
+        rows.put(torch.zeros_like(rows.system.c))
+        try:
+            rows.solve_state(1)
+        except TrainingError:
+            return np.full(sum(len(d) for d in rows.deviations), 1e150)
+        vectors = rows.system.residuals()
+        pairs = zip(rows.observed, rows.deviations, strict=True)
+        return np.nan_to_num(torch.cat([vectors[i] / d for i, d in pairs]).numpy(), nan=1e150)
+
+    def _candidates(self, generator) -> list[torch.Tensor]:
+        """Many unknowns near those given or found before."""
+        centers = [self.first, *self.guesses]
+        work = len(self.rows.system.c) ** 2 * sum(len(v) for v in self.rows.system.residuals())
+        count = 1 + int(min(SCREENED, SCREENING / work))
+        return [self._near(centers[generator.integers(len(centers))], generator) for _ in range(count)]
 
     def _near(self, center: torch.Tensor, generator) -> torch.Tensor:
         """Unknowns near ``center``: each with even chance changed, on the scale on which it varies."""

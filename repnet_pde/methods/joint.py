@@ -76,6 +76,14 @@ class Joint:
         """The stage of the best start's end."""
         self.before: tuple | None = None
         """Coefficients and unknowns at the end of the stage before."""
+        self.exploring = bool(problem.unknowns) and self.most_starts > 1
+        """Whether the unknowns alone are looked for first, with exact states (`Starts.explore`)."""
+        self.explored: list[tuple] = []
+        """What each start of that gave, the best first."""
+        self.before_all: tuple | None = None
+        """Values of the unknowns from exploring or from the coarse network, whether the starts agreed, their number."""
+        self.preliminary = False
+        """Whether this network only finds the minimum for a larger one."""
         self.found: list[tuple] = []
         """What each start gave, the best first."""
         self.agreed = False
@@ -89,6 +97,8 @@ class Joint:
         small = objective.twin(coarse=True) if hasattr(objective, "twin") else None
         self.coarse = small and Joint(small, iterations, noise=noise, bounds=bounds, positive=positive, starts=starts)
         """The same with a smaller network, whose solution is this one's first start; or None."""
+        if self.coarse is not None:
+            self.exploring, self.coarse.preliminary = False, True
 
     @property
     def stopped(self) -> str | None:
@@ -116,6 +126,10 @@ class Joint:
             if self.coarse.stopped is not None:
                 self._begin_from(self.coarse)
             return
+        if self.exploring:
+            self.iteration += 1
+            self._explore()
+            return
         if self.stage < 0:
             self.rows.deviations = self.known or first_deviations(self.problem)
             self._enter(0)
@@ -136,6 +150,8 @@ class Joint:
     def _begin_from(self, other: "Joint") -> None:
         """Begin at the solution in another network, with the unknowns as they are."""
         self.rows.deviations, self.before = other.deviations, None
+        if other.found:
+            self.before_all = other.found[0][2], other.agreed, other.start
         self._enter(STAGES - 2)
         self.rows.transfer(other.objective.net)
 
@@ -194,6 +210,33 @@ class Joint:
 
     # Starts ---------------------------------------------------------------------------------------------------------
 
+    def _explore(self) -> None:
+        """One start of the search for the unknowns alone; after the last, the best is where the method begins."""
+        found = self.starts.explore(self.start)
+        if found is None:
+            self.exploring = False
+            return
+        misfit, eta, c = found
+        self.scales.set(eta)
+        self.explored.append((misfit, eta, c, self.scales.values()))
+        self.explored.sort(key=lambda f: f[0])
+        self.start += 1
+        agreed = _agree([f[3] for f in self.explored], [f[0] ** 2 for f in self.explored])
+        if (agreed and self.start >= min(LEAST_STARTS, self.most_starts)) or self.start >= self.most_starts:
+            _, eta, c, values = self.explored[0]
+            self.scales.set(eta)
+            self.rows.put(c)
+            self.rows.system.store()
+            self.exploring, self.agreed, self.before_all = False, agreed, (values, agreed, self.start)
+            if self.preliminary:
+                penalty = self.rows.omega, self.rows.rough
+                self.found = [(self.explored[0][0], c, values, self.rows.deviations, penalty, STAGES - 1)]
+                self._reason = "explored"
+            else:
+                self.start, self.before = 0, None
+                self._enter(STAGES - 2)
+        self.objective.mean_squares()
+
     def _finish_start(self) -> None:
         """Keep what this start gave; then the next, unless two agree or all are done."""
         rows = self.rows
@@ -203,17 +246,14 @@ class Joint:
         self.found.append((merit, rows.system.c.clone(), self.scales.values(), deviations, penalty, self.stage))
         self.starts.guesses.append(self.scales.get())
         self.found.sort(key=lambda f: f[0])
-        agreed = len(self.found) > 1 and (
-            all(abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(*(f[2] for f in self.found[:2]), strict=True))
-            or self.found[1][0] - self.found[0][0] <= AGREE**2 * self.found[0][0]
-        )
+        agreed = _agree([f[2] for f in self.found], [f[0] for f in self.found])
         self.start, self.stage, self.round = self.start + 1, -1, 0
         agreed = agreed and self.start >= min(LEAST_STARTS, self.most_starts)
         starts = self.start
-        if self.coarse is not None and self.start == 1:
-            pairs = zip(self.found[0][2], self.coarse.found[0][2], strict=True)
-            if all(abs(a - b) <= NEAR * abs(a) for a, b in pairs):
-                agreed, starts = self.coarse.agreed, self.coarse.start
+        if self.before_all is not None and self.start == 1:
+            values, agreed_, count = self.before_all
+            if all(abs(a - b) <= NEAR * abs(a) for a, b in zip(self.found[0][2], values, strict=True)):
+                agreed, starts = agreed_, count
         self.agreed = agreed or self.most_starts == 1
         if self.agreed or starts >= self.most_starts:
             self._take_best()
@@ -266,6 +306,9 @@ class Joint:
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
     _STATE = (
+        "exploring",
+        "explored",
+        "before_all",
         "iteration",
         "start",
         "stage",
@@ -297,3 +340,11 @@ class Joint:
         self.starts.first, self.starts.guesses = state["starts"][0], list(state["starts"][1])
         self._reason = state["reason"]
         self.rows.reset()
+
+
+def _agree(values: list, merits: list) -> bool:
+    """Whether the first two of several starts, the best first, gave the same unknowns or sums of squares."""
+    if len(values) < 2:
+        return False
+    near = all(abs(a - b) <= AGREE * max(abs(a), abs(b)) for a, b in zip(*values[:2], strict=True))
+    return near or merits[1] - merits[0] <= AGREE**2 * merits[0]
