@@ -38,7 +38,9 @@ class Joint:
     and less from stage to stage, until the physics hold as exactly as the features allow: the estimate is then the
     maximum-likelihood one for independent normal errors of the observations. Unknown fields are penalised by their
     roughness, as much as restricted maximum likelihood asks for. The unknown numbers are damped where a full step does
-    not lower the sum of squares. From several starts the best is kept; when two agree no more are tried.
+    not lower the sum of squares. From several starts the best is kept; when two agree no more are tried. Where the
+    equations are linear in the state, starts are for the unknowns alone, by least squares with exact states, as in
+    variable projection (G. H. Golub, V. Pereyra, SIAM J. Numer. Anal. 10 (1973) 413-432).
 
     Args:
         objective: the loss of a problem with observations; its weights are not used.
