@@ -456,6 +456,6 @@ def test_the_command_writes_table_and_pictures_and_continues(tmp_path, monkeypat
     assert text.count("| antiderivative |") == 5 and text.count("| sine_map") == 4 and "MISSED" in text
     assert (tmp_path / "operators_errors.png").stat().st_size > 0
     files = {f: f.stat().st_mtime_ns for f in (tmp_path / "runs").iterdir()}
-    assert len(files) == 10
+    assert len(files) == 11
     second = CliRunner().invoke(comparison.main, arguments, catch_exceptions=False)
     assert second.output == first.output and files == {f: f.stat().st_mtime_ns for f in files}

@@ -204,7 +204,7 @@ class Joint:
             if after < before:
                 self.damping = 0.0 if damping < 1e-5 else damping / 10
                 changed = self.stage == STAGES - 1 and rows.estimate_noise(reduced, factors)
-                late = self.before is not None or self.stage >= STAGES - 2
+                late = self.before is not None or self.before_all is not None
                 creeps = late and before - after < CREEPING * before and rows.dominated()
                 return (before - after < DONE * before or creeps) and not changed
         system.set(state)
