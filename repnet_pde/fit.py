@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,23 @@ from .networks import NETWORKS, check_network
 from .objective import Objective
 from .planning import MOST_PARAMETERS
 from .progress import reporter
-from .regression import SLOPES, Candidate, many, search, solve_last_layer, wave_vectors, wavenumbers
+from .regression import (
+    SLOPES,
+    Candidate,
+    finish,
+    held_out,
+    many,
+    search,
+    solve_last_layer,
+    wave_vectors,
+    wavenumbers,
+)
 from .training import CHECKPOINT_SECONDS, Training
 
 FIT_METHODS = ("least-squares", "adam", "lbfgs", "ssbroyden", "gauss-newton")
 PATIENCE, OVERFITTED = 15, 2.0
 """Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
 that error is so many times that of the samples that are fitted."""
-LAYERS = (128, 64, 64)
 HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
 
 
@@ -195,15 +204,15 @@ def fit(
         found = _train(
             data, network, network_options, method, stages, seed, sigma, time_limit, out, progress, checkpoint_seconds
         )
-    found.dtype, found.vector = dtype, np.ndim(y) == 1
-    found.noise = found.noise * data.scale
-    found.training_error = found.error = _relative(found.net, data, data.train)
-    if len(data.held):
-        found.error = _relative(found.net, data, data.held)
-        if found.method == "least-squares" and found.network != "repnet-product":  # once more, with all samples
-            solve_last_layer(found.net, replace(data, train=np.arange(len(data.x))), sigma)
-    samples.denormalize(last_linear(found.net), data)
-    found.seconds = time.monotonic() - begun
+    net = found["net"]
+    errors = {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
+    if stages[0][0] == "least-squares":
+        finish(net, found["network"], data, sigma)
+    else:
+        samples.denormalize(last_linear(net), data)
+    found["noise"] = found["noise"] * data.scale
+    own = {"method": method, "seed": seed, "dtype": dtype, "box": data.box, "vector": np.ndim(y) == 1}
+    found = Fit(**found, **own, **errors, seconds=time.monotonic() - begun)
     if out is not None and found.network != "custom":
         found.save(out)
     return found
@@ -218,7 +227,8 @@ def _relative(net, data: samples.Samples, rows) -> float:
 # Least squares --------------------------------------------------------------------------------------------------------
 
 
-def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> Fit:
+def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> dict:
+    """The fields of a `Fit` that least squares decides; net and noise are normalised."""
     if isinstance(network, torch.nn.Module):
         name, options = check_network(network, options or None, "least-squares")
         noise = solve_last_layer(network, data, sigma)
@@ -230,21 +240,14 @@ def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> Fit
             options["layers"] = [max(1, min(1000, len(data.train) // 3))]
         found = search(data, network, options, seed=seed, noise=sigma, limit=limit)
         best, notes = found.best, [str(c) for c in found.tried]
-    return Fit(
-        net=best.net,
-        network=best.name,
-        network_options=best.options,
-        method="least-squares",
-        seed=seed,
-        dtype="",
-        box=data.box,
-        error=math.nan,
-        training_error=math.nan,
-        noise=best.noise,
-        stopped=f"best of {len(notes)} first layers" if notes else "one solve",
-        seconds=0.0,
-        notes=notes,
-    )
+    return {
+        "net": best.net,
+        "network": best.name,
+        "network_options": best.options,
+        "noise": best.noise,
+        "stopped": f"best of {len(notes)} first layers" if notes else "one solve",
+        "notes": notes,
+    }
 
 
 # Iterative methods ----------------------------------------------------------------------------------------------------
@@ -261,7 +264,7 @@ class SampleObjective(Objective):
         rows = torch.as_tensor(data.train)
         self.inputs, self.values = data.x[rows], data.y[rows]
         self.batch: int | None = None
-        super().__init__(_point_sets(self.inputs, self.values), net, [], _names(data.outputs), {})
+        super().__init__(_point_sets(self.inputs, self.values, data.box), net, [], _names(data.outputs), {})
 
     def mean_squares(self) -> torch.Tensor:
         x, y = self.inputs, self.values
@@ -277,14 +280,12 @@ def _names(outputs: int) -> list[str]:
     return [f"y_{i}" for i in range(outputs)]
 
 
-def _point_sets(x: torch.Tensor, y: torch.Tensor):
+def _point_sets(x: torch.Tensor, y: torch.Tensor, box: samples.Box):
     """The samples as DeepXDE's data, from which second-order methods take the rows of their Jacobian."""
     points, values = x.numpy(), y.numpy()
     sets = [dde.icbc.PointSetBC(points, values[:, i : i + 1], component=i) for i in range(values.shape[1])]
-    low, high = points.min(0), points.max(0)
-    box = dde.geometry.Hypercube(low, np.where(high > low, high, low + 1)) if len(low) > 1 else None
-    box = box or dde.geometry.Interval(low[0], high[0] if high[0] > low[0] else low[0] + 1)
-    return dde.data.PDE(box, None, sets, num_domain=0, num_boundary=0)
+    kind = dde.geometry.Hypercube if box.dim > 1 else dde.geometry.Interval
+    return dde.data.PDE(kind(box.lower, box.upper), None, sets, num_domain=0, num_boundary=0)
 
 
 class HeldOut:
@@ -299,13 +300,12 @@ class HeldOut:
         self.best, self.state, self.since, self.now = math.inf, None, 0, math.inf
 
     def __call__(self) -> float:
-        rows = self.data.held if len(self.data.held) else self.data.train
-        error = self.data.misfit(self.net, rows).square().mean().sqrt().item()
+        error = held_out(self.net, self.data)
         self.since, self.now = self.since + 1, error
         if error < self.best:
             self.best, self.since = error, 0
             self.state = {k: v.clone() for k, v in self.net.state_dict().items()}
-        return _relative(self.net, self.data, rows)
+        return _relative(self.net, self.data, self.data.judged)
 
     def state_dict(self) -> dict:
         return {"best": self.best, "since": self.since, "state": self.state}
@@ -322,12 +322,11 @@ class HeldOut:
         return None
 
 
-def _train(data, network, options, method, stages, seed, sigma, limit, out, progress, checkpoint_seconds) -> Fit:
+def _train(data, network, options, method, stages, seed, sigma, limit, out, progress, checkpoint_seconds) -> dict:
+    """The fields of a `Fit` that training decides; net and noise are normalised."""
     first = stages[0][0]
     named = network is None or isinstance(network, str)
     name, options = check_network("repnet-siren" if network is None else network, options, first)
-    if named and "layers" not in (options or {}):
-        options["layers"] = list(LAYERS)
     notes, numbers = [], None
     with seeded(seed):
         if named:
@@ -366,23 +365,14 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
             checkpoint.unlink(missing_ok=True)
     if held.state is not None:
         net.load_state_dict(held.state)
-    history = {
-        key: np.asarray(training.history[key]) for key in ("iteration", "seconds", "method", "loss", "relative_l2")
+    history = {key: np.asarray(training.history[key]) for key in HISTORY}
+    return {
+        "net": net,
+        "network": name,
+        "network_options": options,
+        "noise": data.misfit(net, data.train).square().mean(0).sqrt().double().numpy(),
+        "stopped": stopped,
+        "history": history,
+        "first_layer": training.first_layer,
+        "notes": notes,
     }
-    return Fit(
-        net=net,
-        network=name,
-        network_options=options,
-        method=method,
-        seed=seed,
-        dtype="",
-        box=data.box,
-        error=math.nan,
-        training_error=math.nan,
-        noise=data.misfit(net, data.train).square().mean(0).sqrt().double().numpy(),
-        stopped=stopped,
-        seconds=0.0,
-        history=history,
-        first_layer=training.first_layer,
-        notes=notes,
-    )

@@ -7,7 +7,7 @@ smallest; nothing of the solution is used for that.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -210,15 +210,13 @@ def plan_samples(problem, network: str, options: dict, seed: int, limit: float |
     asked = None if network == DEFAULT["least-squares"] and not options else network
     found = regression.search(data, asked, options, seed=seed, limit=limit)
     best = found.best
-    if best.name != "repnet-product":  # once more, with all samples
-        regression.solve_last_layer(best.net, replace(data, train=np.arange(len(data.x))))
-    linear = last_linear(best.net)
-    samples.denormalize(linear, data)
-    columns = linear.in_features + 1
+    regression.finish(best.net, best.name, data)
+    features = last_linear(best.net).in_features
+    columns = features + 1
     outcome = Outcome(True, True, False, best.held_out, [1.0], columns, columns, 1, 1)
     with seeded(seed):
         points = collocation(problem)
-    solved = Candidate(best.options, linear.in_features, best.held_out, outcome, best.net, points)
+    solved = Candidate(best.options, features, best.held_out, outcome, best.net, points)
     notes = [f"{best}; {len(found.tried)} first layer(s) tried"]
     notes += [f"what is left of the samples: {', '.join(f'{v:.2e}' for v in best.noise * data.scale)}"]
     return Plan(best.name, best.options, notes, solved)

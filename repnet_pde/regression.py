@@ -1,28 +1,28 @@
 """Least squares on samples: first layers are tried, and the one with the smallest error on held-out samples is kept."""
 
 import contextlib
+import functools
 import math
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.spatial import cKDTree
 
 from ._backend import seeded
 from .errors import InputError
 from .features import jet_of
 from .methods._dense import Factorization
-from .methods._last_layer import last_linear
+from .methods._last_layer import into_last, last_linear
 from .methods.alternating import Alternating
 from .network import estimate_wavenumber_from_samples
 from .network.product import ProductRepNet
 from .network.warp import axis_map, graded
 from .networks import NETWORKS
-from .samples import CHUNK, Samples, peaks
+from .samples import CHUNK, Samples, denormalize, peaks
 from .wavenumbers import rank_of_bands
 
 SLOPES = {"slope_scale", "wavenumber", "bands", "waves", "warp", "steps"}
@@ -96,6 +96,11 @@ class Search:
     def _at_noise(self) -> bool:
         return self.noise is not None and self.best.held_out <= 1.02 * float(np.sqrt(np.mean(self.noise**2)))
 
+    @functools.cached_property
+    def wavenumbers(self) -> np.ndarray:
+        """`wavenumbers` of the samples."""
+        return wavenumbers(self.samples)
+
     def try_(self, name: str, options: dict) -> Candidate:
         """Build the network and solve for its last layer."""
         samples = self.samples
@@ -107,7 +112,7 @@ class Search:
         width = last_linear(net).in_features
         self.work += 2.0 * len(samples.train) * width**2 + 30.0 * min(width, PENALISED) ** 3
         said = f"{name} with {width} features"
-        found = Candidate(name, options, net, _held_out(net, samples), noise, said, _white(net, samples))
+        found = Candidate(name, options, net, held_out(net, samples), noise, said, _white(net, samples))
         self.tried.append(found)
         return found
 
@@ -129,7 +134,7 @@ def search(samples: Samples, network: str | None, options: dict, *, seed=0, nois
         found.try_(network, options)
         return found
     products = samples.dim > 1 and network != "repnet-sin" and not options and many(samples)
-    if products and _wanted(wavenumbers(samples)) > MOST_FEATURES:  # more than sines that fill the box
+    if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # more than sines that fill the box
         _products(found, options)
     if network != "repnet-product" and not (found.tried and found.best.held_out < LARGE):
         _sines(found, options)
@@ -150,19 +155,6 @@ def many(samples: Samples) -> bool:
 
 
 @torch.no_grad()
-def hidden(net, x: torch.Tensor) -> torch.Tensor:
-    """The inputs (n, p) of the last linear layer at x (n, d)."""
-    caught: list[torch.Tensor] = []
-    handle = last_linear(net).register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
-    try:
-        for part in x.split(CHUNK):
-            net(part)
-    finally:
-        handle.remove()
-    return torch.cat(caught)
-
-
-@torch.no_grad()
 def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
     """Least squares for the last layer on the fitted samples; the standard deviation (c,) of what is left.
 
@@ -170,7 +162,7 @@ def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> 
     the one with the largest marginal likelihood for normal errors (of given or profiled variance).
     """
     rows = torch.as_tensor(samples.train)
-    features = hidden(net, samples.x[rows])
+    features = torch.cat([into_last(net, x) for x in samples.x[rows].split(CHUNK)])
     y, linear = samples.y[rows], last_linear(net)
     n, p = features.shape[0], features.shape[1] + 1
     rough = torch.ones(p, dtype=features.dtype)
@@ -225,9 +217,9 @@ def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
     return right.T @ ((s / (s2 + weight))[:, None] * w), sigma
 
 
-def _held_out(net, samples: Samples) -> float:
-    left = samples.misfit(net, samples.held if len(samples.held) else samples.train)
-    error = left.square().mean().sqrt().item()
+def held_out(net, samples: Samples) -> float:
+    """Root mean square error of the normalised values on the samples that are judged; infinite where it is NaN."""
+    error = samples.misfit(net, samples.judged).square().mean().sqrt().item()
     return error if math.isfinite(error) else math.inf
 
 
@@ -241,10 +233,19 @@ def _white(net, samples: Samples) -> bool:
         return False
     left = samples.misfit(net, samples.train).double().numpy()
     left = left - left.mean(0)
-    _, neighbours = cKDTree(samples.normalized(samples.train)).query(samples.normalized(samples.train), k=2)
     size = np.square(left).mean(0)
-    correlation = (left * left[neighbours[:, 1]]).mean(0) / size.clip(1e-300)
+    correlation = (left * left[samples.nearest]).mean(0) / size.clip(1e-300)
     return bool((correlation < 3 / math.sqrt(n)).all() and (np.sqrt(size) > CLEAN).all())
+
+
+def finish(net, name: str, samples: Samples, noise: np.ndarray | None = None) -> None:
+    """Solve for the last layer once more, with the samples that were held out, and give values in their units.
+
+    Products of RepNets, whose layers were solved for in turn, stay as they are.
+    """
+    if len(samples.held) and name != "repnet-product":
+        solve_last_layer(net, replace(samples, train=np.arange(len(samples.x))), noise)
+    denormalize(last_linear(net), samples)
 
 
 # Sine features --------------------------------------------------------------------------------------------------------
@@ -257,8 +258,7 @@ def wavenumbers(samples: Samples) -> np.ndarray:
         return np.full(samples.dim, math.pi)
     if samples.dim > 2:
         found = np.ones(samples.dim)
-        for values in y.T:
-            vectors, amplitudes = peaks(x, values, 64)
+        for vectors, amplitudes in samples.strongest:
             if len(vectors):
                 found = np.maximum(found, vectors[amplitudes > 0.05 * amplitudes[0]].max(0))
         return math.pi * found
@@ -280,10 +280,8 @@ def wave_vectors(samples: Samples, count: int, seed: int) -> np.ndarray | None:
     Drawn around the strongest waves in the spectrum of the fitted samples, each with a chance in proportion to its
     amplitude and with random signs; a quarter are slow. None where no wave stands out of the noise.
     """
-    x, y = samples.normalized(samples.train), samples.y[torch.as_tensor(samples.train)].double().numpy()
-    found = [peaks(x, column, 64) for column in y.T]
-    vectors = np.concatenate([v for v, _ in found])
-    amplitudes = np.concatenate([a for _, a in found])
+    vectors = np.concatenate([v for v, _ in samples.strongest])
+    amplitudes = np.concatenate([a for _, a in samples.strongest])
     if not len(vectors):
         return None
     generator = np.random.default_rng(seed)
@@ -321,7 +319,7 @@ def _most(samples: Samples) -> int:
 def _sines(found: Search, options: dict) -> None:
     """More sine features, or faster ones, as long as the held-out error falls."""
     samples, most = found.samples, _most(found.samples)
-    half, start = samples.box.half_width, wavenumbers(samples)
+    half, start = samples.box.half_width, found.wavenumbers
     searched = not SLOPES & set(options)
     if searched and samples.dim > 2 and many(samples) and _wanted(start) > most:  # a box of waves is too large
         for width in [options["layers"][0]] if "layers" in options else (most // 3, most):
@@ -474,7 +472,7 @@ def _products(found: Search, options: dict) -> None:
     samples = found.samples
     rows = torch.as_tensor(samples.train)
     x, y, at = samples.x[rows], samples.y[rows], samples.normalized(samples.train)
-    numbers = wavenumbers(samples)
+    numbers = found.wavenumbers
     most, width = MOST_PRODUCTS, None
     if "layers" in options:
         width, most = options["layers"][0], options["layers"][1]
@@ -495,7 +493,7 @@ def _products(found: Search, options: dict) -> None:
             method.sweep()
             products = grown.last.in_features
             found.work += 2.0 * len(rows) * samples.dim * (products * (width + 1)) ** 2
-            before, error = error, _held_out(grown, samples)
+            before, error = error, held_out(grown, samples)
             if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
                 break
         if not error < BETTER * best:
@@ -523,13 +521,7 @@ def _starts(x: np.ndarray, left: np.ndarray, room: int) -> list[list[tuple[int, 
             phases = [(0.0, -math.pi / 2) if m else (0.0,) for m in vector]
             grids = np.array(np.meshgrid(*phases, indexing="ij")).reshape(dim, -1).T
             parts += [[(int(m), float(p)) for m, p in zip(vector, row, strict=True)] for row in grids]
-        columns = np.stack(
-            [
-                np.prod([np.cos(math.pi * m * x[rows, i] + p) for i, (m, p) in enumerate(part)], axis=0)
-                for part in parts
-            ],
-            axis=1,
-        )
+        columns = np.stack([_product(part, x[rows]) for part in parts], axis=1)
         size = np.abs(np.linalg.lstsq(columns, column[rows], rcond=1e-6)[0])
         order = np.argsort(-size)
         found += [parts[i] for i in order if size[i] > SHARED * size[order[0]]][: 2 * NEW]

@@ -1,10 +1,12 @@
 """Samples of a function: checked, normalised, split into those that are fitted and those that are held out."""
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from .errors import InputError
 from .network.domain import Box, box_of
@@ -17,7 +19,7 @@ MOST_CELLS, CELLS_PER_SAMPLE = 2**26, 1024
 """Cells of the grid of `spectrum`; its arrays have 8 bytes a cell."""
 
 
-def as_table(argument: str, value, finite: bool = True) -> np.ndarray:
+def as_table(argument: str, value) -> np.ndarray:
     """``value`` as a float64 array (n, columns); a vector is one column.
 
     Raises:
@@ -29,7 +31,7 @@ def as_table(argument: str, value, finite: bool = True) -> np.ndarray:
         raise InputError(f"{argument}: {type(value).__name__} given; an array of numbers is needed") from None
     if table.ndim not in (1, 2) or table.size == 0:
         raise InputError(f"{argument}: shape {table.shape} given; (n,) or (n, columns), not empty, is needed")
-    if finite and not np.isfinite(table).all():
+    if not np.isfinite(table).all():
         bad = np.flatnonzero(~np.isfinite(table).reshape(len(table), -1).all(1))
         raise InputError(f"{argument}: NaN or infinite in {len(bad)} of {len(table)} rows, the first of them {bad[0]}")
     return table.reshape(len(table), -1)
@@ -49,6 +51,23 @@ class Samples:
     scale: np.ndarray
     train: np.ndarray
     held: np.ndarray
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The rows on which errors are measured: those held out, or where there are none those fitted."""
+        return self.held if len(self.held) else self.train
+
+    @functools.cached_property
+    def strongest(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each output the 64 strongest waves of the fitted samples, as `peaks` gives them."""
+        x, y = self.normalized(self.train), self.y[torch.as_tensor(self.train)].double().numpy()
+        return [peaks(x, column, 64) for column in y.T]
+
+    @functools.cached_property
+    def nearest(self) -> np.ndarray:
+        """For each fitted sample the number, among them, of the nearest other one (n,)."""
+        x = self.normalized(self.train)
+        return cKDTree(x).query(x, k=2)[1][:, 1]
 
     @property
     def dim(self) -> int:

@@ -128,10 +128,10 @@ def test_the_penalty_maximises_the_marginal_likelihood():
     data = samples.make(x, y, domain=None, validation=0.0, seed=0, dtype="float64")
     found = Search(data, 0, None, math.inf)
     net = found.try_("repnet-sin", {"layers": [30], "wavenumber": [30.0]}).net
-    from repnet_pde.regression import hidden
+    from repnet_pde.methods._last_layer import into_last
 
     rough = torch.cat([(1 + net.first.slopes().square()).sqrt(), torch.ones(1)])
-    design = torch.cat([hidden(net, data.x), torch.ones(60, 1)], 1) / rough
+    design = torch.cat([into_last(net, data.x), torch.ones(60, 1)], 1) / rough
     coefficients = torch.cat([net.linears[-1].weight, net.linears[-1].bias[:, None]], 1)[0] * rough
     right = design.T @ (data.y[:, 0] - design @ coefficients)  # = λ c
     weight = (right @ coefficients / coefficients.square().sum()).item()

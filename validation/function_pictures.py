@@ -18,8 +18,8 @@ from repnet_pde.methods.adam import Adam
 from repnet_pde.networks import NETWORKS
 from repnet_pde.regression import wavenumbers
 
-LAYERS = [128, 64, 64]
-BATCH = 1024
+from .functions import BATCH, LAYERS
+
 EVERY = 25
 SHOWN = {
     "fnn": ("fnn", {}),

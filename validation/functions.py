@@ -17,7 +17,6 @@ Every run is written to ``--runs`` at once, so that a second call continues wher
 """
 
 import math
-import statistics
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,8 @@ import torch
 import repnet_pde
 from repnet_pde import TrainingError, accuracy, fit, load_problem, samples
 from repnet_pde.checkpoint import read_json, write_json
+
+from .table import median, spread
 
 LAYERS = (128, 64, 64)
 BATCH = 1024
@@ -157,26 +158,17 @@ def results_of(case: Case, seeds: int, steps: int, runs: Path) -> dict[str, list
 # The table ------------------------------------------------------------------------------------------------------------
 
 
-def _median(rows: list[dict], key: str = "error") -> float:
-    return statistics.median(math.inf if row[key] is None else row[key] for row in rows)
-
-
-def _spread(rows: list[dict]) -> str:
-    values = [math.inf if row["error"] is None else row["error"] for row in rows]
-    return f"{statistics.median(values):.1e} [{min(values):.1e}, {max(values):.1e}]"
-
-
 def missed(case: Case, found: dict[str, list[dict]]) -> list[str]:
     """What is asked for and not reached, in words."""
-    ours, result = _median(found["repnet-siren"]), []
-    if ours > _median(found["fnn"]) / BETTER:
+    ours, result = median(found["repnet-siren"], "error"), []
+    if ours > median(found["fnn"], "error") / BETTER:
         result.append(f"repnet-siren is not {BETTER:g} times better than fnn")
-    best = min(_median(found[kind]) for kind in TUNED)
+    best = min(median(found[kind], "error") for kind in TUNED)
     if ours > WITHIN * best:
         result.append(f"repnet-siren is not within a factor of {WITHIN:g} of the best tuned network")
-    if case.must is not None and _median(found["least squares"]) > case.must:
+    if case.must is not None and median(found["least squares"], "error") > case.must:
         result.append(f"least squares: {case.must:g} is asked for")
-    if _median(found["least squares"], "seconds") > case.seconds:
+    if median(found["least squares"], "seconds") > case.seconds:
         result.append(f"least squares: {case.seconds:g} s are asked for")
     return result
 
@@ -202,13 +194,13 @@ def markdown(results: dict[str, dict[str, list[dict]]], cases, seeds: int, steps
     ]
     for case in cases:
         found = results[case.label]
-        cells = [_spread(found[kind]) for kind in kinds]
+        cells = [spread(found[kind], "error") for kind in kinds]
         for i, kind in enumerate(kinds):
             if kind in TUNED:
                 cells[i] += f" ({found[kind][0]['value']:g})"
         last = found["least squares"]
         names = ", ".join(sorted({row["network"] for row in last}))
-        cells += [f"{_median(last, 'seconds'):.2g}", names, "; ".join(missed(case, found))]
+        cells += [f"{median(last, 'seconds'):.2g}", names, "; ".join(missed(case, found))]
         lines.append(f"| {case.label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

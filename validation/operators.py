@@ -58,6 +58,7 @@ from repnet_pde.operators import (
 
 from .finite_difference.shear_frame import ShearFrame, bilinear_response, bilinear_solve_ivp, linear_response
 from .operator_pictures import draw
+from .table import median, number, spread
 from .time_invariant import apply_fir, fir_weights, simulate, state_space_weights
 
 DT, DURATION = 0.02, 80.0
@@ -460,7 +461,7 @@ def run(case: Case, seed: int, steps: int, runs: Path, say: Callable = lambda te
             write_json(file, found)
         rows |= read_json(file)
         for name in read_json(file):
-            say(f"{case.name}, seed {seed}, {name}: {_number(rows[name]['worst'])} in {rows[name]['seconds']:.1f} s")
+            say(f"{case.name}, seed {seed}, {name}: {number(rows[name]['worst'])} in {rows[name]['seconds']:.1f} s")
     return {method: rows[method] for method in case.methods}
 
 
@@ -472,23 +473,10 @@ def missed(case: Case, method: str, results: dict[str, list[dict]]) -> bool:
     if method not in case.asked:
         return False
     bound = case.asked[method]
-    found = _median(results[method], "worst")
+    found = median(results[method], "worst")
     if bound < 0:
-        bound = _median(results["deeponet"], "worst") / -bound
+        bound = median(results["deeponet"], "worst") / -bound
     return not found <= bound
-
-
-def _median(rows: Sequence[dict], key: str) -> float:
-    return statistics.median(math.inf if row[key] is None else row[key] for row in rows)
-
-
-def _number(value: float | None) -> str:
-    return "not finite" if value is None or not math.isfinite(value) else f"{value:.1e}"
-
-
-def _spread(rows: Sequence[dict], key: str) -> str:
-    values = [math.inf if row[key] is None else row[key] for row in rows]
-    return f"{_number(statistics.median(values))} [{_number(min(values))}, {_number(max(values))}]"
 
 
 HEADER = (
@@ -533,10 +521,10 @@ def markdown(results: dict[str, dict[str, list[dict]]], cases, seeds: int, steps
                 method,
                 f"{statistics.median(row['parameters'] for row in rows):,.0f}",
                 asked,
-                _spread(rows, "worst") + (" MISSED" if missed(case, method, results[case.name]) else ""),
-                _spread(rows, "mean"),
-                _spread(rows, "relative_l2"),
-                f"{_median(rows, 'seconds'):.2g}",
+                spread(rows, "worst") + (" MISSED" if missed(case, method, results[case.name]) else ""),
+                spread(rows, "mean"),
+                spread(rows, "relative_l2"),
+                f"{median(rows, 'seconds'):.2g}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *notes] if notes else []
@@ -552,17 +540,17 @@ def notes_of(cases: Sequence[Case], results) -> list[str]:
     for case in cases:
         if not case.frame:
             continue
-        found = sorted((_median(results[case.name][method], "worst"), method) for method in case.methods)
-        order = ", ".join(f"{method} {_number(value)}" for value, method in found)
+        found = sorted((median(results[case.name][method], "worst"), method) for method in case.methods)
+        order = ", ".join(f"{method} {number(value)}" for value, method in found)
         notes += [f"{case.name}, from the least error upwards: {order}.", ""]
         if "convolution" in case.asked:
             tanh = min(value for value, method in found if method in TANH)
-            notes += [f"The least error of a tanh network of it is {_number(tanh)}; above 2e-2 was expected.", ""]
+            notes += [f"The least error of a tanh network of it is {number(tanh)}; above 2e-2 was expected.", ""]
         if case.data is bilinear_frame:
             known = _bilinear()
             notes.append(
-                f"Its reference: error {_number(float(known['error'].max()))} (relative L2, worst storey) estimated by "
-                f"halving the steps, {_number(float(known['off']))} against solve_ivp with a tolerance of 1e-10 on the "
+                f"Its reference: error {number(float(known['error'].max()))} (relative L2, worst storey) estimated by "
+                f"halving the steps, {number(float(known['off']))} against solve_ivp with a tolerance of 1e-10 on the "
                 f"first test motion; {float(known['seconds']):.0f} s."
             )
     return notes

@@ -40,6 +40,18 @@ def last_linear(net: torch.nn.Module) -> torch.nn.Linear:
     return net.get_submodule(last_layer(net)[0].rpartition(".")[0])
 
 
+@torch.no_grad()
+def into_last(net: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The inputs (n, p) of the last ``torch.nn.Linear`` at x (n, d)."""
+    caught: list[torch.Tensor] = []
+    handle = last_linear(net).register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+    try:
+        net(x)
+    finally:
+        handle.remove()
+    return caught[0]
+
+
 def indices_for(problem_or_data, net, outputs: int) -> list[Index] | None:
     """The derivatives that a `JetSystem` needs, or None where a `CopySystem` has to do."""
     return orders(problem_or_data, outputs, net._output_transform) if Features.known(net) else None

@@ -1,5 +1,6 @@
 """Where the joint method begins: states, fields and unknowns to start from."""
 
+import functools
 import math
 
 import numpy as np
@@ -52,9 +53,7 @@ class Starts:
         kind = number - bool(problem.unknown_fields)
         rows.scales.set(self.first)
         if kind >= 2:
-            generator = np.random.default_rng(number)
-            centers = [self.first, *self.guesses]
-            rows.scales.set(self._near(centers[generator.integers(len(centers))], generator))
+            rows.scales.set(self._candidate(np.random.default_rng(number)))
         zero = torch.zeros_like(rows.system.c)
         for i, name in enumerate(problem.outputs):
             if name in problem.unknown_fields:  # a coefficient of 0 would leave no equation
@@ -139,7 +138,7 @@ class Starts:
         coefficients). None where a field is unknown or the equations are not linear in the state.
         """
         rows, problem = self.rows, self.problem
-        if problem.unknown_fields or not self._linear():
+        if problem.unknown_fields or not self.linear:
             return None
         if number == 0:
             rows.scales.set(self.first)
@@ -161,8 +160,9 @@ class Starts:
         self.guesses.append(eta)
         return float(np.sqrt(np.mean(np.square(left)))), eta, rows.system.c.clone()
 
-    def _linear(self) -> bool:
-        """Whether the equations are linear in the state."""
+    @functools.cached_property
+    def linear(self) -> bool:
+        """Whether the equations are linear in the state; finding out sets state and unknowns."""
         rows, system = self.rows, self.rows.system
         rows.scales.set(self.first)
         zero = torch.zeros_like(system.c)
@@ -190,10 +190,14 @@ class Starts:
 
     def _candidates(self, generator) -> list[torch.Tensor]:
         """Many unknowns near those given or found before."""
-        centers = [self.first, *self.guesses]
         work = len(self.rows.system.c) ** 2 * sum(len(v) for v in self.rows.system.residuals())
         count = 1 + int(min(SCREENED, SCREENING / work))
-        return [self._near(centers[generator.integers(len(centers))], generator) for _ in range(count)]
+        return [self._candidate(generator) for _ in range(count)]
+
+    def _candidate(self, generator) -> torch.Tensor:
+        """Unknowns near those given or found before."""
+        centers = [self.first, *self.guesses]
+        return self._near(centers[generator.integers(len(centers))], generator)
 
     def _near(self, center: torch.Tensor, generator) -> torch.Tensor:
         """Unknowns near ``center``: each with even chance changed, on the scale on which it varies."""

@@ -23,7 +23,6 @@ class Alternating:
     Args:
         net: the network; its coefficients are the start.
         x (n, d), y (n, c): the samples, in the dtype of the network.
-        rows: most rows of each solve, drawn at random; None takes all.
     """
 
     def __init__(self, net: ProductRepNet, x: torch.Tensor, y: torch.Tensor):

@@ -7,6 +7,7 @@ import torch
 from .._backend import dde
 from ..errors import InputError
 from ..methods._dense import Factorization
+from ..methods._last_layer import into_last
 from ..network.domain import box_of
 from ..network.repnet import RepNet
 from ..network.warp import AxisWarp
@@ -109,11 +110,8 @@ class ConvolutionOperator(dde.nn.NN):
     @torch.no_grad()
     def features(self, a: torch.Tensor) -> torch.Tensor:
         """a (records, samples) to the responses (records, samples, width + 1 or + 2) whose sum, weighted, is u."""
-        seen = []
-        handle = self.kernel_net.linears[-1].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-        self.kernel_net(self.lag)
-        handle.remove()
-        hidden = self._quadrature() * torch.cat([seen[0], torch.ones_like(seen[0][:, :1])], 1)
+        hidden = into_last(self.kernel_net, self.lag)
+        hidden = self._quadrature() * torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1)
         if self.direct is not None:
             spike = torch.zeros_like(hidden[:, :1])
             spike[0] = 1.0

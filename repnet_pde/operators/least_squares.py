@@ -6,6 +6,7 @@ import torch
 
 from .._backend import dde
 from ..errors import InputError
+from ..methods._last_layer import into_last
 from ._checks import array
 
 RIDGES = (0.0, *(10.0**k for k in range(-14, 0)))
@@ -133,16 +134,11 @@ def _layers(net, v, points):
     for branch, trunk in zip(branches, trunks, strict=True):
         if not hasattr(branch, "linears") or branch._output_transform is not None:
             raise InputError(f"net: its branch is a {type(branch).__name__}; an FNN or RepNet is needed")
-        last = branch.linears[-1]
-        seen = []
-        handle = last.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
         try:
-            branch(v)
+            hidden = into_last(branch, v)
         except RuntimeError as error:
             raise InputError(f"x[0]: shape {tuple(v.shape)} does not suit the branch net ({error})") from None
-        finally:
-            handle.remove()
-        pairs.append((last, seen[0], net.activation_trunk(trunk(points))))
+        pairs.append((branch.linears[-1], hidden, net.activation_trunk(trunk(points))))
     if name == "IndependentStrategy":
         parts = [((last.weight, last.bias), h, t) for last, h, t in pairs]
     else:

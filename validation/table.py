@@ -1,0 +1,21 @@
+"""Cells of the results tables: medians and ranges over seeds, where a run that failed counts as infinite."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+
+def median(rows: Sequence[dict], key: str) -> float:
+    """The median of ``row[key]``; None counts as infinite."""
+    return statistics.median(math.inf if row[key] is None else row[key] for row in rows)
+
+
+def number(value: float | None) -> str:
+    """A value with two digits."""
+    return "not finite" if value is None or not math.isfinite(value) else f"{value:.1e}"
+
+
+def spread(rows: Sequence[dict], key: str) -> str:
+    """Median [smallest, largest] of ``row[key]``."""
+    values = [math.inf if row[key] is None else row[key] for row in rows]
+    return f"{number(statistics.median(values))} [{number(min(values))}, {number(max(values))}]"
