@@ -5,6 +5,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -234,6 +235,88 @@ def plot(directory: Path) -> None:
 
     for path in draw(load_result(directory), directory):
         click.echo(str(path))
+
+
+_CAMPAIGN = [
+    click.option("--seeds", type=int, default=3, show_default=True, help="Seeds 0, 1, ... of each."),
+    click.option("--threads", type=int, default=1, show_default=True, help="Of each run."),
+    click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time on this machine."),
+    click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers do the runs."),
+]
+
+
+def _of_a_campaign(command):
+    for option in reversed(_CAMPAIGN):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
+@click.option("--method", default="auto", show_default=True, help="As in solve.")
+@click.option("--convergence/--no-convergence", default=True, help="Solve the first seed again with less.")
+@_of_a_campaign
+@click.option("--out", type=click.Path(path_type=Path), default="runs/validation", show_default=True)
+def validate(names, out, **options) -> None:
+    """Solve NAMES (default: the catalogue) and check errors, references, convergence and balances.
+
+    Exit code 1 when a problem fails its stated tolerance. The same command goes on where it was interrupted; a report
+    is written into the campaign's directory.
+    """
+    from .validation.campaign import say
+    from .validation.report import write
+    from .validation.validate import FAILED, validate as run
+
+    found = run(names, out=out, command=_command_line(), say=say, **options)
+    _print(_verdicts(found))
+    click.echo(str(write(out)))
+    if any(validation.outcome == FAILED for validation in found):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--networks", default="repnet,repnet-sin,fnn,msffn,siren,pirate", show_default=True)
+@click.option("--methods", default="adam,soap,lbfgs,ssbroyden,least-squares,gauss-newton", show_default=True)
+@click.option("--budget", default="10s,60s", show_default=True, help="Wall-clock seconds of each run; several by commas.")
+@click.option("--parameters", type=int, help="Of every network.  [default: as an ordinary one with usual layers]")
+@click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
+@_of_a_campaign
+@click.option("--out", type=click.Path(path_type=Path), default="runs/comparison", show_default=True)
+def compare(names, networks, methods, budget, out, jobs, scheduler, **options) -> None:
+    """Compare networks and methods on NAMES at equal wall-clock budget, threads and number of parameters."""
+    from .validation.campaign import say
+    from .validation.compare import Plan, compare as run, seconds_of
+    from .validation.report import write
+
+    networks, methods, budgets = (tuple(text.split(",")) for text in (networks, methods, budget))
+    plan = Plan(names, networks, methods, tuple(seconds_of(text) for text in budgets), **options)
+    run(plan, out=out, jobs=jobs, scheduler=scheduler, command=_command_line(), say=say)
+    click.echo(str(write(out)))
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def report(directory: Path) -> None:
+    """Write the report of the campaign in DIRECTORY again, from its stored runs."""
+    from .validation.report import write
+
+    click.echo(str(write(directory)))
+
+
+def _command_line() -> str:
+    return shlex.join(["repnet-pde", *sys.argv[1:]])
+
+
+def _verdicts(found):
+    from rich.table import Table
+
+    table = Table("problem", "verdict", "relative L2", "s", "why")
+    for v in found:
+        seconds = v.values("wall_seconds")
+        shown = ("" if v.error is None else f"{v.error:.1e}", f"{sorted(seconds)[len(seconds) // 2]:.2g}" if seconds else "")
+        table.add_row(v.problem, v.outcome, *shown, v.reason)
+    return table
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -89,6 +89,7 @@ class Problem:
     wavenumber: float | Sequence[float] | None = None
     outputs: Sequence[str] = ("u",)
     unknown_fields: Sequence[str] = ()
+    tolerance: float | None = None
     name: str = "problem"
     parameters: Mapping[str, float] = field(default_factory=dict)
     source: str | None = None

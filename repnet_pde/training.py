@@ -16,6 +16,8 @@ from .network import RepNet
 from .objective import Objective
 
 RECORDS = 100
+UNLIMITED = 1_000_000
+"""From this number of iterations on it is no more than a bound, and records lie 5 % of the iteration apart."""
 """Entries of the history a stage, about."""
 CHECKPOINT_SECONDS = 15.0
 
@@ -145,7 +147,7 @@ class Training:
     def _record_when_due(self) -> None:
         """Record by the iteration alone, so that stops and resumes leave no trace in the history."""
         _, iterations, _ = self.stages[self.stage]
-        every = max(1, iterations // RECORDS)
+        every = max(1, iterations // RECORDS if iterations < UNLIMITED else self.iteration // 20)
         last = self.history["iteration"][-1] if self.history["iteration"] else -1
         due = last < 0 or self.iteration // every > last // every or self.method.stopped is not None
         if not due or self.iteration == last:

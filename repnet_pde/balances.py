@@ -1,0 +1,2 @@
+def defects(problem, net):
+    return {}

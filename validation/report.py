@@ -1,0 +1,5 @@
+from pathlib import Path
+
+
+def write(directory) -> Path:
+    return Path(directory)
