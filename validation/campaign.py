@@ -26,6 +26,8 @@ from ..checkpoint import RESULT, RUN, read_json, write_atomically, write_json
 from ..errors import InputError, RepNetPDEError
 
 CAMPAIGN, OUTCOME, HISTORY, BALANCES = "campaign.json", "outcome.json", "history.json", "balances.json"
+PATIENCE = 20
+"""Seconds for a scheduler to answer."""
 RETRIES = 2
 """How often a run is tried again whose process died or raised what is no error of this package."""
 SAMPLED_EVERY = 0.05
@@ -283,6 +285,7 @@ class Campaign:
 
     def __exit__(self, *error):
         if error[0] is not None and self._client is not None:
+            self.say("ending; what is over is stored, and the same command goes on with the rest")
             with contextlib.suppress(Exception):
                 self._client.cancel(self._futures, force=True)
         self._stack.close()
@@ -359,7 +362,7 @@ class Campaign:
                 )
             )
         try:
-            self._client = self._stack.enter_context(Client(address, timeout=20))
+            self._client = self._stack.enter_context(Client(address, timeout=PATIENCE))
         except (OSError, ValueError) as error:
             raise InputError(
                 f"scheduler: {address!r} cannot be reached ({' '.join(str(error).split())[:200]}); the address of a "

@@ -289,12 +289,16 @@ def _indicator(found: Validation) -> Iterator[Check]:
 
 
 def rate(values: Sequence[float], errors: Sequence[float]) -> float | None:
-    """The slope of log error over log value, by least squares over what is above rounding; None of fewer than two."""
-    pairs = [(v, e) for v, e in zip(values, errors, strict=True) if e > FLOOR * min(errors)]
-    pairs.append(min(zip(values, errors, strict=True), key=lambda pair: pair[1]))
-    if len(pairs) < 2:
-        return None
-    return float(np.polyfit(*np.log(np.array(pairs)).T, 1)[0])
+    """The slope of log error over log value, by least squares, from coarse to fine until rounding is reached.
+
+    None where all errors are rounding.
+    """
+    pairs, least = [], FLOOR * min(errors)
+    for value, error in zip(values, errors, strict=True):
+        pairs.append((value, error))
+        if error <= least:
+            break
+    return float(np.polyfit(*np.log(np.array(pairs)).T, 1)[0]) if len(pairs) > 1 else None
 
 
 def _convergence(found: Validation) -> Iterator[Check]:
