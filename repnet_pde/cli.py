@@ -265,7 +265,8 @@ def validate(names, out, **options) -> None:
     """
     from .validation.campaign import say
     from .validation.report import write
-    from .validation.validate import FAILED, validate as run
+    from .validation.validate import FAILED
+    from .validation.validate import validate as run
 
     found = run(names, out=out, command=_command_line(), say=say, **options)
     _print(_verdicts(found))
@@ -278,7 +279,9 @@ def validate(names, out, **options) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("--networks", default="repnet,repnet-sin,fnn,msffn,siren,pirate", show_default=True)
 @click.option("--methods", default="adam,soap,lbfgs,ssbroyden,least-squares,gauss-newton", show_default=True)
-@click.option("--budget", default="10s,60s", show_default=True, help="Wall-clock seconds of each run; several by commas.")
+@click.option(
+    "--budget", default="10s,60s", show_default=True, help="Wall-clock seconds of each run; several by commas."
+)
 @click.option("--parameters", type=int, help="Of every network.  [default: as an ordinary one with usual layers]")
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @_of_a_campaign
@@ -286,7 +289,8 @@ def validate(names, out, **options) -> None:
 def compare(names, networks, methods, budget, out, jobs, scheduler, **options) -> None:
     """Compare networks and methods on NAMES at equal wall-clock budget, threads and number of parameters."""
     from .validation.campaign import say
-    from .validation.compare import Plan, compare as run, seconds_of
+    from .validation.compare import Plan, seconds_of
+    from .validation.compare import compare as run
     from .validation.report import write
 
     networks, methods, budgets = (tuple(text.split(",")) for text in (networks, methods, budget))
@@ -313,9 +317,8 @@ def _verdicts(found):
 
     table = Table("problem", "verdict", "relative L2", "s", "why")
     for v in found:
-        seconds = v.values("wall_seconds")
-        shown = ("" if v.error is None else f"{v.error:.1e}", f"{sorted(seconds)[len(seconds) // 2]:.2g}" if seconds else "")
-        table.add_row(v.problem, v.outcome, *shown, v.reason)
+        error = "" if v.error is None else f"{v.error:.1e}"
+        table.add_row(v.problem, v.outcome, error, f"{v.seconds:.2g}", v.reason)
     return table
 
 

@@ -120,8 +120,8 @@ def _siren(sizes, domain, expected, *, omega: float = 30.0, hidden_omega: float 
     return Siren(sizes, omega=omega, hidden_omega=hidden_omega, domain=domain)
 
 
-def _product(sizes, domain, expected, *, wavenumber=None):
-    return ProductRepNet(sizes, domain=domain, wavenumber=expected if wavenumber is None else wavenumber)
+def _product(sizes, domain, expected, *, wavenumber=None, slow: int = 0):
+    return ProductRepNet(sizes, domain=domain, wavenumber=expected if wavenumber is None else wavenumber, slow=slow)
 
 
 def _slabs(sizes, domain, expected):

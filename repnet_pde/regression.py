@@ -19,7 +19,7 @@ from .methods._dense import Factorization
 from .methods._last_layer import into_last, last_linear
 from .methods.alternating import Alternating
 from .network import estimate_wavenumber_from_samples
-from .network.product import ProductRepNet
+from .network.product import ProductRepNet, waves_to_features
 from .network.warp import axis_map, graded
 from .networks import NETWORKS
 from .samples import CHUNK, Samples, denormalize, peaks
@@ -461,6 +461,11 @@ SWEEPS = 30
 """Most sweeps between two looks for further products."""
 STALLED = 0.98
 """A sweep that leaves more than this part of the held-out error is the last."""
+SLOW_FEATURES = 1500
+SLOW_SWEEPS = 2
+"""Sweeps after which they are judged."""
+MOST_LEFT = 0.7
+"""Part of the held-out error that they may leave."""
 NEW = 6
 """Waves in what is left that are looked at to begin further products."""
 SHARED = 0.03
@@ -468,41 +473,55 @@ SHARED = 0.03
 
 
 def _products(found: Search, options: dict) -> None:
-    """Alternating least squares, with products begun from the strongest waves in what is left as long as it falls."""
+    """Alternating least squares, with products begun from the strongest waves in what is left as long as it falls.
+
+    Slow sines of all coordinates join them where they take away most of what is left.
+    """
     samples = found.samples
     rows = torch.as_tensor(samples.train)
     x, y, at = samples.x[rows], samples.y[rows], samples.normalized(samples.train)
     numbers = found.wavenumbers
-    most, width = MOST_PRODUCTS, None
+    most, width, slow = MOST_PRODUCTS, None, options.get("slow", 0)
     if "layers" in options:
         width, most = options["layers"][0], options["layers"][1]
     wavenumber = options.get("wavenumber", (1.25 * (numbers + math.pi) / samples.box.half_width).tolist())
     if width is None:
         fast = np.max(np.asarray(wavenumber) * samples.box.half_width)
-        width = math.ceil(1.15 * (2 * fast / math.pi + 12))
+        width = math.ceil(1.15 * waves_to_features(fast))
     width = max(2, min(width, len(rows) // (4 * samples.dim)))
     net, best = None, math.inf
-    while not found.over:
-        left = y if net is None else -samples.misfit(net, samples.train)
-        starts = _starts(at, left.double().numpy(), most - (0 if net is None else net.last.in_features))
-        if not starts:
-            break
-        grown = _grown(net, samples, width, wavenumber, starts, found.seed)
+
+    def improved(starts: list, slow: int, sweeps: int, better: float) -> bool:
+        """Whether further products or slow sines leave less than ``better`` times the held-out error; then kept."""
+        nonlocal net, best
+        grown = _grown(net, samples, [width, slow], wavenumber, starts, found.seed)
         method, error = Alternating(grown, x, y), math.inf
-        for _ in range(SWEEPS):
+        for _ in range(sweeps):
             method.sweep()
-            products = grown.last.in_features
-            found.work += 2.0 * len(rows) * samples.dim * (products * (width + 1)) ** 2
+            sizes = [grown.products * (f.in_features + 1) for f in grown.factors] + [grown.last.in_features + 1]
+            found.work += 2.0 * len(rows) * sum(size**2 for size in sizes)
             before, error = error, held_out(grown, samples)
             if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
                 break
-        if not error < BETTER * best:
-            break
+        if not error < better * best:
+            return False
         net, best = grown, error
         sigma = samples.misfit(net, samples.train).square().mean(0).sqrt()
-        chosen = {"layers": [width, grown.last.in_features], "wavenumber": wavenumber}
-        said = f"repnet-product with {grown.last.in_features} products of {width} features a coordinate"
+        chosen = {"layers": [width, net.products], "wavenumber": wavenumber} | ({"slow": slow} if slow else {})
+        said = f"repnet-product with {net.products} products of up to {width} features a coordinate"
+        said += f" and {slow} slow features" if slow else ""
         found.tried.append(Candidate("repnet-product", chosen, net, error, sigma.double().numpy(), said))
+        return True
+
+    while not found.over:
+        left = y if net is None else -samples.misfit(net, samples.train)
+        starts = _starts(at, left.double().numpy(), most - (0 if net is None else net.products))
+        if not starts or not improved(starts, slow, SWEEPS, BETTER):
+            break
+        more = min(SLOW_FEATURES, len(rows) // 16)
+        free = not slow and "slow" not in options and samples.dim > 2 and not found.over
+        if free and improved([], more, SLOW_SWEEPS, MOST_LEFT):
+            slow = more
 
 
 def _starts(x: np.ndarray, left: np.ndarray, room: int) -> list[list[tuple[int, float]]]:
@@ -534,25 +553,31 @@ def _product(part: list[tuple[int, float]], x: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _grown(net, samples: Samples, width: int, wavenumber, starts, seed: int) -> ProductRepNet:
-    """A network with the products of ``net`` (or None) and those of ``starts``, with small weights."""
-    old = 0 if net is None else net.last.in_features
+def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: int) -> ProductRepNet:
+    """A network with the products of ``net`` (or None) and those of ``starts``, with small weights.
+
+    widths: features of the fastest coordinate, and slow ones.
+    """
+    old, (width, slow) = 0 if net is None else net.products, widths
     with seeded(seed):
         sizes = [samples.dim, width, old + len(starts), samples.outputs]
-        grown = ProductRepNet(sizes, domain=samples.box, wavenumber=wavenumber)
+        grown = ProductRepNet(sizes, domain=samples.box, wavenumber=wavenumber, slow=slow)
     some = torch.linspace(-1, 1, 4 * width, dtype=samples.x.dtype)
     for axis, factor in enumerate(grown.factors):
         x = torch.zeros(len(some), samples.dim, dtype=some.dtype)
         center, half = samples.box.center[axis], samples.box.half_width[axis]
         x[:, axis] = center + half * some
         features = torch.cat([grown.features(x, axis), torch.ones(len(some), 1, dtype=some.dtype)], 1)
-        wanted = torch.stack([torch.cos(math.pi * start[axis][0] * some + start[axis][1]) for start in starts], 1)
-        found = Factorization(features, 1e-8).solve(-wanted).T
-        factor.weight[old:], factor.bias[old:] = found[:, :-1], found[:, -1]
+        if starts:
+            wanted = torch.stack([torch.cos(math.pi * start[axis][0] * some + start[axis][1]) for start in starts], 1)
+            fitted = Factorization(features, 1e-8).solve(-wanted).T
+            factor.weight[old:], factor.bias[old:] = fitted[:, :-1], fitted[:, -1]
         if old:
             factor.weight[:old], factor.bias[:old] = net.factors[axis].weight, net.factors[axis].bias
     grown.last.weight[:, old:] = 0.1 if net is None else 1e-2 * net.last.weight.abs().max()
+    grown.last.weight[:, grown.products :] = 0.0
     if old:
-        grown.last.weight[:, :old] = net.last.weight
+        grown.last.weight[:, :old] = net.last.weight[:, :old]
+        grown.last.weight[:, grown.products :] = net.last.weight[:, old:] if net.slow is not None else 0.0
         grown.last.bias.copy_(net.last.bias)
     return grown

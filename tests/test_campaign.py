@@ -70,7 +70,7 @@ def numbers(stored):
     return {k: result[k] for k in ("relative_l2", "residuals", "network_options", "iterations", "verdict")}
 
 
-# Keys and storage -------------------------------------------------------------------------------------------------------
+# Keys and storage -----------------------------------------------------------------------------------------------------
 
 
 def test_the_key_is_of_everything_that_the_result_depends_on(decay):
@@ -107,7 +107,12 @@ def test_runs_are_stored_once(decay, address, tmp_path):
         stored = todo.run([*runs, runs[0]])
     assert len(stored) == len(said) == 2 and all(s["relative_l2"] < 1e-9 for s in stored)
     assert (stored[0].directory / "solution.png").exists() and not (stored[1].directory / "solution.png").exists()
-    assert stored[1].outcome["peak_memory_mib"] >= 0 and set(stored[1].history) == {"iteration", "seconds", "loss", "relative_l2"}
+    assert stored[1].outcome["peak_memory_mib"] >= 0 and set(stored[1].history) == {
+        "iteration",
+        "seconds",
+        "loss",
+        "relative_l2",
+    }
     times = [(s.directory / OUTCOME).stat().st_mtime_ns for s in stored]
     with campaign(tmp_path / "c", address, said) as todo:
         again = todo.run(runs)
@@ -140,7 +145,7 @@ def test_memory_is_that_of_the_run():
     assert 100 < memory.mib < 400  # 128 MiB
 
 
-# What dies --------------------------------------------------------------------------------------------------------------
+# What dies ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_killed_worker_costs_one_run_and_is_retried(decay, address, tmp_path):
@@ -159,7 +164,7 @@ def test_a_run_that_always_kills_its_process_is_named(decay, address, tmp_path):
 
 
 def test_killed_and_continued_from_the_command_line(decay, address, tmp_path):
-    """The parent is killed when the first run is over; its workers die with it, and the rest is done by the next call."""
+    """The parent is killed when the first run is over; its workers die with it, the next call does the rest."""
     store = tmp_path / "c"
     command = [sys.executable, "-m", "repnet_pde", "validate", decay, "--seeds", "3", "--out", str(store)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -190,7 +195,7 @@ def test_interrupted_by_ctrl_c(decay, tmp_path):
     assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
 
 
-# Bad input --------------------------------------------------------------------------------------------------------------
+# Bad input ------------------------------------------------------------------------------------------------------------
 
 
 def test_directory_of_something_else(decay, tmp_path):
@@ -225,7 +230,7 @@ def test_one_line_and_exit_code_2(command, tmp_path, monkeypatch, arguments, sai
     assert not list(tmp_path.rglob(OUTCOME))
 
 
-# Validation -------------------------------------------------------------------------------------------------------------
+# Validation -----------------------------------------------------------------------------------------------------------
 
 
 def test_tolerance_decides(decay, address, tmp_path):
@@ -252,7 +257,7 @@ def test_rate_of_a_power_law():
     assert validation.rate(values, [1e-15] * 4) is None
 
 
-# Comparison -------------------------------------------------------------------------------------------------------------
+# Comparison -----------------------------------------------------------------------------------------------------------
 
 
 def test_plan_has_matched_networks_and_a_search_for_peers():

@@ -87,7 +87,7 @@ class Run:
         return " ".join(words)
 
 
-# One run, in whatever process -------------------------------------------------------------------------------------------
+# One run, in whatever process -----------------------------------------------------------------------------------------
 
 
 def execute(run: Run, store: str, token: str) -> dict[str, bytes]:
@@ -201,7 +201,7 @@ class PeakMemory:
         self.mib = (max(self._peak, self._process.memory_info().rss) - self._before) / 2**20
 
 
-# All of them ------------------------------------------------------------------------------------------------------------
+# All of them ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -110,7 +110,7 @@ class Plan:
         for key in self.cells():
             for budget in self.budgets if key[2] in SCHEDULED else self.budgets[-1:]:
                 setting = settings.get(key, {})
-                planned[*key, budget] = [self.run(*key, budget, setting, seed) for seed in range(self.seeds)]
+                planned[(*key, budget)] = [self.run(*key, budget, setting, seed) for seed in range(self.seeds)]
         return planned
 
 

@@ -76,6 +76,11 @@ class Validation:
         return [v for v in found if v is not None]
 
     @property
+    def seconds(self) -> float:
+        """The median wall time of the runs that did not fail; NaN without any."""
+        return statistics.median(self.values("wall_seconds") or [math.nan])
+
+    @property
     def error(self) -> float | None:
         """The median relative L2 error over the seeds: of the solution, or the largest of the unknowns'."""
         errors = [e for e in (_error(run) for run in self.runs) if e is not None]
@@ -185,7 +190,7 @@ def _size(run: Stored, varied: str) -> float:
     return run["parameters"]["samples"] if varied == "samples" else run["network_options"]["layers"][0]
 
 
-# Looking at it ----------------------------------------------------------------------------------------------------------
+# Looking at it --------------------------------------------------------------------------------------------------------
 
 
 def judge(found: Validation) -> Iterator[Check]:
@@ -237,10 +242,12 @@ def _reference(found: Validation, tolerance: float | None) -> Iterator[Check]:
     reference = found.runs[0]["reference_details"]
     if reference is None:
         return
-    own, distance = reference["relative_l2_estimate"], max(run["reference_details"]["network_relative_l2"] for run in found.runs)
+    own = reference["relative_l2_estimate"]
+    distance = max(run["reference_details"]["network_relative_l2"] for run in found.runs)
     said = f"{reference['name']}, its own error {own:.1e}; the network is {distance:.1e} from it"
     if not reference["converged"]:
-        yield Check("reference", FAILED if found.runs[0]["error_against"] == "reference" else REMARK, f"{said}; NOT CONVERGED")
+        alone = found.runs[0]["error_against"] == "reference"
+        yield Check("reference", FAILED if alone else REMARK, f"{said}; NOT CONVERGED")
     else:
         good = tolerance is None or distance <= tolerance + 10 * own
         yield Check("reference", PASSED if good else FAILED, said)

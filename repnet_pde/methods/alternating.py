@@ -17,8 +17,8 @@ class Alternating:
     1840-1857).
 
     With all other factors fixed u is linear in the coefficients of one coordinate: a sweep solves for each coordinate
-    and then for the output layer. Normal equations are used, since rows are many and columns few; they limit the
-    residual to some 1e-7 of the data.
+    and then for the output layer, slow sines included. Normal equations are used, since rows are many and columns few;
+    they limit the residual to some 1e-7 of the data.
 
     Args:
         net: the network; its coefficients are the start.
@@ -29,6 +29,7 @@ class Alternating:
         self.net, self.x, self.y = net, x, y
         with torch.no_grad():
             self.features = [torch.cat([net.features(x, i), x.new_ones(len(x), 1)], 1) for i in range(net.box.dim)]
+            self.slow = x.new_zeros(len(x), 0) if net.slow is None else torch.sin(net.slow(x))
 
     @torch.no_grad()
     def sweep(self) -> float:
@@ -46,9 +47,9 @@ class Alternating:
             values[axis] = values[axis] / size
             net.factors[axis].weight /= size[:, None]
             net.factors[axis].bias /= size
-            net.last.weight *= size
+            net.last.weight[:, : net.products] *= size
         product = math.prod(values[1:], start=values[0])
-        design = torch.cat([product, product.new_ones(len(product), 1)], 1)
+        design = torch.cat([product, self.slow, product.new_ones(len(product), 1)], 1)
         found = _least_squares(design.T @ design, design.T @ self.y)
         net.last.weight.copy_(found[:-1].T)
         net.last.bias.copy_(found[-1])
@@ -62,14 +63,15 @@ class Alternating:
         """The coefficients of one coordinate, with the values (n, products) of the others multiplied."""
         features, linear, last = self.features[axis], self.net.factors[axis], self.net.last
         products, width = others.shape[1], features.shape[1]
+        weight, slow = last.weight[:, :products], last.weight[:, products:]
         gram = features.new_zeros(products * width, products * width)
         right = features.new_zeros(products * width, 1)
-        outputs = last.weight.T @ last.weight  # (products, products): the outputs share the products
+        outputs = weight.T @ weight  # (products, products): the outputs share the products
         for start in range(0, len(features), ROWS):
             part = slice(start, start + ROWS)
             rows = (others[part, :, None] * features[part, None]).flatten(1)
             gram += rows.T @ rows
-            wanted = (self.y[part] - last.bias) @ last.weight  # (rows, products)
+            wanted = (self.y[part] - last.bias - self.slow[part] @ slow.T) @ weight  # (rows, products)
             right[:, 0] += torch.einsum("nr,nrm->rm", wanted, rows.view(-1, products, width)).reshape(-1)
         gram = (gram.view(products, width, products, width) * outputs[:, None, :, None]).reshape(gram.shape)
         found = _least_squares(gram, right)[:, 0].view(products, width)
