@@ -90,8 +90,8 @@ def _of_a_run(identifies: bool):
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem."),
         click.option(
             "--network",
-            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-slabs, msffn or fnn."
-            "  [default: the one that suits the method]",
+            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-siren, repnet-slabs, fnn, fourier, msffn, "
+            "siren or pirate.  [default: the one that suits the method]",
         ),
         click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]"),
         click.option(
@@ -101,12 +101,12 @@ def _of_a_run(identifies: bool):
             "--method",
             default="auto",
             show_default=True,
-            help=f"{methods}ssbroyden, adam, lbfgs, or several joined by +.",
+            help=f"{methods}ssbroyden, adam, soap, lbfgs, or several joined by +.",
         ),
         click.option("--dtype", default="float64", show_default=True, help="float64 or float32."),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence."),
-        click.option("--learning-rate", type=float, help="Of Adam, at the start.  [default: 0.001]"),
+        click.option("--learning-rate", type=float, help="Of Adam and SOAP, at the start.  [default: 0.001]"),
         click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed."),
         click.option(
             "--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]"
@@ -153,7 +153,10 @@ def _run_command(
     if slope_scale is not None:
         options["slope_scale"] = _slope_scale(slope_scale)
     counts = _iterations(iterations)
-    method_options = {} if learning_rate is None else {"adam": {"learning_rate": learning_rate}}
+    method_options = {}
+    if learning_rate is not None:  # said to be unknown where the method has none
+        paced = [name for name in method.split("+") if name in ("adam", "soap")] or ["adam"]
+        method_options = {name: {"learning_rate": learning_rate} for name in paced}
     _writable(out)
 
     import importlib

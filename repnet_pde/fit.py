@@ -32,7 +32,7 @@ from .regression import (
 )
 from .training import CHECKPOINT_SECONDS, Training
 
-FIT_METHODS = ("least-squares", "adam", "lbfgs", "ssbroyden", "gauss-newton")
+FIT_METHODS = ("least-squares", "adam", "soap", "lbfgs", "ssbroyden", "gauss-newton")
 PATIENCE, OVERFITTED = 15, 2.0
 """Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
 that error is so many times that of the samples that are fitted."""
@@ -166,8 +166,8 @@ def fit(
         x: (n, d), or (n,) in 1-D. y: (n, c), or (n,).
         network: a name in `networks.NETWORKS`, a DeepXDE network, or None: sine features for least squares, in several
             dimensions also products of them; "repnet-siren" for the other methods.
-        method: "least-squares" (the last layer of one first layer after another; "auto" in float64), "adam", "lbfgs",
-            "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
+        method: "least-squares" (the last layer of one first layer after another; "auto" in float64), "adam", "soap",
+            "lbfgs", "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
         seed, dtype, time_limit, iterations, network_options, method_options: as for `solve`.
         domain: (lower, upper) that contains the points; None takes their bounding box.
         noise: standard deviation of the errors of y, where it is known: nothing below it is fitted.

@@ -10,17 +10,28 @@ from ._backend import dde
 from ._checks import mapping, whole
 from .errors import InputError, choose
 from .network import RepNet
+from .network._arguments import positive
 from .network.domain import box_of
 from .network.msffn import MsFFN
+from .network.pirate import PirateNet
 from .network.product import ProductRepNet
 from .network.siren import Siren, siren_initializer
 from .network.slabs import Slabs
 from .network.slopes import normalized_wavenumbers
 from .network.warp import AxisWarp
 
-LAYERS = {"adam": (128, 64, 64), "lbfgs": (128, 64, 64), "ssbroyden": (30, 20, 20), "gauss-newton": (20, 20, 20)}
+LAYERS = {
+    "adam": (128, 64, 64),
+    "soap": (128, 64, 64),
+    "lbfgs": (128, 64, 64),
+    "ssbroyden": (30, 20, 20),
+    "gauss-newton": (20, 20, 20),
+}
 """Hidden layers by the first method of a run, unless others are asked for. Least squares chooses
 the width of its one layer from the wavenumber (`planning`)."""
+
+PUBLISHED = {"pirate": (256, 256, 256, 256)}
+"""Hidden layers of networks that have their own, whatever the method: of PirateNet the embedding and three blocks."""
 
 GENTLE = 3 * np.pi
 """Largest wavenumber in x̂ for the start slopes of a deep, narrow network under Gauss-Newton, which makes them steeper
@@ -28,6 +39,7 @@ by itself: on Burgers' equation slopes for 10π were measured to end in a poor m
 
 DEFAULT = {
     "adam": "repnet",
+    "soap": "repnet",
     "lbfgs": "repnet",
     "ssbroyden": "repnet",
     "gauss-newton": "repnet",
@@ -107,13 +119,25 @@ def _fnn(sizes, domain, expected, *, activation: str = "tanh"):
         raise InputError(f"activation: {activation!r} given; one of DeepXDE's, such as tanh, is needed") from error
 
 
+def _reaching(sizes, domain, expected) -> float:
+    """The σ that reaches the largest wavenumber with two standard deviations; 10 where it is not known."""
+    if expected is None:
+        return 10.0
+    return max(1.0, float(np.max(np.asarray(expected) * box_of(domain, sizes[0]).half_width)) / 2)
+
+
 def _msffn(sizes, domain, expected, *, activation: str = "tanh", sigmas=None):
-    if sigmas is None:  # one slow scale, and one that reaches the largest wavenumber with two standard deviations
-        half = box_of(domain, sizes[0]).half_width
-        sigmas = (
-            [1.0, max(1.0, float(np.max(np.asarray(expected) * half)) / 2)] if expected is not None else [1.0, 10.0]
-        )
+    sigmas = [1.0, _reaching(sizes, domain, expected)] if sigmas is None else sigmas
     return MsFFN(sizes, activation, "Glorot normal", sigmas=sigmas, domain=domain)
+
+
+def _fourier(sizes, domain, expected, *, activation: str = "tanh", sigma: float | None = None):
+    sigma = _reaching(sizes, domain, expected) if sigma is None else positive(sigma, 1, "sigma")[0]
+    return MsFFN(sizes, activation, "Glorot normal", sigmas=[sigma], domain=domain)
+
+
+def _pirate(sizes, domain, expected, *, activation: str = "tanh", fourier_scale: float = 1.0, factorization=(1.0, 0.1)):
+    return PirateNet(sizes, activation, fourier_scale=fourier_scale, factorization=factorization, domain=domain)
 
 
 def _siren(sizes, domain, expected, *, omega: float = 30.0, hidden_omega: float = 30.0):
@@ -136,8 +160,10 @@ NETWORKS = {
     "repnet-siren": _siren_behind,
     "repnet-slabs": _slabs,
     "repnet-product": _product,
+    "fourier": _fourier,
     "msffn": _msffn,
     "siren": _siren,
+    "pirate": _pirate,
     "fnn": _fnn,
 }
 """Name -> function(sizes, domain, expected wavenumber, **options). The paper's are "repnet" and "repnet-relu"."""
@@ -160,11 +186,11 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
         ]
         for key in options:
             choose(f"network_options of {name}", key, known)
-        layers = options.get("layers", LAYERS.get(method))
+        layers = options.get("layers", default_layers(name, method))
         if name == "repnet-slabs" and "layers" in options:
             raise InputError("layers: given, but repnet-slabs chooses the features of each slab itself")
         if layers is not None and name != "repnet-slabs":
-            options["layers"] = _layers(layers)
+            options["layers"] = check_layers(layers)
         return name, options
     if options:
         raise InputError("network_options: only for networks chosen by name, but a network was given")
@@ -176,7 +202,13 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
     return "custom", {}
 
 
-def _layers(layers) -> list[int]:
+def default_layers(network, method: str) -> tuple[int, ...] | None:
+    """Hidden layers of a network under the first ``method`` of a run; None where they are chosen otherwise."""
+    return PUBLISHED.get(network) or LAYERS.get(method)
+
+
+def check_layers(layers) -> list[int]:
+    """The widths of hidden layers as a list; `InputError` unless they are whole numbers >= 1, at least one."""
     if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
         raise InputError(
             f"layers: {layers!r} given; the widths of the hidden layers, such as (128, 64, 64), are needed"

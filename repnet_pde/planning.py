@@ -18,7 +18,7 @@ from ._backend import dde, seeded
 from .errors import TrainingError
 from .jets import orders
 from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
-from .networks import DEFAULT, LAYERS, build_network
+from .networks import DEFAULT, build_network, default_layers
 from .residuals import collocation, residual_vectors
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
@@ -94,10 +94,13 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
     if isinstance(network, torch.nn.Module):
         size = sum(p.numel() for p in network.parameters())
     else:
-        sizes = [problem.dim, *(layers or LAYERS["gauss-newton"]), len(problem.outputs)]
+        sizes = [problem.dim, *(layers or default_layers(network, "gauss-newton")), len(problem.outputs)]
         size = sum((a + 1) * b for a, b in pairwise(sizes))
     if size > MOST_PARAMETERS:
-        return "adam+lbfgs", f"{size:,} parameters: adam+lbfgs, since Gauss-Newton is fast up to {MOST_PARAMETERS:,}"
+        return (
+            "adam+lbfgs",
+            f"large network: adam+lbfgs, since Gauss-Newton is fast up to {MOST_PARAMETERS:,} parameters",
+        )
     return "gauss-newton", "nonlinear or inverse problem, or a deep network: Gauss-Newton on all parameters"
 
 

@@ -16,7 +16,7 @@ from .residuals import residual_vectors
 from .training import INTERRUPTED, TIME_LIMIT, interruptible
 
 DOUBLE = ("gauss-newton", "least-squares", "ssbroyden")
-SHOWN_EVERY = {"adam": 1000, "lbfgs": 100, "ssbroyden": 100}
+SHOWN_EVERY = {"adam": 1000, "soap": 1000, "lbfgs": 100, "ssbroyden": 100}
 """Iterations between two entries of the history, 10 for the others."""
 
 
@@ -39,7 +39,7 @@ def train(
 
     Args:
         model: a ``dde.Model`` with ``dde.data.PDE`` or TimePDE and any network; compiled or not.
-        method: "gauss-newton", "least-squares", "ssbroyden", "lbfgs", "adam", or a sequence such as
+        method: "gauss-newton", "least-squares", "ssbroyden", "lbfgs", "adam", "soap", or a sequence such as
             "adam+gauss-newton". The first three need float64:
             ``dde.config.set_default_float("float64")`` at the start of the script.
         iterations: of each stage of the method: one number, or by method; None takes the methods' defaults.

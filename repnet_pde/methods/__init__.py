@@ -22,9 +22,11 @@ from .least_squares import LeastSquares
 from .marching import Marching
 from .quasi_newton import QuasiNewton
 from .shooting import Shooting
+from .soap import SOAP
 
 METHODS = {
     "adam": Adam,
+    "soap": SOAP,
     "lbfgs": LBFGS,
     "ssbroyden": QuasiNewton,
     "least-squares": LeastSquares,

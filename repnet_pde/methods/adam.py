@@ -32,7 +32,10 @@ class Adam:
         self.batch_size = batch_size
         self.objective, self.iterations, self.learning_rate = objective, iterations, learning_rate
         self.iteration = 0
-        self.optimizer = torch.optim.Adam(objective.parameters, lr=learning_rate)
+        self.optimizer = self._start()
+
+    def _start(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.objective.parameters, lr=self.learning_rate)
 
     @property
     def stopped(self) -> str | None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .._backend import dde
 from ..errors import InputError
 
 
@@ -34,3 +35,14 @@ def positive(value, n: int, argument: str, allowed: str | None = None) -> np.nda
     if array.shape != (n,) or not np.isfinite(array).all() or (array <= 0).any():
         raise InputError(f"{argument}: {value!r} given; allowed: {allowed}")
     return array
+
+
+def activation_of(identifier):
+    """An activation of DeepXDE's by its name, or the function itself."""
+    try:
+        return dde.nn.activations.get(identifier)
+    except (KeyError, TypeError, IndexError, ValueError):
+        raise InputError(
+            f"activation: {identifier!r} is not known; DeepXDE has elu, gelu, relu, selu, sigmoid, silu, sin, swish, "
+            "tanh, 'LAAF-n name', or give a function"
+        ) from None

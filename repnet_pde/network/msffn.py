@@ -1,4 +1,4 @@
-"""Multi-scale Fourier feature network, the peer against which RepNet is measured."""
+"""Random Fourier features of one scale or several, peers against which RepNet is measured."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 
 from .._backend import dde
 from ..errors import InputError
-from ._arguments import check_sizes, positive
+from ._arguments import activation_of, check_sizes, positive
 from .domain import box_of
 
 
@@ -17,6 +17,9 @@ class MsFFN(dde.nn.NN):
     For each scale σ the input, normalised to the domain, is mapped to cos Bx̂ and sin Bx̂ with Gaussian frequencies
     B ~ N(0, σ²) that stay fixed (they are buffers: DeepXDE thaws frozen parameters); the hidden layers are shared by
     the scales, whose last features are concatenated before the output layer.
+
+    With one σ it is the random Fourier feature network of M. Tancik et al., NeurIPS 2020, arXiv:2006.10739, whose own
+    σ is that of Bx̂/2π.
 
     Args:
         layer_sizes: ``[inputs, hidden, ..., outputs]``; the first hidden width is the number of Fourier features.
@@ -37,7 +40,7 @@ class MsFFN(dde.nn.NN):
         box, dtype = box_of(domain, sizes[0]), dde.config.real(torch)
         if sizes[1] < 2:
             raise InputError(f"layer_sizes: {sizes[1]} Fourier features given; at least 2 are needed")
-        self.activation, self.regularizer = dde.nn.activations.get(activation), None
+        self.activation, self.regularizer = activation_of(activation), None
         self.register_buffer("center", torch.as_tensor(box.center, dtype=dtype))
         self.register_buffer("half_width", torch.as_tensor(box.half_width, dtype=dtype))
         for i, sigma in enumerate(sigmas):

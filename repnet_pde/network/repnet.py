@@ -7,7 +7,7 @@ import torch
 
 from .._backend import dde
 from ..errors import InputError, choose
-from ._arguments import check_sizes
+from ._arguments import activation_of, check_sizes
 from .domain import box_of
 from .layer import ReparameterizedLinear
 from .slopes import FIRST_ACTIVATIONS, start
@@ -147,10 +147,4 @@ class RepNet(dde.nn.NN):
 def _activation(identifier):
     if isinstance(identifier, str) and identifier.lower() == "gaussian":
         return FIRST_ACTIVATIONS["gaussian"]
-    try:
-        return dde.nn.activations.get(identifier)
-    except (KeyError, TypeError, IndexError, ValueError):
-        raise InputError(
-            f"activation: {identifier!r} is not known; DeepXDE has elu, gelu, relu, selu, sigmoid, silu, sin, swish, "
-            "tanh, 'LAAF-n name', or give a function"
-        ) from None
+    return activation_of(identifier)
