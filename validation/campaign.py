@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import shutil
 import socket
 import sys
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .. import __version__
+from .. import __version__, balances
 from .._checks import whole
 from ..catalogue import locate, source_digest
 from ..checkpoint import RESULT, RUN, read_json, write_atomically, write_json
@@ -132,7 +133,6 @@ def _solve(run: Run, directory: Path) -> dict:
 
     Returns what the outcome says of the problem: the command for it, its tolerance and its unknown fields.
     """
-    from .. import balances
     from ..catalogue import load_problem
     from ..identify import identify
     from ..resume import resume
@@ -162,7 +162,7 @@ def _solve(run: Run, directory: Path) -> dict:
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / RESULT, result.to_dict())
     write_json(directory / HISTORY, _history(result))
-    write_json(directory / BALANCES, balances.defects(result.problem, result.net) if run.pictures else {})
+    write_json(directory / BALANCES, _balances(result) if run.pictures else {})
     return {
         "verb": "identify" if inverse else "solve",
         "tolerance": problem.tolerance,
@@ -170,10 +170,20 @@ def _solve(run: Run, directory: Path) -> dict:
     }
 
 
+def _balances(result) -> dict:
+    """name -> {"relative", "quadrature", "time"}; None where a number is not finite."""
+    found = balances.defects(result.problem, result.net, result.wavenumber)
+    return {name: {k: _finite(v) for k, v in asdict(defect).items()} for name, defect in found.items()}
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
 def _history(result) -> dict:
     """Seconds, loss and error of each record; None where a number is not finite."""
     names = ("iteration", "seconds", "loss", "relative_l2")
-    return {n: [float(v) if v == v and abs(v) != float("inf") else None for v in result.history[n]] for n in names}
+    return {name: [_finite(v) for v in result.history[name]] for name in names}
 
 
 class PeakMemory:
@@ -239,7 +249,7 @@ class Stored:
         return None if self.failed else read_json(self.directory / HISTORY)
 
     @property
-    def balances(self) -> dict[str, float]:
+    def balances(self) -> dict[str, dict]:
         return {} if self.failed else read_json(self.directory / BALANCES)
 
 

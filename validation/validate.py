@@ -325,6 +325,7 @@ def _convergence(found: Validation) -> Iterator[Check]:
 
 def _balances(found: Validation, tolerance: float | None) -> Iterator[Check]:
     for name in found.runs[0].balances:
-        defect = max(run.balances[name] for run in found.runs)
+        defects = [run.balances[name]["relative"] for run in found.runs]
+        defect = math.inf if None in defects else max(defects)
         good = tolerance is None or defect <= BALANCED * tolerance
         yield Check(f"balance of {name}", PASSED if good else FAILED, f"relative defect {defect:.1e}")
