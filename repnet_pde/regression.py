@@ -31,7 +31,7 @@ MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 ROWS_PER_COLUMN = 1.5
 MOST_FEATURES = 3000
-MOST_WORK = 3e12
+MOST_WORK = 5e12
 """Most floating-point operations of the search: some minutes. Not a time, which would make the choice depend on how
 busy the machine is."""
 MANY = 1000
@@ -522,6 +522,7 @@ def _products(found: Search, options: dict) -> None:
         free = not slow and "slow" not in options and samples.dim > 2 and not found.over
         if free and improved([], more, SLOW_SWEEPS, MOST_LEFT):
             slow = more
+            improved([], slow, SWEEPS, BETTER)
 
 
 def _starts(x: np.ndarray, left: np.ndarray, room: int) -> list[list[tuple[int, float]]]:

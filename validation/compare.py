@@ -4,6 +4,7 @@ Each peer has a few published settings, tried on a seed of their own; the best o
 run with the seeds that count. What is ours has nothing tuned. `summary` says who beats whom, from medians.
 """
 
+import functools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -72,11 +73,7 @@ class Plan:
 
     def layers(self, name: str, network: str, method: str) -> list[int]:
         """Hidden widths with which the network has the wanted number of parameters."""
-        problem = load_problem(name, dtype=self.dtype)
-        ends = (problem.dim, len(problem.outputs))
-        usual = (SOLVED_FEATURES,) if method == SOLVED else LAYERS[method]
-        wanted = self.parameters or count_parameters("fnn", *ends, usual)
-        return match_layers(network, *ends, wanted, like=None if network in PUBLISHED else usual)
+        return list(_layers(*_ends(name, self.dtype), network, method, self.parameters))
 
     def run(self, name: str, network: str, method: str, budget: float, setting: dict, seed: int) -> Run:
         options = {"seconds": budget} if method in SCHEDULED else {}
@@ -117,6 +114,20 @@ class Plan:
                 setting = settings.get(key, {})
                 planned[(*key, budget)] = [self.run(*key, budget, setting, seed) for seed in range(self.seeds)]
         return planned
+
+
+@functools.cache
+def _ends(name: str, dtype: str) -> tuple[int, int]:
+    """Numbers of coordinates and of components."""
+    problem = load_problem(name, dtype=dtype)
+    return problem.dim, len(problem.outputs)
+
+
+@functools.cache
+def _layers(inputs: int, outputs: int, network: str, method: str, parameters: int | None) -> tuple[int, ...]:
+    usual = (SOLVED_FEATURES,) if method == SOLVED else LAYERS[method]
+    wanted = parameters or count_parameters("fnn", inputs, outputs, usual)
+    return tuple(match_layers(network, inputs, outputs, wanted, like=None if network in PUBLISHED else usual))
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """Adam with a cosine decay of the learning rate."""
 
 import math
+import time
 
 import torch
 
+from .. import _checks
 from .._checks import whole
 from ..errors import InputError
 from ..objective import EVERY, Objective
@@ -17,19 +19,28 @@ class Adam:
         iterations: the whole number of iterations, over which the rate falls.
         learning_rate: at the start.
         batch_size: samples drawn at random for each iteration, where samples of a function are fitted; None takes all.
+        seconds: of its iterations, after which it ends if they are fewer than ``iterations`` takes; the rate falls over
+            whichever is over first. Such runs depend on the machine's speed.
     """
 
     default_iterations = 10_000
 
     def __init__(
-        self, objective: Objective, iterations: int, *, learning_rate: float = 1e-3, batch_size: int | None = None
+        self,
+        objective: Objective,
+        iterations: int,
+        *,
+        learning_rate: float = 1e-3,
+        batch_size: int | None = None,
+        seconds: float | None = None,
     ):
         if not (isinstance(learning_rate, (int, float)) and math.isfinite(learning_rate) and learning_rate > 0):
             raise InputError(f"learning_rate: {learning_rate!r} given; a number > 0 is needed")
         whole("batch_size", batch_size, 1)
         if batch_size is not None and not hasattr(objective, "batch"):
             raise InputError("batch_size: only where samples of a function are fitted (repnet_pde.fit)")
-        self.batch_size = batch_size
+        _checks.seconds("seconds", seconds)
+        self.batch_size, self.seconds, self.elapsed = batch_size, seconds, 0.0
         self.objective, self.iterations, self.learning_rate = objective, iterations, learning_rate
         self.iteration = 0
         self.optimizer = self._start()
@@ -39,13 +50,22 @@ class Adam:
 
     @property
     def stopped(self) -> str | None:
-        return "all iterations done" if self.iteration >= self.iterations else None
+        if self.iteration >= self.iterations:
+            return "all iterations done"
+        return "its seconds are over" if self.done >= 1 else None
+
+    @property
+    def done(self) -> float:
+        """The part of its iterations or seconds that is over."""
+        part = self.iteration / max(self.iterations, 1)
+        return part if self.seconds is None else max(part, self.elapsed / self.seconds)
 
     def step(self) -> None:
+        begun = time.monotonic()
         if self.iteration % EVERY == 0:
             self.objective.balance(first=self.iteration == 0)
         (group,) = self.optimizer.param_groups
-        group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.iteration / self.iterations))
+        group["lr"] = self.learning_rate * 0.5 * (1 + math.cos(math.pi * self.done))
         if self.batch_size is not None:
             self.objective.batch = self.batch_size
         try:
@@ -57,10 +77,12 @@ class Adam:
             raise self.objective.describe_failure(self.iteration)
         self.optimizer.step()
         self.iteration += 1
+        self.elapsed += time.monotonic() - begun
 
     def state_dict(self) -> dict:
-        return {"iteration": self.iteration, "optimizer": self.optimizer.state_dict()}
+        clock = {} if self.seconds is None else {"elapsed": self.elapsed}
+        return clock | {"iteration": self.iteration, "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict) -> None:
-        self.iteration = state["iteration"]
+        self.iteration, self.elapsed = state["iteration"], state.get("elapsed", 0.0)
         self.optimizer.load_state_dict(state["optimizer"])

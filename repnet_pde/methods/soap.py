@@ -20,7 +20,7 @@ class SOAP(Adam):
     sides, vectors and single numbers not at all. The first iteration only begins the preconditioners.
 
     Args:
-        objective, iterations, learning_rate, batch_size: as in `Adam`.
+        objective, iterations, learning_rate, batch_size, seconds: as in `Adam`.
         precondition_frequency: iterations from one eigenbasis to the next.
 
     Raises:
@@ -35,12 +35,13 @@ class SOAP(Adam):
         learning_rate: float = 1e-3,
         precondition_frequency: int = 2,
         batch_size: int | None = None,
+        seconds: float | None = None,
     ):
         if precondition_frequency is None:
             raise InputError("precondition_frequency: None given; a whole number >= 1 is needed")
         whole("precondition_frequency", precondition_frequency, 1)
         self.precondition_frequency = precondition_frequency
-        super().__init__(objective, iterations, learning_rate=learning_rate, batch_size=batch_size)
+        super().__init__(objective, iterations, learning_rate=learning_rate, batch_size=batch_size, seconds=seconds)
 
     def _start(self) -> torch.optim.Optimizer:
         try:
