@@ -239,6 +239,22 @@ def plot(directory: Path) -> None:
         click.echo(str(path))
 
 
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--format", "kind", metavar="netcdf|vtk", help="[default: by the ending of --out, or vtk]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File.  [default: solution.vtr or solution.pvd in the run directory]"
+)
+def export(directory: Path, kind: str | None, out: Path | None) -> None:
+    """Write the solution of the run in DIRECTORY as a file for ParaView (vtk), or as NetCDF elsewhere.
+
+    A solution in time and space becomes a .pvd file and a folder of .vtr files, one for each time.
+    """
+    from .export import convert
+
+    click.echo(str(convert(directory, kind, out)))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: every error is one line on standard error and an exit code (2 bad input, 1 failed, 130 Ctrl-C)."""
     warnings.showwarning = _show_warning
