@@ -22,6 +22,7 @@ _EXPORTS = {
     "identify": ".identify",
     "identify_model": ".identify",
     "Result": ".result",
+    "load_solution": ".export",
     "fit": ".fit",
     "load_fit": ".fit",
     "Fit": ".fit",

@@ -18,7 +18,7 @@ RUN = "run.json"
 RESULT = "result.json"
 SOLUTION = "solution.nc"
 TEMPORARY = re.compile(
-    r"\.(run|checkpoint|result|solution|error|history|first_layer|identification)-\w{8}\.(json|pt|nc|png)"
+    r"\.(run|checkpoint|result|solution|error|history|first_layer|identification)-\w{8}\.(json|pt|nc|png|vtr|pvd)"
 )
 """Names of unfinished files."""
 

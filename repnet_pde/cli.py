@@ -242,6 +242,22 @@ def plot(directory: Path) -> None:
         click.echo(str(path))
 
 
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--format", "kind", metavar="netcdf|vtk", help="[default: by the ending of --out, or vtk]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File.  [default: solution.vtr or solution.pvd in the run directory]"
+)
+def export(directory: Path, kind: str | None, out: Path | None) -> None:
+    """Write the solution of the run in DIRECTORY as a file for ParaView (vtk), or as NetCDF elsewhere.
+
+    A solution in time and space becomes a .pvd file and a folder of .vtr files, one for each time.
+    """
+    from .export import convert
+
+    click.echo(str(convert(directory, kind, out)))
+
+
 _CAMPAIGN = [
     click.option("--seeds", type=int, default=3, show_default=True, help="Seeds 0, 1, ... of each."),
     click.option("--threads", type=int, default=1, show_default=True, help="Of each run."),

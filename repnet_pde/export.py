@@ -1,5 +1,6 @@
-"""The solution on a grid, as NetCDF."""
+"""The solution on a grid, as NetCDF or for ParaView, and back."""
 
+import importlib.util
 import math
 import os
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import xarray
 
-from . import __version__, accuracy
-from .checkpoint import write_atomically
+from . import __version__, accuracy, vtk_xml
+from .checkpoint import RUN, SOLUTION, write_atomically
+from .errors import InputError, choose
 
+FORMATS = {"netcdf": (".nc",), "vtk": (".vtr", ".pvd")}
+"""Formats of files of solutions and their endings."""
 POINTS_PER_WAVE = 20
 MOST = 500_000
 
@@ -48,14 +52,17 @@ def grid(result) -> xarray.Dataset:
 
     names, shape = coordinate_names(problem), tuple(counts)
     data = xarray.Dataset(
-        coords={name: (name, axis, _axis_attributes(name)) for name, axis in zip(names, axes, strict=True)},
+        # Without the attribute "axis", which CF has for places and dates on the Earth.
+        coords={n: (n, axis, {"long_name": n, "units": "1"}) for n, axis in zip(names, axes, strict=True)},
         attrs={
             "Conventions": "CF-1.10",
             "title": f"{problem.name} solved by {result.network} with {result.method}",
             "source": f"repnet-pde {__version__}",
-            "relative_l2": -1.0 if result.errors.relative_l2 is None else result.errors.relative_l2,
+            "history": f"{result.iterations} iterations of {result.method}, seed {result.seed}, {result.dtype}",
         },
     )
+    if result.errors.relative_l2 is not None:
+        data.attrs["relative_l2"] = result.errors.relative_l2
     for i, output in enumerate(problem.outputs):
         data[output] = (names, u[:, i].reshape(shape), {"long_name": f"{output}, network", "units": "1"})
         if truth is not None:
@@ -72,11 +79,6 @@ def grid(result) -> xarray.Dataset:
     return data
 
 
-def _axis_attributes(name: str) -> dict[str, str]:
-    axis = {"x": "X", "y": "Y", "z": "Z", "t": "T"}.get(name)
-    return {"long_name": name, "units": "1"} | ({"axis": axis} if axis else {})
-
-
 def _on_grid(reference, x: np.ndarray) -> np.ndarray:
     """The reference at x, NaN outside of its own grid."""
     lower, upper = (np.array([axis[end] for axis in reference.axes]) for end in (0, -1))
@@ -88,5 +90,100 @@ def _on_grid(reference, x: np.ndarray) -> np.ndarray:
 
 
 def write_netcdf(data: xarray.Dataset, path: str | os.PathLike) -> None:
-    """Write what `grid` returned as NetCDF (classic format, CF conventions), at once or not at all."""
-    write_atomically(Path(path), lambda temporary: data.to_netcdf(temporary, engine="scipy"))
+    """Write what `grid` returned as NetCDF (classic format, CF conventions), at once or not at all.
+
+    The dimensions are in the order t, z, y, x that CF recommends; NaN is the fill value.
+    """
+    ordered = data.transpose(*reversed(_dims(data)))
+    encoding = {name: {"_FillValue": None} for name in data.coords}  # which CF forbids for coordinates
+    write_atomically(Path(path), lambda file: ordered.to_netcdf(file, engine="scipy", encoding=encoding))
+
+
+def open_netcdf(path: Path) -> xarray.Dataset:
+    """A NetCDF file, opened, with times as numbers; `InputError` where it is none or a package is missing."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start not in (b"CDF\1", b"CDF\2", b"CDF\5", b"\x89HDF"):
+        raise InputError(f"{path}: is not a NetCDF file" if start else f"{path}: is empty")
+    engine, options = "scipy", {"mmap": False}
+    if start not in (b"CDF\1", b"CDF\2"):
+        engines = [name for name in ("netCDF4", "h5netcdf") if importlib.util.find_spec(name)]
+        if not engines:
+            raise InputError(
+                f"{path}: is a NetCDF 4 file, for which the package netCDF4 or h5netcdf is needed: pip install "
+                "netCDF4; NetCDF 3, from xarray's to_netcdf(..., engine='scipy'), needs neither"
+            )
+        engine, options = engines[0].lower(), {}
+    return xarray.open_dataset(path, engine=engine, decode_times=False, **options)
+
+
+def load_solution(path: str | os.PathLike) -> xarray.Dataset:
+    """A solution on its grid, from a run directory, or from a NetCDF or VTK file (.vtr, .pvd) that came from one.
+
+    Returns:
+        The outputs by name, float64 over those of the dimensions x, y, z, t that there are; NaN outside the geometry.
+        An output u that was compared has ``u_solution`` or ``u_reference`` and ``u_error`` beside it. VTK files do not
+        keep the attributes.
+
+    Raises:
+        InputError: a missing or damaged file, or one of another format.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / RUN).exists():
+            raise InputError(f"path: {str(path)!r} is not a run directory, it has no {RUN}")
+        if not (path / SOLUTION).exists():
+            raise InputError(f"path: {str(path)!r} has no {SOLUTION} yet; it is written when the run stops: resume it")
+        path /= SOLUTION
+    if not path.exists():
+        raise InputError(f"path: {str(path)!r} does not exist")
+    endings = [suffix for suffixes in FORMATS.values() for suffix in suffixes]
+    if path.suffix.lower() not in endings:
+        raise InputError(f"path: {str(path)!r} given; a run directory or a file in {', '.join(endings)} is needed")
+    if path.suffix.lower() != ".nc":
+        return vtk_xml.read(path)
+    try:
+        with open_netcdf(path) as data:
+            return data.load().transpose(*reversed(_dims(data)), ...)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path}: is damaged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def convert(directory: str | os.PathLike, kind: str | None = None, out: str | os.PathLike | None = None) -> Path:
+    """Write the solution of a run directory in another format, and return the file.
+
+    Args:
+        directory: where `solve` wrote to.
+        kind: "vtk" for ParaView: one .vtr file, or for a solution in time and space a .pvd file and beside it a folder
+            of .vtr files, one for each time; "netcdf"; None goes by the ending of ``out``, or takes "vtk".
+        out: the file; None takes solution.vtr or solution.pvd in the run directory.
+
+    Raises:
+        InputError: no such solution, or a format that cannot be had.
+    """
+    if kind is not None:
+        choose("format", kind, FORMATS)
+    directory, out = Path(directory), None if out is None else Path(out)
+    if not directory.is_dir():
+        raise InputError(f"directory: {str(directory)!r} does not exist or is no directory")
+    if kind is None:
+        kind = "netcdf" if out is not None and out.suffix.lower() == ".nc" else "vtk"
+    if kind == "netcdf" and out is None:
+        raise InputError(f"out: none given; {directory / SOLUTION} is NetCDF already")
+    data = load_solution(directory)
+    suffix = ".nc" if kind == "netcdf" else vtk_xml.suffix_of(data)
+    out = (directory / SOLUTION).with_suffix(suffix) if out is None else out
+    if out.suffix.lower() != suffix:
+        raise InputError(f"out: {str(out)!r} given; this solution in the format {kind} needs a name in {suffix}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    (write_netcdf if kind == "netcdf" else vtk_xml.write)(data, out)
+    return out
+
+
+def _dims(data: xarray.Dataset) -> tuple:
+    """The dimensions of the first variable, which are those of all."""
+    return next((v.dims for v in data.values()), ())

@@ -2,20 +2,18 @@
 
 import dataclasses
 import difflib
-import importlib.util
 import os
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import xarray
 
 from . import accuracy
 from ._backend import dde, set_precision
 from ._checks import _cut, _said, of_precision
 from .errors import InputError, choose
-from .export import coordinate_names
+from .export import coordinate_names, open_netcdf
 
 TOLERANCE = 1e-9
 """How far outside of the domain a point may lie, relative to the width of its box."""
@@ -258,20 +256,7 @@ def _npz(file: Path, coordinates, check) -> tuple[dict[str, np.ndarray], Callabl
 
 
 def _netcdf(file: Path, coordinates, check) -> tuple[dict[str, np.ndarray], Callable[[int], str]]:
-    with file.open("rb") as stream:
-        start = stream.read(4)
-    if start not in (b"CDF\1", b"CDF\2", b"CDF\5", b"\x89HDF"):
-        raise InputError(f"{file}: is not a NetCDF file" if start else f"{file}: is empty")
-    engine = "scipy"
-    if start not in (b"CDF\1", b"CDF\2"):
-        engines = [name for name in ("netCDF4", "h5netcdf") if importlib.util.find_spec(name)]
-        if not engines:
-            raise InputError(
-                f"{file}: is a NetCDF 4 file, for which the package netCDF4 or h5netcdf is needed: pip install "
-                "netCDF4; NetCDF 3, from xarray's to_netcdf(..., engine='scipy'), needs neither"
-            )
-        engine = engines[0].lower()
-    with xarray.open_dataset(file, engine=engine, decode_times=False) as data:
+    with open_netcdf(file) as data:
         variables = {str(name): v.load() for name, v in data.variables.items() if v.ndim}
     if set(coordinates) <= set(variables):  # then other dimensions' variables are labels, such as the number of a row
         variables = {name: v for name, v in variables.items() if name in coordinates or v.dims != (name,)}

@@ -8,9 +8,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-import xarray
 
-from repnet_pde import Problem, Sampling, TrainingError, export, load_problem, set_precision, solve
+from repnet_pde import Problem, Sampling, TrainingError, export, load_problem, load_solution, set_precision, solve
 from repnet_pde.methods.lbfgs import LBFGS
 from repnet_pde.objective import Objective, check_weights
 from repnet_pde.residuals import collocation, residual_vectors
@@ -244,11 +243,11 @@ def test_shape_in_the_plane(shape, tmp_path):
     )
     result = solve(problem, **QUICK, out=tmp_path / "run")
     assert result.errors.relative_l2 < 1e-2
-    with xarray.open_dataset(tmp_path / "run" / "solution.nc", engine="scipy") as data:
-        x, y = np.meshgrid(data.x, data.y, indexing="ij")
-        inside = geometry.inside(np.stack([x.ravel(), y.ravel()], 1)).reshape(x.shape)
-        assert 0.5 < inside.mean() < 0.95
-        assert np.array_equal(np.isfinite(data.u.values), inside)
+    data = load_solution(tmp_path / "run")
+    x, y = np.meshgrid(data.x, data.y, indexing="ij")
+    inside = geometry.inside(np.stack([x.ravel(), y.ravel()], 1)).reshape(x.shape)
+    assert 0.5 < inside.mean() < 0.95
+    assert np.array_equal(np.isfinite(data.u.values), inside)
 
 
 def test_ordinary_differential_equation():
@@ -602,13 +601,13 @@ def test_numbers_that_are_not_finite_are_null_in_the_file():
 
 def test_solution_file(saved):
     result, out = saved
-    with xarray.open_dataset(out / "solution.nc", engine="scipy") as data:
-        assert list(data.coords) == ["x"] and data.x.values[[0, -1]].tolist() == [0, 1]
-        x = data.x.values[:, None]
-        assert np.abs(data.u.values - result.predict(x)[:, 0]).max() < 1e-14
-        assert data.u_solution.values == pytest.approx(np.sin(PI * x[:, 0]), abs=1e-15)
-        assert data.u_error.values == pytest.approx(data.u.values - data.u_solution.values, abs=1e-15)
-        assert data.attrs["relative_l2"] == result.errors.relative_l2
+    data = load_solution(out)
+    assert list(data.coords) == ["x"] and data.x.values[[0, -1]].tolist() == [0, 1]
+    x = data.x.values[:, None]
+    assert np.abs(data.u.values - result.predict(x)[:, 0]).max() < 1e-14
+    assert data.u_solution.values == pytest.approx(np.sin(PI * x[:, 0]), abs=1e-15)
+    assert data.u_error.values == pytest.approx(data.u.values - data.u_solution.values, abs=1e-15)
+    assert data.attrs["relative_l2"] == result.errors.relative_l2
 
 
 @pytest.mark.parametrize("name", ["solution.png", "error.png", "history.png", "first_layer.png"])
@@ -644,11 +643,11 @@ def test_space_time_and_several_components_are_written(tmp_path):
         sampling=Sampling(domain=30, boundary=10, initial=10),
     )
     result = solve(problem, **QUICK | {"iterations": 3}, out=tmp_path / "run")
-    with xarray.open_dataset(tmp_path / "run" / "solution.nc", engine="scipy") as data:
-        assert data.p.dims == ("x", "t") and data.t.values[-1] == 2
-        i, j = 17, 40
-        value = result.predict(np.array([[data.x.values[i], data.t.values[j]]]))[0]
-        assert [data.p.values[i, j], data.q.values[i, j]] == pytest.approx(value, rel=1e-12)
+    data = load_solution(tmp_path / "run")
+    assert data.p.dims == ("x", "t") and data.t.values[-1] == 2
+    i, j = 17, 40
+    value = result.predict(np.array([[data.x.values[i], data.t.values[j]]]))[0]
+    assert [data.p.values[i, j], data.q.values[i, j]] == pytest.approx(value, rel=1e-12)
     assert not (tmp_path / "run" / "error.png").exists()  # there is nothing to compare with
 
 
