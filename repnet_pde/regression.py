@@ -19,7 +19,7 @@ from .methods._dense import Factorization
 from .methods._last_layer import into_last, last_linear
 from .methods.alternating import Alternating
 from .network import estimate_wavenumber_from_samples
-from .network.product import ProductRepNet, waves_to_features
+from .network.product import SLOW_WAVENUMBER, ProductRepNet, waves_to_features
 from .network.warp import axis_map, graded
 from .networks import NETWORKS
 from .samples import CHUNK, Samples, denormalize, peaks
@@ -462,10 +462,6 @@ SWEEPS = 30
 STALLED = 0.98
 """A sweep that leaves more than this part of the held-out error is the last."""
 SLOW_FEATURES = 1500
-SLOW_SWEEPS = 2
-"""Sweeps after which they are judged."""
-MOST_LEFT = 0.7
-"""Part of the held-out error that they may leave."""
 NEW = 6
 """Waves in what is left that are looked at to begin further products."""
 SHARED = 0.03
@@ -489,21 +485,23 @@ def _products(found: Search, options: dict) -> None:
         fast = np.max(np.asarray(wavenumber) * samples.box.half_width)
         width = math.ceil(1.15 * waves_to_features(fast))
     width = max(2, min(width, len(rows) // (4 * samples.dim)))
+    free = "slow" not in options and samples.dim > 2
     net, best = None, math.inf
 
-    def improved(starts: list, slow: int, sweeps: int, better: float) -> bool:
-        """Whether further products or slow sines leave less than ``better`` times the held-out error; then kept."""
+    def improved(starts: list, slow: int, base=None) -> bool:
+        """Whether ``base`` with further products and with slow sines has a much smaller held-out error; then kept."""
         nonlocal net, best
-        grown = _grown(net, samples, [width, slow], wavenumber, starts, found.seed)
+        grown = _grown(base, samples, [width, slow], wavenumber, starts, found.seed)
         method, error = Alternating(grown, x, y), math.inf
-        for _ in range(sweeps):
+        for _ in range(SWEEPS):
             method.sweep()
-            sizes = [grown.products * (f.in_features + 1) for f in grown.factors] + [grown.last.in_features + 1]
+            sizes = [grown.products * (f.in_features + 1) for f in grown.factors]
             found.work += 2.0 * len(rows) * sum(size**2 for size in sizes)
             before, error = error, held_out(grown, samples)
             if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
                 break
-        if not error < better * best:
+        found.work += 2.0 * len(rows) * slow**2
+        if not error < BETTER * best:
             return False
         net, best = grown, error
         sigma = samples.misfit(net, samples.train).square().mean(0).sqrt()
@@ -513,16 +511,16 @@ def _products(found: Search, options: dict) -> None:
         found.tried.append(Candidate("repnet-product", chosen, net, error, sigma.double().numpy(), said))
         return True
 
+    starts = _starts(at, y.double().numpy(), most)
+    improved(starts, slow)
+    fast = [start for start in starts if any(math.pi * m > SLOW_WAVENUMBER for m, _ in start)]
+    more = min(SLOW_FEATURES, len(rows) // 16)
+    if free and fast and not found.over and improved(fast, more):
+        slow = more
     while not found.over:
-        left = y if net is None else -samples.misfit(net, samples.train)
-        starts = _starts(at, left.double().numpy(), most - (0 if net is None else net.products))
-        if not starts or not improved(starts, slow, SWEEPS, BETTER):
+        starts = _starts(at, -samples.misfit(net, samples.train).double().numpy(), most - net.products)
+        if not starts or not improved(starts, slow, net):
             break
-        more = min(SLOW_FEATURES, len(rows) // 16)
-        free = not slow and "slow" not in options and samples.dim > 2 and not found.over
-        if free and improved([], more, SLOW_SWEEPS, MOST_LEFT):
-            slow = more
-            improved([], slow, SWEEPS, BETTER)
 
 
 def _starts(x: np.ndarray, left: np.ndarray, room: int) -> list[list[tuple[int, float]]]:

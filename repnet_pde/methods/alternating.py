@@ -29,7 +29,9 @@ class Alternating:
         self.net, self.x, self.y = net, x, y
         with torch.no_grad():
             self.features = [torch.cat([net.features(x, i), x.new_ones(len(x), 1)], 1) for i in range(net.box.dim)]
-            self.slow = x.new_zeros(len(x), 0) if net.slow is None else torch.sin(net.slow(x))
+            slow = x.new_zeros(len(x), 0) if net.slow is None else torch.sin(net.slow(x))
+            self.fixed = torch.cat([slow, x.new_ones(len(x), 1)], 1)
+            self.gram, self.right = self.fixed.T @ self.fixed, self.fixed.T @ y
 
     @torch.no_grad()
     def sweep(self) -> float:
@@ -49,11 +51,13 @@ class Alternating:
             net.factors[axis].bias /= size
             net.last.weight[:, : net.products] *= size
         product = math.prod(values[1:], start=values[0])
-        design = torch.cat([product, self.slow, product.new_ones(len(product), 1)], 1)
-        found = _least_squares(design.T @ design, design.T @ self.y)
+        cross = product.T @ self.fixed
+        gram = torch.cat([torch.cat([product.T @ product, cross], 1), torch.cat([cross.T, self.gram], 1)])
+        found = _least_squares(gram, torch.cat([product.T @ self.y, self.right]))
         net.last.weight.copy_(found[:-1].T)
         net.last.bias.copy_(found[-1])
-        return (design @ found - self.y).square().mean().sqrt().item()
+        left = product @ found[: net.products] + self.fixed @ found[net.products :] - self.y
+        return left.square().mean().sqrt().item()
 
     def _factor(self, axis: int) -> torch.Tensor:
         linear = self.net.factors[axis]
@@ -63,7 +67,8 @@ class Alternating:
         """The coefficients of one coordinate, with the values (n, products) of the others multiplied."""
         features, linear, last = self.features[axis], self.net.factors[axis], self.net.last
         products, width = others.shape[1], features.shape[1]
-        weight, slow = last.weight[:, :products], last.weight[:, products:]
+        weight = last.weight[:, :products]
+        left = self.y - self.fixed @ torch.cat([last.weight[:, products:], last.bias[:, None]], 1).T
         gram = features.new_zeros(products * width, products * width)
         right = features.new_zeros(products * width, 1)
         outputs = weight.T @ weight  # (products, products): the outputs share the products
@@ -71,7 +76,7 @@ class Alternating:
             part = slice(start, start + ROWS)
             rows = (others[part, :, None] * features[part, None]).flatten(1)
             gram += rows.T @ rows
-            wanted = (self.y[part] - last.bias - self.slow[part] @ slow.T) @ weight  # (rows, products)
+            wanted = left[part] @ weight  # (rows, products)
             right[:, 0] += torch.einsum("nr,nrm->rm", wanted, rows.view(-1, products, width)).reshape(-1)
         gram = (gram.view(products, width, products, width) * outputs[:, None, :, None]).reshape(gram.shape)
         found = _least_squares(gram, right)[:, 0].view(products, width)

@@ -18,7 +18,7 @@ def waves_to_features(k: float) -> float:
     return 2 * k / math.pi + 12
 
 
-SLOW = 4.0
+SLOW_WAVENUMBER = 4.0
 """Largest normalised wavenumber of the sines of all coordinates."""
 
 
@@ -35,7 +35,7 @@ class ProductRepNet(dde.nn.NN):
             have fewer, in proportion to 2 k/π + 12 for a normalised wavenumber k (a dozen for smooth functions).
         domain: as in `RepNet`.
         wavenumber: the largest wavenumber of each coordinate, radians per unit length; None means one wave.
-        slow: number of the sines of all coordinates, with normalised wavenumbers up to `SLOW` along each.
+        slow: number of the sines of all coordinates, with normalised wavenumbers up to `SLOW_WAVENUMBER` along each.
 
     Raises:
         InputError: for an argument that cannot be used.
@@ -62,7 +62,7 @@ class ProductRepNet(dde.nn.NN):
             self.factors.append(torch.nn.Linear(widths[axis], products, dtype=dtype))
         self.slow = None
         if slow:
-            plan = start(dim, slow, "sin", self.box, wavenumber=SLOW / self.box.half_width)
+            plan = start(dim, slow, "sin", self.box, wavenumber=SLOW_WAVENUMBER / self.box.half_width)
             self.slow = ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, self.box)
         self.last = torch.nn.Linear(products + slow, outputs, dtype=dtype)
         for linear in (*self.factors, self.last):
