@@ -24,4 +24,5 @@ def problem(low=1.0, high=12.0, samples=4000, noise=0.0, sample_seed=0):
         pde=None,
         conditions={"samples": dde.icbc.PointSetBC(points, noisy(solution(points), noise, sample_seed))},
         solution=solution,
+        tolerance=max(1e-9, noise),
     )

@@ -6,6 +6,10 @@ with ν = 1/reynolds, u and v given on the boundary and p given at the outflow x
 
     u = 1 − e^{λx} cos 2πy,   v = λ/(2π) e^{λx} sin 2πy,   p = (1 − e^{2λx})/2,   λ = 1/(2ν) − √(1/(4ν²) + 4π²).
 
+What flows in flows out, and so does momentum, with pressure and viscous stress:
+
+    ∮ (u, v) · n ds = 0,   ∮ (u² + p − ν u_x, u v − ν u_y) · n ds = 0,   ∮ (u v − ν v_x, v² + p − ν v_y) · n ds = 0.
+
 L. I. G. Kovasznay, Proc. Camb. Philos. Soc. 44 (1948) 58–62; an example of DeepXDE.
 """
 
@@ -13,8 +17,9 @@ import math
 
 import deepxde as dde
 import numpy as np
+import torch
 
-from repnet_pde import Problem
+from repnet_pde import Balance, Problem
 
 
 def problem(reynolds=20.0):
@@ -34,6 +39,11 @@ def problem(reynolds=20.0):
             u * v_x + v * v_y + p_y - nu * (v_xx + v_yy),
             u_x + v_y,
         ]
+
+    def momentum(x, uvp, i):
+        """The flux (n, 2) of component i of the momentum."""
+        pressure = torch.nn.functional.pad(uvp[:, 2:3], (i, 1 - i))
+        return uvp[:, i : i + 1] * uvp[:, :2] + pressure - nu * dde.grad.jacobian(uvp, x, i=i)
 
     def solution(x):
         decay, angle = np.exp(rate * x[:, 0:1]), 2 * pi * x[:, 1:2]
@@ -61,4 +71,10 @@ def problem(reynolds=20.0):
         outputs=("u", "v", "p"),
         # Along x nothing oscillates, but p falls as exp(2 rate x).
         wavenumber=(max(2 * abs(rate), pi), 2 * pi),
+        tolerance=1e-10,
+        balances={
+            "mass": Balance(flux=lambda x, uvp: uvp[:, :2]),
+            "momentum_x": Balance(flux=lambda x, uvp: momentum(x, uvp, 0)),
+            "momentum_y": Balance(flux=lambda x, uvp: momentum(x, uvp, 1)),
+        },
     )

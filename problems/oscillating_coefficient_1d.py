@@ -8,7 +8,8 @@ The truth is a = 1 + ½ sin ωx with ω = 20π, which bends u by a few per cent 
 
     u = 2/√3 (C x − x²/2 + 2 Σ_n qⁿ [(C − x) sin n(ωx + π/2) / (nω) − cos n(ωx + π/2) / (nω)²] − the same at x = 0),
 
-and u(1) = 0 gives C. The noise is relative to the root mean square of the samples.
+and u(1) = 0 gives C. The noise is relative to the root mean square of the samples. The equation times u gives
+∫ (a u'² − u) dx = 0.
 """
 
 import math
@@ -17,7 +18,7 @@ import deepxde as dde
 import numpy as np
 from repnet_pde.validation.finite_difference.inverse import noisy
 
-from repnet_pde import Problem
+from repnet_pde import Balance, Problem
 
 
 def problem(noise=0.0, observations=1000, data_seed=0, a_known=1):
@@ -28,6 +29,9 @@ def problem(noise=0.0, observations=1000, data_seed=0, a_known=1):
         a = ua[:, 1:2]
         u_x, a_x = (dde.grad.jacobian(ua, x, i=i, j=0) for i in (0, 1))
         return a * dde.grad.hessian(ua, x, component=0) + a_x * u_x + 1
+
+    def work(x, ua):
+        return ua[:, 1:2] * dde.grad.jacobian(ua, x, i=0, j=0) ** 2 - ua[:, 0:1]
 
     n = np.arange(1, 31)  # q**30 is 7e-18
     powers, angles = 2 * (2 - math.sqrt(3)) ** n, n * omega
@@ -63,4 +67,6 @@ def problem(noise=0.0, observations=1000, data_seed=0, a_known=1):
         unknown_fields=("a",),
         # That of a, and of the harmonics of 1 / a: those of u fall as qⁿ / n².
         wavenumber=10 * omega,
+        tolerance=max(1e-5, 5 * noise),
+        balances={"energy": Balance(rate=work)},
     )

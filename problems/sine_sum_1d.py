@@ -27,4 +27,5 @@ def problem(m=100, samples=4000, noise=0.0, sample_seed=0):
         pde=None,
         conditions={"samples": dde.icbc.PointSetBC(points, noisy(solution(points), noise, sample_seed))},
         solution=solution,
+        tolerance=max(1e-12, noise),
     )

@@ -31,4 +31,5 @@ def problem(samples=30000, sample_seed=0):
         pde=None,
         conditions={"samples": dde.icbc.PointSetBC(points, solution(points))},
         solution=solution,
+        tolerance=0.1,  # between the samples
     )

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Problem": ".problem",
     "Sampling": ".problem",
+    "Balance": ".balances",
     "catalogue": ".catalogue",
     "load_problem": ".catalogue",
     "solve": ".solve",

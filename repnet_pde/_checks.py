@@ -97,6 +97,12 @@ def fields(problem: "Problem") -> None:
         raise InputError(f"sampling: {problem.sampling!r} given; a repnet_pde.Sampling is needed")
     if problem.sampling.initial and not problem.in_time:
         raise InputError("sampling.initial: given, but the geometry has no time; use a GeometryXTime")
+    tolerance = problem.tolerance if problem.tolerance is None else number("tolerance", problem.tolerance)
+    if tolerance is not None and tolerance <= 0:
+        raise InputError(f"tolerance: {tolerance:g} given; a relative error > 0 or None is needed")
+    balances = _mapping("balances", problem.balances)
+    for name, balance in balances.items():
+        _balance(f"balances[{name!r}]", balance, problem)
 
     outputs = _names("outputs", problem.outputs)
     if not outputs:
@@ -138,7 +144,9 @@ def fields(problem: "Problem") -> None:
         unknowns=unknowns,
         true_unknowns=truths,
         parameters=_mapping("parameters", problem.parameters),
-        wavenumber=_wavenumber(problem.wavenumber, box.dim),
+        wavenumber=wavenumber(problem.wavenumber, box.dim),
+        tolerance=tolerance,
+        balances=balances,
     )
 
 
@@ -179,7 +187,8 @@ def _unknown(name: str, value, dtype: str) -> None:
         raise InputError(f"unknowns[{name!r}]: starts at {value.item()}; a finite start value is needed")
 
 
-def _wavenumber(value, dim: int):
+def wavenumber(value, dim: int) -> tuple[float, ...] | None:
+    """``value`` for each of ``dim`` axes, or None; raise unless it is numbers > 0."""
     if value is None:
         return None
     try:
@@ -190,6 +199,30 @@ def _wavenumber(value, dim: int):
     if not good:
         raise InputError(f"wavenumber: {value!r} given; a number > 0 or {dim} of them, one per axis, is needed")
     return tuple(float(k) for k in array)
+
+
+BOXES = ("Interval", "Rectangle", "Cuboid", "Hypercube", "TimeDomain")
+
+
+def evolves(problem) -> bool:
+    """Whether one of the coordinates is time."""
+    return problem.in_time or type(problem.geometry).__name__ == "TimeDomain"
+
+
+def _balance(field: str, balance, problem) -> None:
+    if isinstance(balance, type) or not hasattr(balance, "terms"):
+        raise InputError(f"{field}: {balance!r} given; a repnet_pde.Balance is needed")
+    for name, term in balance.terms().items():
+        function(f"{field}.{name}", term, "x, u")
+    kind = type(problem.geometry.geometry if problem.in_time else problem.geometry).__name__
+    if kind not in BOXES:
+        raise InputError(f"{field}: its integrals need one of {', '.join(BOXES)}, with or without time; {kind} given")
+    if evolves(problem) and balance.density is None:
+        raise InputError(f"{field}: has no density, which is needed in time")
+    if not evolves(problem) and (balance.density is not None or not balance.terms()):
+        raise InputError(f"{field}: the problem is steady; a rate or a flux or both, and no density, are needed")
+    if kind == "TimeDomain" and balance.flux is not None:
+        raise InputError(f"{field}.flux: given, but time is the only coordinate; None is needed")
 
 
 # The trial evaluation ---------------------------------------------------------------------------------------------
@@ -213,6 +246,7 @@ def trial(problem: "Problem") -> None:
         _dependence(problem, vectors, net)
         dde.grad.clear()
         _solution(problem, points)
+        _balances(problem, net, points)
 
 
 def _inner_points(problem) -> np.ndarray:
@@ -362,6 +396,24 @@ def _solution(problem, points) -> None:
             "(use x[:, 0:1] to keep two dimensions)"
         )
     _finite("solution", u)
+
+
+def _balances(problem, net, points) -> None:
+    x = torch.as_tensor(points).requires_grad_()
+    u = net(x)
+    for name, balance in problem.balances.items():
+        for term, evaluate in balance.terms().items():
+            field = f"balances[{name!r}].{term}"
+            wanted = (len(x), problem.dim - problem.in_time if term == "flux" else 1)
+            try:
+                value = evaluate(x, u)
+            except Exception as error:
+                raise InputError(f"{field}: raised {_said(error)}") from error
+            finally:
+                dde.grad.clear()
+            if not isinstance(value, torch.Tensor) or tuple(value.shape) != wanted:
+                raise InputError(f"{field}: gave {_shape(value)} for {len(x)} points; a tensor {wanted} is needed")
+            _finite(field, value)
 
 
 def _finite(field: str, value) -> None:

@@ -68,6 +68,8 @@ def show(name: str) -> None:
                 if problem.wavenumber is None
                 else ", ".join(f"{k:.4g}" for k in problem.wavenumber),
                 "points": ", ".join(f"{v} {k}" for k, v in numbers.items()) + f" ({points.distribution})",
+                "tolerance": "not stated" if problem.tolerance is None else f"{problem.tolerance:.2g}",
+                "balances": ", ".join(problem.balances) or "none",
                 "exact solution": "yes" if problem.solution else "no",
                 "reference": problem.reference
                 if isinstance(problem.reference, str)

@@ -69,6 +69,9 @@ class Problem:
         outputs: names of the c components.
         unknown_fields: those of the outputs that are unknown coefficients or sources rather than the state; `identify`
             regularises them.
+        tolerance: the relative L2 error of the solution, and for inverse problems of each unknown, that `solve` or
+            `identify` is stated to reach with nothing else asked for; None where nothing is stated.
+        balances: name -> `Balance`: laws that follow from equation and conditions, for `balances.defects`.
         name, parameters, source: set by `repnet_pde.load_problem`.
 
     Raises:
@@ -89,6 +92,8 @@ class Problem:
     wavenumber: float | Sequence[float] | None = None
     outputs: Sequence[str] = ("u",)
     unknown_fields: Sequence[str] = ()
+    tolerance: float | None = None
+    balances: Mapping[str, Any] = field(default_factory=dict)
     name: str = "problem"
     parameters: Mapping[str, float] = field(default_factory=dict)
     source: str | None = None

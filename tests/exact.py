@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.interpolate import RectBivariateSpline, make_interp_spline
 
 
 class Traced(np.lib.mixins.NDArrayOperatorsMixin):
@@ -46,3 +47,31 @@ def _tensor(value, like: torch.Tensor) -> torch.Tensor:
 def as_network(solution, stretch=1.0, shift: float = 0.0):
     """``solution`` at ``stretch x + shift``, a function of tensors in a network's place; stretch: number or (d,)."""
     return lambda x: solution(Traced(stretch * x + shift)).tensor
+
+
+class _Derivative(torch.autograd.Function):
+    """A derivative of a spline at x (n, d), as a tensor (n, c) that can be differentiated again."""
+
+    @staticmethod
+    def forward(context, x, evaluate, orders):
+        context.save_for_backward(x)
+        context.evaluate, context.orders = evaluate, orders
+        return torch.as_tensor(evaluate(x.detach().numpy(), orders))
+
+    @staticmethod
+    def backward(context, weights):
+        (x,) = context.saved_tensors
+        one_more = [tuple(n + (i == axis) for i, n in enumerate(context.orders)) for axis in range(x.shape[1])]
+        slopes = [_Derivative.apply(x, context.evaluate, orders) for orders in one_more]
+        return torch.stack([(weights * slope).sum(1) for slope in slopes], 1), None, None
+
+
+def spline_network(axes, values: np.ndarray):
+    """The spline of degree 5 through values (*grid, c) on a grid of one or two axes, in a network's place."""
+    if len(axes) == 1:
+        line = make_interp_spline(axes[0], values, k=5)
+        evaluate = lambda x, orders: line(x[:, 0], nu=orders[0])  # noqa: E731
+    else:
+        planes = [RectBivariateSpline(*axes, values[..., c], kx=5, ky=5) for c in range(values.shape[-1])]
+        evaluate = lambda x, orders: np.stack([p.ev(*x.T, *orders) for p in planes], 1)  # noqa: E731
+    return lambda x: _Derivative.apply(x, evaluate, (0,) * len(axes))

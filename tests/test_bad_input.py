@@ -10,7 +10,7 @@ import pytest
 import torch
 from repnet_pde.validation.finite_difference import Reference, cache, reference
 
-from repnet_pde import InputError, Problem, Sampling, load_problem, resume, solve
+from repnet_pde import Balance, InputError, Problem, Sampling, load_problem, resume, solve
 from repnet_pde.networks import NETWORKS
 
 LINE = dde.geometry.Interval(0, 1)
@@ -32,6 +32,14 @@ def dirichlet(values=lambda x: 0, select=boundary, geometry=LINE):
 
 def make(**changes):
     return Problem(**({"geometry": LINE, "pde": poisson, "conditions": {"ends": dirichlet()}} | changes))
+
+
+WORK = Balance(rate=lambda x, u: u)
+TIME, DISK = dde.geometry.TimeDomain(0, 1), dde.geometry.Disk([0, 0], 1)
+
+
+def in_time():
+    return {"geometry": SPACE_TIME, "conditions": {"ends": dirichlet(geometry=SPACE_TIME)}, "pde": lambda x, u: u}
 
 
 def raising(*_):
@@ -186,6 +194,63 @@ FIELDS = {
     "wavenumber NaN": (lambda: {"wavenumber": np.nan}, "wavenumber: ", "> 0"),
     "wavenumber of two axes": (lambda: {"wavenumber": (1, 2)}, "wavenumber: ", "one per axis"),
     "wavenumber text": (lambda: {"wavenumber": "high"}, "wavenumber: ", "> 0"),
+    "tolerance zero": (lambda: {"tolerance": 0}, "tolerance: ", "> 0"),
+    "tolerance negative": (lambda: {"tolerance": -1e-3}, "tolerance: ", "> 0"),
+    "tolerance infinite": (lambda: {"tolerance": np.inf}, "tolerance: ", "finite number"),
+    "tolerance text": (lambda: {"tolerance": "small"}, "tolerance: ", "finite number"),
+    "tolerance True": (lambda: {"tolerance": True}, "tolerance: ", "finite number"),
+    "balances None": (lambda: {"balances": None}, "balances: ", "mapping"),
+    "balances a list": (lambda: {"balances": [WORK]}, "balances: ", "mapping"),
+    "balance a function": (lambda: {"balances": {"work": poisson}}, "balances['work']: ", "repnet_pde.Balance"),
+    "balance a class": (lambda: {"balances": {"work": Balance}}, "balances['work']: ", "repnet_pde.Balance"),
+    "balance empty": (lambda: {"balances": {"work": Balance()}}, "balances['work']: ", "a rate or a flux"),
+    "balance with a density without time": (
+        lambda: {"balances": {"work": Balance(poisson, poisson)}},
+        "balances['work']: ",
+        "no density",
+    ),
+    "balance without a density in time": (
+        lambda: in_time() | {"balances": {"work": Balance(rate=lambda x, u: u)}},
+        "balances['work']: ",
+        "no density, which is needed in time",
+    ),
+    "balance with a flux without space": (
+        lambda: {"geometry": TIME, "conditions": {}, "balances": {"work": Balance(lambda t, u: u, flux=poisson)}},
+        "balances['work'].flux: ",
+        "time is the only coordinate",
+    ),
+    "balance in a disk": (
+        lambda: {"geometry": DISK, "conditions": {}, "pde": lambda x, u: u, "balances": {"work": WORK}},
+        "balances['work']: ",
+        "Disk given",
+    ),
+    "balance of one argument": (
+        lambda: {"balances": {"work": Balance(rate=lambda x: x)}},
+        "balances['work'].rate: ",
+        "(x, u)",
+    ),
+    "balance a number": (lambda: {"balances": {"work": Balance(rate=0)}}, "balances['work'].rate: ", "(x, u)"),
+    "balance raises": (lambda: {"balances": {"work": Balance(rate=raising)}}, "balances['work'].rate: ", "as planned"),
+    "balance without a column": (
+        lambda: {"balances": {"work": Balance(rate=lambda x, u: u[:, 0])}},
+        "balances['work'].rate: ",
+        "(12, 1) is needed",
+    ),
+    "balance NaN": (
+        lambda: {"balances": {"work": Balance(rate=lambda x, u: torch.log(x - 2) * u)}},
+        "balances['work'].rate: ",
+        "not finite",
+    ),
+    "balance a NumPy array": (
+        lambda: {"balances": {"work": Balance(rate=lambda x, u: u.detach().numpy())}},
+        "balances['work'].rate: ",
+        "tensor",
+    ),
+    "balance with a flux in time": (
+        lambda: in_time() | {"balances": {"mass": Balance(lambda x, u: u, flux=lambda x, u: x * u)}},
+        "balances['mass'].flux: ",
+        "(12, 1) is needed",
+    ),
     "outputs twice": (lambda: {"outputs": ("u", "u")}, "outputs: ", "different"),
     "outputs none": (lambda: {"outputs": ()}, "outputs: ", "at least one"),
     "outputs a string": (lambda: {"outputs": "u"}, "outputs: ", "tuple or list"),

@@ -1,6 +1,7 @@
 """The command line: what it prints, where it writes, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -48,8 +49,9 @@ def test_show(command, name):
     assert code == 0 and err == ""
     assert catalogue()[name].equation.strip() in out
     problem = load_problem(name)
-    for word in ("parameters", "terms", "wavenumber", "points", "reference", *problem.term_names):
+    for word in ("parameters", "terms", "wavenumber", "points", "reference", *problem.term_names, *problem.balances):
         assert word in out
+    assert re.search(rf"tolerance +{problem.tolerance:.2g}\b", out)
     assert ("exact solution  no" in out) == (problem.solution is None)
 
 
