@@ -53,6 +53,6 @@ def problem(noise=0.0, observations=200, data_seed=0, start_kappa=3.7 * math.pi)
         # That of kappa, and of the source, whose spectrum falls as exp(-(0.06 k)²).
         wavenumber=12 * math.pi,
         # Five standard errors of kappa are 1e-4 at noise 0.01.
-        tolerance=max(1e-10, 0.01 * noise),
+        tolerance=max(1e-11, 0.01 * noise),
         balances={"energy": Balance(rate=work)},
     )
