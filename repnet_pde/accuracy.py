@@ -19,8 +19,11 @@ CHUNK = 20_000
 class Errors:
     """Errors of all components together: relative L2, maximum absolute, and what they were measured against.
 
-    ``against`` is "solution", "reference" or None; the numbers are None with it. ``by_output`` has the relative L2
-    error of each component, ``points`` the number of test points.
+    Attributes:
+        relative_l2, maximum: None where there is nothing to compare with.
+        against: "solution", "reference" or None.
+        by_output: the relative L2 error of each component.
+        points: the number of test points.
     """
 
     relative_l2: float | None = None

@@ -18,8 +18,12 @@ from .errors import InputError, RepNetPDEError, choose
 class Entry:
     """A problem of the catalogue, read from its file without running it.
 
-    name: for `load_problem`. title: the first line of its docstring. equation: the docstring whole.
-    parameters: name -> default value. path: its file.
+    Attributes:
+        name: for `load_problem`.
+        title: the first line of its docstring.
+        equation: the docstring whole.
+        parameters: name -> default value.
+        path: its file.
     """
 
     name: str

@@ -43,11 +43,21 @@ HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
 class Fit:
     """What `fit` returns: a network that is a function, and how well it does.
 
-    net: the network, in the units of the data. network, network_options, method, seed, dtype: what was used.
-    box: the domain. error: relative L2 on the held-out samples; training_error: on those fitted. noise (c,): standard
-    deviation of what is not fitted, in the units of y; also what is smooth but not reached counts.
-    history: arrays "iteration", "seconds", "method", "loss", "relative_l2" (of the held-out samples) of an iterative
-    method. first_layer: the state of the first layer before training. notes: what was tried and chosen.
+    Attributes:
+        net: the network, in the units of the data.
+        network, network_options, method, seed, dtype: what was used.
+        box: the domain.
+        error: relative L2 on the held-out samples.
+        training_error: on those fitted.
+        noise: (c,), standard deviation of what is not fitted, in the units of y; also what is smooth but not reached
+            counts.
+        stopped: why it ended.
+        seconds: that it took.
+        vector: whether y was (n,).
+        history: arrays "iteration", "seconds", "method", "loss", "relative_l2" (of the held-out samples) of an
+            iterative method.
+        first_layer: the state of the first layer before training.
+        notes: what was tried and chosen.
     """
 
     net: torch.nn.Module

@@ -27,9 +27,12 @@ INVOLVED = 0.05
 class Estimate:
     """An identified number.
 
-    value, standard_error, interval (lower, upper) at the level of the `Identification`; the last two are None where
-    the data do not determine it. true: where it is known. discretisation: change with other features and points, which
-    is counted in the standard error, or None.
+    Attributes:
+        value: the estimate.
+        standard_error, interval: the latter (lower, upper) at the level of the `Identification`; None where the data do
+            not determine it.
+        true: where it is known.
+        discretisation: change with other features and points, which is counted in the standard error, or None.
     """
 
     value: float
@@ -47,14 +50,20 @@ class Estimate:
 class Identification:
     """What was found and how well it is known.
 
-    estimates: by unknown. correlation: of the estimates (q, q), on the scale on which they were solved for.
-    noise: standard deviation of each observation's errors, used for the intervals; noise_given: by the user, or else
-    estimated from the residuals. chi_square: mean square of the residuals over that of the noise, by degrees of
-    freedom; about 1 where the noise given is right. dof: degrees of freedom left. level: of the intervals.
-    undetermined: sentences about unknowns and combinations of them that the data leave open.
-    influence: by unknown and observation, the share of the estimate's variance that each datum brings in (n,).
-    leverage: by observation, the share of each datum that the fit follows (n,).
-    field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
+    Attributes:
+        estimates: by unknown.
+        correlation: of the estimates (q, q), on the scale on which they were solved for.
+        noise: standard deviation of each observation's errors, used for the intervals.
+        noise_given: by the user, or else estimated from the residuals.
+        chi_square: mean square of the residuals over that of the noise, by degrees of freedom; about 1 where the noise
+            given is right.
+        dof: degrees of freedom left.
+        level: of the intervals.
+        undetermined: sentences about unknowns and combinations of them that the data leave open.
+        influence: by unknown and observation, the share of the estimate's variance that each datum brings in (n,).
+        leverage: by observation, the share of each datum that the fit follows (n,).
+        field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
+        notes: what a user should know.
     """
 
     estimates: dict[str, Estimate]

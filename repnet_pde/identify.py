@@ -50,8 +50,8 @@ def identify(
     Args:
         problem: a `Problem` with ``unknowns`` or ``unknown_fields`` and, unless ``data`` is given, observations among
             its conditions (``dde.icbc.PointSetBC``). A ``dde.Model`` goes to `identify_model`.
-        network, seed, dtype, time_limit, iterations, loss_weights, network_options, method_options, out, progress,
-        checkpoint_seconds: as in `solve`.
+        network, seed, dtype, time_limit, iterations, out, progress, checkpoint_seconds: as in `solve`.
+        loss_weights, network_options, method_options: as in `solve`.
         method: "joint" (Gauss-Newton on the last layer and the unknowns; data weighted by their noise, unknown fields
             regularised by restricted maximum likelihood), "shooting" (Gauss-Newton on the unknowns, with forward
             solutions by marching), or one that trains all parameters: "gauss-newton", "adam+lbfgs", ...; "auto" takes

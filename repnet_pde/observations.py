@@ -23,9 +23,13 @@ TOLERANCE = 1e-9
 class Observations:
     """Measurements at n points, each of at least one output.
 
-    x: (n, d) float64, coordinates in the problem's order. values: output -> (n,) float64, NaN where that output was
-    not measured; only outputs that were measured somewhere. uncertainties: the same outputs -> their standard
-    deviations (n,) float64, NaN where not measured, or None where the file has none. path: the file.
+    Attributes:
+        x: (n, d) float64, coordinates in the problem's order.
+        values: output -> (n,) float64, NaN where that output was not measured; only outputs that were measured
+            somewhere.
+        uncertainties: the same outputs -> their standard deviations (n,) float64, NaN where not measured, or None where
+            the file has none.
+        path: the file.
     """
 
     x: np.ndarray

@@ -19,7 +19,9 @@ class RepNetRegressor(RegressorMixin, BaseEstimator):
     scale nothing, the network normalises its inputs and outputs itself.
 
     Attributes:
-        fit_: the `repnet_pde.Fit`. n_features_in_, feature_names_in_: as in scikit-learn.
+        fit_: the `repnet_pde.Fit`.
+        n_features_in_: as in scikit-learn.
+        feature_names_in_: as in scikit-learn.
 
     Raises:
         InputError: from ``fit``, for a parameter that cannot be used (a ValueError).

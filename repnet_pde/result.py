@@ -20,20 +20,31 @@ from .verify import Verdict
 class Result:
     """What `solve` returns.
 
-    problem: the `Problem`. network, method: what was used, by name. seed, dtype: as given.
-    net: the trained network.
-    errors: relative L2 and maximum, against the exact solution, else the reference, on test points.
-    reference: the finite-difference `Reference`, or None; reference_errors: the network against it.
-    check: the `verify.Verdict`: residuals at fresh points, error indicator, and whether the solution is to be believed.
-    history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
-        "terms" (mean squares, unweighted), "weights", "unknowns".
-    unknowns: name -> identified value.
-    iterations: done. stages: how each stage that is over ended. stopped: why training ended. finished: False when
-        it can be resumed.
-    wall_seconds: of training, all sessions together.
-    notes: what a user should know, such as how the slopes were chosen.
-    identification: standard errors, intervals and what is not identifiable (`identification.Identification`) of a
-        problem with observations whose training has ended by itself, else None.
+    Attributes:
+        problem: the `Problem`.
+        network, method: what was used, by name.
+        network_options, seed, dtype: as given, with what was chosen.
+        net: the trained network.
+        errors: relative L2 and maximum, against the exact solution, else the reference, on test points
+            (`accuracy.Errors`).
+        reference: the finite-difference `Reference`, or None.
+        reference_errors: the network against it.
+        check: the `verify.Verdict`: residuals at fresh points, error indicator, and whether the solution is to be
+            believed.
+        history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
+            "terms" (mean squares, unweighted), "weights", "unknowns".
+        unknowns: name -> identified value.
+        iterations: done.
+        stages: how each stage that is over ended.
+        stopped: why training ended.
+        finished: False when it can be resumed.
+        wall_seconds: of training, all sessions together.
+        wavenumber: the largest along each axis, given or estimated, radians per unit length.
+        notes: what a user should know, such as how the slopes were chosen.
+        first_layer: the state of the first layer before training, or None.
+        versions: of the packages used.
+        identification: standard errors, intervals and what is not identifiable (`identification.Identification`) of a
+            problem with observations whose training has ended by itself, else None.
     """
 
     problem: Any

@@ -28,10 +28,13 @@ ROUNDING = 1e-4
 class Verdict:
     """What can be said of a solution without knowing the exact one.
 
-    verdict: "converged", "residual small but not verified" or "not converged". reason: why, in words.
-    residuals: root mean square of each term at fresh points, unweighted.
-    relative: the same relative to the size of the terms (see `relative_residuals`), or None where it is not defined.
-    error_indicator: relative L2 distance to an independent solution, or None.
+    Attributes:
+        verdict: "converged", "residual small but not verified" or "not converged".
+        reason: why, in words.
+        residuals: root mean square of each term at fresh points, unweighted.
+        relative: the same relative to the size of the terms (see `relative_residuals`), or None where it is not
+            defined.
+        error_indicator: relative L2 distance to an independent solution, or None.
     """
 
     verdict: str

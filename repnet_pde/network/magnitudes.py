@@ -31,8 +31,10 @@ _WEIGHT_VARIANCE = {
 class Magnitudes:
     """Mean squares per layer: every hidden layer's activations in order, then the network's output.
 
-    ``mean_square[l]`` is the mean of h², a float; ``mean_square_slope[l]`` the mean of (∂h/∂x̂_i)², an array (d,),
-    per unit of the normalised input x̂ (multiply slopes by 2/(hi − lo) for the physical ones).
+    Attributes:
+        mean_square: of h, a float for each layer.
+        mean_square_slope: of ∂h/∂x̂_i, an array (d,) for each layer, per unit of the normalised input x̂ (multiply
+            slopes by 2/(hi − lo) for the physical ones).
     """
 
     mean_square: tuple[float, ...]

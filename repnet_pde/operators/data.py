@@ -16,9 +16,13 @@ LEAST_FUNCTIONS = 2
 class OperatorData:
     """Functions at sensors, points, and the values of the operator: for training and for test.
 
-    train_v (n, m), test_v (k, m): input functions at the m sensors. points (p, d): where outputs are given.
-    train_u (n, p) or (n, p, c), test_u (k, ...). sensors (m, e): where the inputs are given.
     All are finite, float64; `InputError` names the field that does not fit.
+
+    Attributes:
+        train_v, test_v: (n, m) and (k, m), input functions at the m sensors.
+        train_u, test_u: (n, p) or (n, p, c), and (k, p) or (k, p, c), values of the operator.
+        points: (p, d), where they are given.
+        sensors: (m, e), where the inputs are given.
     """
 
     train_v: np.ndarray
@@ -144,7 +148,7 @@ def sine_map(
     modes: int = 2,
     seed: int = 0,
 ) -> OperatorData:
-    """a -> sin(m a(x)) on [0, 1], a = Σ c_k cos kπx with ``modes`` coefficients uniform in ±1/modes: |a| <= 1."""
+    """a -> sin(m a(x)) on [0, 1], a = Σ c_k cos kπx with ``modes`` coefficients uniform in ±1/modes; a is in [−1, 1]."""
     m, modes = positive_number("m", m), count("modes", modes, 1)
     x, y = np.linspace(0, 1, count("sensors", sensors, 2)), np.linspace(0, 1, count("points", points, 2))
     n = count("train", train, 2) + count("test", test, 1)

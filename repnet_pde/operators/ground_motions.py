@@ -23,7 +23,14 @@ HEADER_LINES = 10
 
 @dataclass(frozen=True)
 class GroundMotion:
-    """dt: time step in s. acceleration (n,): float64 in m/s². name: what the header says. units: of the file."""
+    """A ground acceleration on an even grid of times.
+
+    Attributes:
+        dt: time step in s.
+        acceleration: (n,) float64 in m/s².
+        name: what the header says.
+        units: of the file.
+    """
 
     dt: float
     acceleration: np.ndarray

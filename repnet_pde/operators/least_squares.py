@@ -20,8 +20,13 @@ CUTOFF = 1e-13
 
 @dataclass(frozen=True)
 class LastLayerFit:
-    """What `fit_last_layer` found, by output: the ridge, the relative L2 error on held-out functions with it (None
-    when the ridge was given) and on all functions that were fitted."""
+    """What `fit_last_layer` found, by output.
+
+    Attributes:
+        ridge: λ, relative.
+        held_out_error: relative L2 error on the held-out functions with it; None when the ridge was given.
+        training_error: relative L2 error on all functions that were fitted.
+    """
 
     ridge: tuple[float, ...]
     held_out_error: tuple[float, ...] | None

@@ -99,7 +99,7 @@ def burgers_cole_hopf(x: np.ndarray, t: np.ndarray, nu: float) -> np.ndarray:
     Cole and Hopf: u = -I[sin(pi y) w] / I[w], w(y) = exp(-cos(pi y) / (2 pi nu) - (x - y)**2 / (4 nu t)), I the
     integral over y (J. D. Cole, Quart. Appl. Math. 9 (1951) 225-236). The trapezoidal rule converges
     geometrically here, as Gauss and Hermite's does, and its weights cannot underflow; w is scaled by its
-    largest value. The saddle points of w have |x - y| <= t, so beyond t + d it has fallen by
+    largest value. The saddle points of w have abs(x - y) <= t, so beyond t + d it has fallen by
     exp(-d**2 / (4 nu t)); a Fourier bound of the rule's error gives the spacing. About 13 digits, any nu.
     """
     shape = np.broadcast_shapes(np.shape(x), np.shape(t))

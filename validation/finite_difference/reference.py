@@ -15,18 +15,19 @@ DEGREE = 5  # of the interpolating spline: a cubic one would lose digits that th
 class Reference:
     """A finite-difference solution on a tensor grid.
 
-    name, parameters: what was solved.
-    axes: the grid's 1-D coordinate arrays in the order of the problem's coordinates, time last.
-    values: shape (*grid shape, c) for c components, float64.
-    error_estimate: estimated maximum absolute error at the nodes, meant as a bound.
-    relative_l2_estimate: estimated relative L2 error over the grid (trapezoidal weights), meant as a bound.
-    order: observed order of the refinement (the asymptotic one is what the solver declares).
-    wall_seconds: time that the computation took.
-    converged: False where the refinement did not behave as its order says: do not trust it, show it.
-    levels: (n, seconds, relative L2 difference to the finest grid) of every grid that was solved, coarsest first:
-        which error is had in which time. The difference is taken on the common nodes and divided by the norm of
-        the finest solution; the finest grid has `relative_l2_estimate` in its place. Infinite where a solution was
-        not finite.
+    Attributes:
+        name, parameters: what was solved.
+        axes: the grid's 1-D coordinate arrays in the order of the problem's coordinates, time last.
+        values: shape (grid shape, c) for c components, float64.
+        error_estimate: estimated maximum absolute error at the nodes, meant as a bound.
+        relative_l2_estimate: estimated relative L2 error over the grid (trapezoidal weights), meant as a bound.
+        order: observed order of the refinement (the asymptotic one is what the solver declares).
+        wall_seconds: time that the computation took.
+        converged: False where the refinement did not behave as its order says: do not trust it, show it.
+        levels: (n, seconds, relative L2 difference to the finest grid) of every grid that was solved, coarsest first:
+            which error is had in which time. The difference is taken on the common nodes and divided by the norm of
+            the finest solution; the finest grid has `relative_l2_estimate` in its place. Infinite where a solution was
+            not finite.
     """
 
     name: str

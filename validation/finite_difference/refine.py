@@ -31,7 +31,7 @@ def refine(
 ) -> Reference:
     """The finest of nested solutions, with an error estimate by Richardson's argument.
 
-    `solve(n)` returns the axes and the values (*grid shape, c) on a grid whose nodes for 2n contain those
+    `solve(n)` returns the axes and the values (grid shape, c) on a grid whose nodes for 2n contain those
     for n. Grids are doubled until the estimate is below `tolerance` times the largest value, until n would
     pass `largest` or the next solve would pass `seconds`, or until the differences stop falling. At least
     three grids are solved where `largest` allows it, since two show no order.

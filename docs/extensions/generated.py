@@ -1,0 +1,99 @@
+"""Parts of pages that are made from the package when the site is built.
+
+A page asks for one by a fenced block of its name, such as ```{catalogue}```: the catalogue from the problems' files,
+the commands from click, methods and networks from their tables.
+"""
+
+import inspect
+import re
+
+import click
+
+from repnet_pde.catalogue import catalogue
+from repnet_pde.cli import cli
+from repnet_pde.methods import METHODS
+from repnet_pde.networks import LAYERS, NETWORKS
+
+KINDS = {
+    "Equations": "Boundary- and initial-value problems.",
+    "Inverse problems": "Unknown numbers and fields, with synthetic data that an independent solver makes.",
+    "Functions": "Samples of functions that are to be approximated.",
+}
+
+
+def problems() -> str:
+    """The catalogue: of each problem its docstring, its parameters and its file."""
+    sections: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for entry in catalogue().values():
+        file = entry.path.read_text(encoding="utf-8")
+        title, _, equation = entry.equation.partition("\n")
+        given = ", ".join(f"`{name}={value:.10g}`" for name, value in entry.parameters.items()) or "none"
+        sections[_kind(file)].append(
+            f"({entry.name})=\n### {entry.name}\n\n{title}\n{equation}\n\nParameters: {given}.\n\n"
+            f"<details><summary>Its file</summary>\n\n```python\n{file}```\n\n</details>\n"
+        )
+    return "\n".join(f"## {kind}\n\n{KINDS[kind]}\n\n" + "\n".join(found) for kind, found in sections.items())
+
+
+def _kind(file: str) -> str:
+    if re.search(r"\b(unknowns|unknown_fields)=", file):
+        return "Inverse problems"
+    return "Functions" if "pde=None" in file else "Equations"
+
+
+def commands() -> str:
+    """Every command with its usage, its help and its options."""
+    sections = []
+    for name, command in sorted(cli.commands.items()):
+        context = click.Context(command, info_name=f"repnet-pde {name}", max_content_width=100)
+        usage = command.get_usage(context).removeprefix("Usage: ")
+        records = [p.get_help_record(context) for p in command.get_params(context) if isinstance(p, click.Option)]
+        options = "\n\n".join(f"`{option}`\n: {text or ' '}" for option, text in filter(None, records))
+        text = inspect.cleandoc(command.help)
+        sections.append(f"(command-{name})=\n## repnet-pde {name}\n\n```text\n{usage}\n```\n\n{text}\n\n{options}\n")
+    return "\n".join(sections)
+
+
+def methods() -> str:
+    """Every method by its name, with the options that ``method_options`` takes."""
+    sections = []
+    for name, method in METHODS.items():
+        layers = LAYERS.get(name)
+        network = "" if layers is None else f" Hidden layers unless given: {', '.join(map(str, layers))}."
+        sections.append(
+            f"(method-{name})=\n## {name}\n\n{method.default_iterations:,} iterations unless given.{network}\n\n"
+            f"```{{eval-rst}}\n.. autoclass:: {method.__module__}.{method.__qualname__}\n   :no-index:\n```\n"
+        )
+    return "\n".join(sections)
+
+
+def networks() -> str:
+    """Every network that has a name, with the options that ``network_options`` takes."""
+    rows = ["| network | options |", "|---|---|"]
+    for name, build in NETWORKS.items():
+        options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        options = ["layers", *options] if name != "repnet-slabs" else options
+        rows.append(f"| `{name}` | {', '.join(f'`{o}`' for o in options) or 'none'} |")
+    return "\n".join(rows) + "\n"
+
+
+PARTS = {"catalogue": problems, "commands": commands, "methods": methods, "networks": networks}
+
+
+def fill(app, docname, source) -> None:
+    for name, make in PARTS.items():
+        block = f"```{{{name}}}\n```\n"
+        if block in source[0]:
+            source[0] = source[0].replace(block, make())
+
+
+def whole(app, what, name, obj, options, lines) -> None:
+    """Put a comment first, or napoleon takes what stands before a colon in a property's docstring for its type."""
+    if what in ("property", "attribute"):
+        lines[:0] = ["..", ""]
+
+
+def setup(app):
+    app.connect("source-read", fill)
+    app.connect("autodoc-process-docstring", whole, priority=400)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
