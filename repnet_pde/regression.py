@@ -496,7 +496,7 @@ def _products(found: Search, options: dict) -> None:
         for _ in range(SWEEPS):
             method.sweep()
             sizes = [grown.products * (f.in_features + 1) for f in grown.factors]
-            found.work += 2.0 * len(rows) * sum(size**2 for size in sizes)
+            found.work += 2.0 * len(rows) * sum(size * (size + slow) for size in sizes)
             before, error = error, held_out(grown, samples)
             if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
                 break

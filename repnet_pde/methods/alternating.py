@@ -16,9 +16,10 @@ class Alternating:
     (1970) 283-319; for scattered samples G. Beylkin, J. Garcke, M. J. Mohlenkamp, SIAM J. Sci. Comput. 31 (2009)
     1840-1857).
 
-    With all other factors fixed u is linear in the coefficients of one coordinate: a sweep solves for each coordinate
-    and then for the output layer, slow sines included. Normal equations are used, since rows are many and columns few;
-    they limit the residual to some 1e-7 of the data.
+    With all other factors fixed u is linear in the coefficients of one coordinate: a sweep solves for each coordinate,
+    every time together with the slow sines, which are eliminated (else the two creep towards each other), and then for
+    the output layer. Normal equations are used, since rows are many and columns few; they limit the residual to some
+    1e-7 of the data.
 
     Args:
         net: the network; its coefficients are the start.
@@ -31,7 +32,12 @@ class Alternating:
             self.features = [torch.cat([net.features(x, i), x.new_ones(len(x), 1)], 1) for i in range(net.box.dim)]
             slow = x.new_zeros(len(x), 0) if net.slow is None else torch.sin(net.slow(x))
             self.fixed = torch.cat([slow, x.new_ones(len(x), 1)], 1)
-            self.gram, self.right = self.fixed.T @ self.fixed, self.fixed.T @ y
+            self.lower = _cholesky(self.fixed.T @ self.fixed)
+            self.projected = self._halved(self.fixed.T @ y)
+
+    def _halved(self, products: torch.Tensor) -> torch.Tensor:
+        """L⁻¹ v (fixed, k), with L Lᵀ the normal equations of the slow sines and the bias."""
+        return torch.linalg.solve_triangular(self.lower, products, upper=False)
 
     @torch.no_grad()
     def sweep(self) -> float:
@@ -51,13 +57,12 @@ class Alternating:
             net.factors[axis].bias /= size
             net.last.weight[:, : net.products] *= size
         product = math.prod(values[1:], start=values[0])
-        cross = product.T @ self.fixed
-        gram = torch.cat([torch.cat([product.T @ product, cross], 1), torch.cat([cross.T, self.gram], 1)])
-        found = _least_squares(gram, torch.cat([product.T @ self.y, self.right]))
-        net.last.weight.copy_(found[:-1].T)
-        net.last.bias.copy_(found[-1])
-        left = product @ found[: net.products] + self.fixed @ found[net.products :] - self.y
-        return left.square().mean().sqrt().item()
+        cross = self._halved(self.fixed.T @ product)
+        weight = _least_squares(product.T @ product - cross.T @ cross, product.T @ self.y - cross.T @ self.projected)
+        rest = torch.linalg.solve_triangular(self.lower.T, self.projected - cross @ weight, upper=True)
+        net.last.weight.copy_(torch.cat([weight, rest[:-1]]).T)
+        net.last.bias.copy_(rest[-1])
+        return (product @ weight + self.fixed @ rest - self.y).square().mean().sqrt().item()
 
     def _factor(self, axis: int) -> torch.Tensor:
         linear = self.net.factors[axis]
@@ -65,31 +70,40 @@ class Alternating:
 
     def _solve(self, axis: int, others: torch.Tensor) -> None:
         """The coefficients of one coordinate, with the values (n, products) of the others multiplied."""
-        features, linear, last = self.features[axis], self.net.factors[axis], self.net.last
+        features, linear, net = self.features[axis], self.net.factors[axis], self.net
         products, width = others.shape[1], features.shape[1]
-        weight = last.weight[:, :products]
-        left = self.y - self.fixed @ torch.cat([last.weight[:, products:], last.bias[:, None]], 1).T
         gram = features.new_zeros(products * width, products * width)
-        right = features.new_zeros(products * width, 1)
-        outputs = weight.T @ weight  # (products, products): the outputs share the products
+        right = features.new_zeros(products * width, self.y.shape[1])
+        cross = features.new_zeros(self.fixed.shape[1], products * width)
         for start in range(0, len(features), ROWS):
             part = slice(start, start + ROWS)
             rows = (others[part, :, None] * features[part, None]).flatten(1)
             gram += rows.T @ rows
-            wanted = left[part] @ weight  # (rows, products)
-            right[:, 0] += torch.einsum("nr,nrm->rm", wanted, rows.view(-1, products, width)).reshape(-1)
-        gram = (gram.view(products, width, products, width) * outputs[:, None, :, None]).reshape(gram.shape)
+            right += rows.T @ self.y[part]
+            cross += self.fixed[part].T @ rows
+        cross = self._halved(cross)
+        gram -= cross.T @ cross
+        right -= cross.T @ self.projected
+        # The outputs share the products: row r of the equations has the weights W_cr.
+        weight = net.last.weight[:, :products]
+        gram = (gram.view(products, width, products, width) * (weight.T @ weight)[:, None, :, None]).reshape(gram.shape)
+        right = torch.einsum("rmc,cr->rm", right.view(products, width, -1), weight).reshape(-1, 1)
         found = _least_squares(gram, right)[:, 0].view(products, width)
         linear.weight.copy_(found[:, :-1])
         linear.bias.copy_(found[:, -1])
 
 
 def _least_squares(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """The solution of the normal equations, more and more regularised until they can be factorised."""
+    """The solution of the normal equations."""
+    return torch.cholesky_solve(right, _cholesky(gram))
+
+
+def _cholesky(gram: torch.Tensor) -> torch.Tensor:
+    """The lower factor of a matrix that is more and more regularised until it can be factorised."""
     ridge = RIDGE * gram.diagonal().mean()
     eye = torch.eye(len(gram), dtype=gram.dtype)
     while True:
         factor, failed = torch.linalg.cholesky_ex(gram + ridge * eye)
         if not failed:
-            return torch.cholesky_solve(right, factor)
+            return factor
         ridge = 10 * ridge

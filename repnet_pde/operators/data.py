@@ -148,7 +148,7 @@ def sine_map(
     modes: int = 2,
     seed: int = 0,
 ) -> OperatorData:
-    """a -> sin(m a(x)) on [0, 1], a = Σ c_k cos kπx with ``modes`` coefficients uniform in ±1/modes; a is in [−1, 1]."""
+    """a -> sin(m a(x)) on [0, 1], a = Σ c_k cos kπx with ``modes`` coefficients uniform in ±1/modes: |a| ≤ 1."""
     m, modes = positive_number("m", m), count("modes", modes, 1)
     x, y = np.linspace(0, 1, count("sensors", sensors, 2)), np.linspace(0, 1, count("points", points, 2))
     n = count("train", train, 2) + count("test", test, 1)
