@@ -90,7 +90,7 @@ class Run:
         elif self.iterations is not None:
             words.append(f"--iterations {self.iterations}")
         words += [f"--dtype {self.dtype}"] if self.dtype != "float64" else []
-        words += [f"--time-limit {self.time_limit!r}"] if self.time_limit else []
+        words += [f"--time-limit {self.time_limit:.15g}"] if self.time_limit else []
         return f"OMP_NUM_THREADS={self.threads} " + " ".join([*words, f"--seed {self.seed}"])
 
     def _statement(self, verb: str) -> str:

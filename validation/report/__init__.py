@@ -16,6 +16,7 @@ from .parts import anchor
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup, escape
 except ImportError:  # said before the first run, not after the last
     raise InputError("jinja2: is not installed; pip install 'repnet-pde[campaign]'") from None
 
@@ -82,7 +83,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"anchor": anchor, "md": _markdown, "data_uri": _data_uri}
+    environment.filters |= {"anchor": anchor, "breakable": _breakable, "data_uri": _data_uri}
+    environment.filters |= {"md": _markdown, "width": _width}
     return environment
 
 
@@ -91,6 +93,17 @@ def _markdown(text: str) -> str:
     text = re.sub(r"([\\`*|<>])", r"\\\1", text)
     text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text).replace("](", r"]\(")
     return text.replace("\n", "<br>")
+
+
+def _breakable(text: str) -> Markup:
+    """A name in HTML that may be broken between its words."""
+    return Markup(re.sub(r"([/_])", r"\1<wbr>", str(escape(text))))
+
+
+def _width(cell) -> str:
+    """ "short" for a cell whose lines stay whole, "long" for one that is wrapped."""
+    longest = max(map(len, (cell if isinstance(cell, str) else cell.text).split("\n")))
+    return "short" if longest <= 26 else "long" if longest > 40 else "middle"
 
 
 def _data_uri(picture) -> str:

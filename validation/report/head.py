@@ -1,7 +1,9 @@
-"""What every report says of its campaign: when, where and with what it was made."""
+"""What every report says: when, where and with what it was made, and of its problems."""
 
+import ast
 from collections.abc import Sequence
 
+from ...catalogue import locate
 from ..campaign import Stored
 from .parts import duration, mebibytes
 
@@ -31,10 +33,15 @@ def campaign_facts(runs: Sequence[Stored], missing: int, settings: dict) -> dict
 def _versions(found: Sequence[dict]) -> str:
     """Each name with all versions that occur."""
     names = list(dict.fromkeys(name for versions in found for name in versions))
-    return ", ".join(
-        f"{name} {' and '.join(dict.fromkeys(v[name] for v in found if name in v))}" for name in names
-    )
+    return ", ".join(f"{name} {' and '.join(dict.fromkeys(v[name] for v in found if name in v))}" for name in names)
 
 
 def _machine(machine: dict) -> str:
     return f"{machine['host']}: {machine['processor']}, {machine['cores']} cores, {machine['system']}"
+
+
+def docstring(problem: str) -> tuple[str, str]:
+    """The first line and the rest of what the problem's file says of itself."""
+    text = ast.get_docstring(ast.parse(locate(problem)[1].read_text(encoding="utf-8"))) or ""
+    title, _, rest = text.partition("\n")
+    return title, rest.strip("\n")

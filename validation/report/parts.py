@@ -59,12 +59,13 @@ class Code:
 
 @dataclass(frozen=True)
 class Picture:
-    """name: of the file beside the Markdown. alt: what is in it. data: PNG or SVG."""
+    """name: of the file beside the Markdown. alt: what is in it. data: PNG or SVG. wide: needs a row of its own."""
 
     kind: ClassVar = "picture"
     name: str
     alt: str
     data: bytes
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,11 @@ def mebibytes(value: float) -> str:
 
 def factor(value: float) -> str:
     """How many times, with two digits."""
-    return "∞" if math.isinf(value) else f"{value:.2g}" if value < 99.5 else f"{value:.1e}"
+    return "∞" if math.isinf(value) else seconds(value) if value < 9950 else f"{value:.1e}"
 
 
 def values(pairs: dict) -> str:
     """A mapping as "name=value, ..."."""
-    return ", ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in pairs.items())
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in pairs.items()
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 COLOURS = 96
@@ -22,14 +23,14 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)
 MARKERS = "osD^vPX"
 
 
-def shrunk(path: Path) -> bytes:
-    """A PNG with few colours and at most `WIDEST` pixels wide."""
+def shrunk(path: Path) -> tuple[bytes, bool]:
+    """A PNG with few colours and at most `WIDEST` pixels wide; whether it is twice as wide as high."""
     image = Image.open(path).convert("RGB")
     if image.width > WIDEST:
         image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.quantize(COLOURS).save(file, "PNG", optimize=True)
-    return file.getvalue()
+    return file.getvalue(), image.width >= 2 * image.height
 
 
 def convergence(varied: str, pairs: Sequence[tuple[float, float]], line: Sequence[tuple[float, float]], slope) -> bytes:
@@ -71,6 +72,9 @@ def curves(panels: dict[str, dict[str, tuple]], budgets: Sequence[float], thick:
                 axes.loglog(*end, MARKERS[i], markersize=5, **style)
         for budget in budgets:
             axes.axvline(budget, color="0.8", linewidth=1, zorder=0)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(method)
         axes.grid(alpha=0.3)
     for axes in grid[len(panels) :]:
@@ -86,7 +90,7 @@ def curves(panels: dict[str, dict[str, tuple]], budgets: Sequence[float], thick:
 
 
 def median_curve(runs: Sequence[tuple[Sequence[float], Sequence]]) -> tuple[np.ndarray, np.ndarray]:
-    """Times, and the median over the runs of the error that each had recorded last; NaN before half of them have one."""
+    """Times, and the median over the runs of the error that each had recorded last; NaN before half have one."""
     recorded = []
     for seconds, errors in runs:
         pairs = np.array([(s, e) for s, e in zip(seconds, errors, strict=True) if e is not None], dtype=float)

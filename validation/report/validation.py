@@ -1,15 +1,28 @@
 """The report of a validation: who passed, and a page for each problem."""
 
-import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...catalogue import locate
 from ..campaign import Stored
 from ..table import digits, median, number, spread
-from ..validate import Validation, away, collect, counted, rate
-from .head import campaign_facts
-from .parts import Cell, Code, Facts, Fold, Items, Picture, Report, Section, Table, Text, anchor, mebibytes, seconds, values
+from ..validate import Check, Validation, away, collect, counted, rate
+from .head import campaign_facts, docstring
+from .parts import (
+    Cell,
+    Code,
+    Facts,
+    Fold,
+    Items,
+    Picture,
+    Report,
+    Section,
+    Table,
+    Text,
+    anchor,
+    mebibytes,
+    seconds,
+    values,
+)
 from .pictures import convergence, shrunk
 
 SOLUTION = {
@@ -45,25 +58,15 @@ def _summary(found: list[Validation], options: dict, command: str) -> Iterator:
     settings = {"method": options["method"], "seeds": options["seeds"], "threads of a run": options["threads"]}
     yield Facts({"Problems": f"{len(found)}: {counts}"} | campaign_facts(runs, missing, settings))
     yield Code(command, "sh")
-    yield Table(
-        "Relative L2 errors over the seeds: median [smallest, largest]. For inverse problems, marked by “unknowns”, it is "
-        "the largest relative error of what is unknown. Seconds: median, of the solution alone. Memory: the most of all "
-        "runs, beyond what the process held before.",
-        [
-            "problem",
-            "verdict",
-            "relative L2 error",
-            "asked for",
-            "seconds",
-            "memory, MiB",
-            "compared with",
-            "reference's own error",
-            "why",
-        ],
-        [_row(v) for v in found],
-    )
+    columns = ["problem", "verdict", "relative L2 error", "asked\nfor", "seconds", "memory,\nMiB", "compared with"]
+    yield Table(SUMMARY, [*columns, "reference's\nown error", "why"], [_row(v) for v in found])
 
 
+SUMMARY = (
+    "Relative L2 errors over the seeds: median [smallest, largest]. For inverse problems, marked by “unknowns”, the "
+    "largest relative error of what is unknown. Seconds: median, of the solution alone. Memory: the most of all runs, "
+    "beyond what the process held before."
+)
 COUNTED = {"passed": "passed", "remark": "with a remark", "failed": "failed"}
 
 
@@ -74,7 +77,7 @@ def _row(v: Validation) -> list:
     return [
         Cell(v.problem, link=v.problem),
         Cell(v.outcome, mark=v.outcome),
-        _errors(v) + (" (unknowns)" if _inverse(v) else ""),
+        _errors(v).replace(" [", "\n[") + ("\nunknowns" if _inverse(v) else ""),
         _tolerance(v),
         seconds(median(done, "wall_seconds") if done else None),
         "–" if memory is None else mebibytes(memory),
@@ -100,10 +103,9 @@ def _tolerance(v: Validation) -> str:
 
 
 def _against(run: Stored) -> str:
-    reference = run["reference_details"]
-    return {"solution": "exact solution" + (", finite differences" if reference else ""), None: "nothing"}.get(
-        run["error_against"], "finite differences"
-    )
+    names = {"solution": "exact solution", "reference": "finite differences", None: "nothing"}
+    both = run["error_against"] == "solution" and run["reference_details"]
+    return names[run["error_against"]] + (",\nfinite differences" if both else "")
 
 
 def _doubt(reference: dict) -> str:
@@ -115,12 +117,12 @@ def _doubt(reference: dict) -> str:
 
 def _page(v: Validation, options: dict) -> Section:
     done = [run for run in v.runs if not run.failed]
-    title, equation = _docstring(v.problem)
-    parts = [Text(title), Text(f"{v.outcome}: {v.reason}", v.outcome)]
+    title, equation = docstring(v.problem)
+    parts = [Text(title), Text(f"{v.outcome} – {v.reason}", v.outcome)]
     parts += [Code(equation)] if equation else []
     if done and done[0]["parameters"]:
         parts.append(Facts({"Parameters": values(done[0]["parameters"])}))
-    folds = {"Checks": [Table("What was looked at.", ["check", "verdict", "found"], [_check(c) for c in v.checks])]}
+    folds = {"Checks": [Table("From the stored runs.", ["check", "verdict", "found"], [_check(c) for c in v.checks])]}
     if done:
         folds |= {f"Solution and error, seed {done[0].run.seed}": _pictures(v.problem, done[0], SOLUTION)}
     if done and (done[0]["unknowns"] or done[0].outcome["unknown_fields"]):
@@ -136,14 +138,7 @@ def _page(v: Validation, options: dict) -> Section:
     return Section(v.problem, parts)
 
 
-def _docstring(problem: str) -> tuple[str, str]:
-    """The first line and the rest of what the problem's file says of itself."""
-    text = ast.get_docstring(ast.parse(locate(problem)[1].read_text(encoding="utf-8"))) or ""
-    title, _, rest = text.partition("\n")
-    return title, rest.strip("\n")
-
-
-def _check(check) -> list:
+def _check(check: Check) -> list:
     return [check.name, Cell(check.outcome, mark=check.outcome), check.said]
 
 
@@ -151,7 +146,8 @@ def _pictures(problem: str, run: Stored, names: dict[str, str]) -> list[Picture]
     """Those of ``names`` that the run directory has."""
     there = [name for name in names if (run.directory / name).exists()]
     return [
-        Picture(f"{anchor(problem)}-{name}", names[name].format(problem), shrunk(run.directory / name)) for name in there
+        Picture(f"{anchor(problem)}-{name}", names[name].format(problem), *shrunk(run.directory / name))
+        for name in there
     ]
 
 
@@ -168,7 +164,7 @@ def _unknowns(done: list[Stored]) -> Table:
             rows.append([name, str(run.run.seed), said, *["–"] * 4])
     level = next((100 * run["identification"]["level"] for run in done if run["identification"]), None)
     interval = "interval" if level is None else f"{level:g} % interval"
-    columns = ["unknown", "seed", "estimate", "standard error", interval, "truth", "from the truth, standard errors"]
+    columns = ["unknown", "seed", "estimate", "standard error", interval, "truth", "from the truth,\nstandard errors"]
     return Table("Standard errors come from the data and from the discretisation.", columns, rows)
 
 
@@ -190,25 +186,11 @@ def _estimate(found: dict) -> list:
 
 def _runs(v: Validation, options: dict) -> Table:
     by_seed = {run.run.seed: run for run in v.runs}
-    columns = [
-        "seed",
-        "its own verdict",
-        "relative L2 error",
-        "maximum error",
-        "error indicator",
-        "residuals (rms)",
-        "seconds",
-        "with all else",
-        "memory, MiB",
-        "ended",
-    ]
+    columns = ["seed", "its own\nverdict", "relative\nL2 error", "maximum\nerror", "error\nindicator"]
+    columns += ["residuals (rms)", "seconds", "with all\nelse", "memory,\nMiB", "ended"]
     rows = [[str(seed), *_run(by_seed.get(seed))] for seed in range(options["seeds"])]
-    return Table(
-        "Error indicator: distance to a solution with other features and points. Seconds: of the solution, and with "
-        "reference, errors and pictures.",
-        columns,
-        rows,
-    )
+    caption = "Error indicator: distance to a solution with other features and points. Seconds: of the solution, and "
+    return Table(caption + "with reference, errors and pictures.", columns, rows)
 
 
 def _run(run: Stored | None) -> list:
@@ -243,14 +225,15 @@ def _convergence(v: Validation) -> list:
         alt = f"Relative L2 error of {v.problem} over {v.varied}, on logarithmic axes; {said}"
         picture = convergence(v.varied, measured, counted(x, errors), slope)
         parts.append(Picture(f"{anchor(v.problem)}-convergence.svg", alt, picture))
-    rows = [
-        [f"{value:.4g}", *([_known(run["relative_l2"]), seconds(run["wall_seconds"]), run["verdict"]])]
-        if not run.failed
-        else [f"{value:.4g}", "–", "–", Cell(f"failed: {run.failed}", mark="failed")]
-        for value, run in v.ladder
-    ]
+    rows = [[f"{value:.4g}", *_step(run)] for value, run in v.ladder]
     caption = "Seed 0 with less; the last row is the run itself."
     return [*parts, Table(caption, [v.varied, "relative L2 error", "seconds", "its own verdict"], rows)]
+
+
+def _step(run: Stored) -> list:
+    if run.failed:
+        return ["–", "–", Cell(f"failed: {run.failed}", mark="failed")]
+    return [_known(run["relative_l2"]), seconds(run["wall_seconds"]), run["verdict"]]
 
 
 def _settings(done: list[Stored]) -> Iterator:
@@ -258,7 +241,7 @@ def _settings(done: list[Stored]) -> Iterator:
     facts = {
         "Network": f"{run['network']}, {run['n_parameters']:,} parameters, {run['dtype']}",
         "Options of the network": values(run["network_options"]) or "none",
-        "Method": f"{run['method']}: " + "; ".join(run["stages"]),
+        "Method": "; ".join(run["stages"]) or run["method"],
         "Largest wavenumbers": ", ".join(f"{k:.4g}" for k in run["wavenumber"]),
     }
     reference = run["reference_details"]
@@ -270,9 +253,15 @@ def _settings(done: list[Stored]) -> Iterator:
             f"{_doubt(reference)}; the network is {spread(distance, 'error')} from it"
         )
     yield Facts(facts)
-    notes = list(dict.fromkeys(note for r in done for note in r["notes"]))
-    if notes:
+    if notes := list(_notes(done)):
         yield Items([Cell(note) for note in notes])
+
+
+def _notes(done: list[Stored]) -> Iterator[str]:
+    """Each one once, with the seed where it is not of all."""
+    for note in dict.fromkeys(note for run in done for note in run["notes"]):
+        seeds = [run.run.seed for run in done if note in run["notes"]]
+        yield note if len(seeds) == len(done) else f"seed {', '.join(map(str, seeds))}: {note}"
 
 
 def _commands(v: Validation) -> Iterator[str]:
