@@ -15,6 +15,7 @@ import click
 from . import __version__
 from .catalogue import catalogue, load_problem, locate
 from .errors import InputError, RepNetPDEError
+from .validation.table import digits
 
 INTERRUPTED_CODE = 130
 
@@ -515,10 +516,9 @@ def _estimate(estimate, identification) -> str:
     if estimate.interval is None:
         return f"{estimate.value:.6g}{true}" + (", not determined by the data" if identification else "")
     low, high = estimate.interval
-    width = max(high - low, 1e-300) / max(abs(low), abs(high), 1e-300)
-    digits = min(16, max(6, 2 - math.floor(math.log10(width))))
-    interval = f"{100 * identification.level:g} % interval [{low:.{digits}g}, {high:.{digits}g}]"
-    return f"{estimate.value:.{digits}g} ± {estimate.standard_error:.2g}, {interval}{true}"
+    n = digits(low, high)
+    interval = f"{100 * identification.level:g} % interval [{low:.{n}g}, {high:.{n}g}]"
+    return f"{estimate.value:.{n}g} ± {estimate.standard_error:.2g}, {interval}{true}"
 
 
 def _key_values(rows: dict[str, str]):

@@ -9,6 +9,9 @@ import hashlib
 import json
 import logging
 import math
+import os
+import platform
+import shlex
 import shutil
 import socket
 import sys
@@ -18,6 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from .. import __version__, balances
@@ -68,24 +72,41 @@ class Run:
         return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def command(self, verb: str = "solve") -> str:
-        """The shell command that does the same, with "solve" or "identify" for its ``verb``."""
-        words = ["repnet-pde", verb, self.problem]
-        words += [f"--set {name}={value!r}" for name, value in self.parameters.items()]
+        """The shell command that does the same, with "solve" or "identify" for its ``verb``.
+
+        It calls Python where the command line has no option for something.
+        """
         options = dict(self.network_options or {})
+        layers = options.pop("layers", None)
+        if options or self.method_options:
+            return f"OMP_NUM_THREADS={self.threads} python -c {_quoted(self._statement(verb))}"
+        words = ["repnet-pde", verb, shlex.quote(self.problem)]
+        words += [f"--set {name}={value!r}" for name, value in self.parameters.items()]
         words += [f"--network {self.network}"] if self.network else []
-        if "layers" in options:
-            words.append("--layers " + ",".join(map(str, options.pop("layers"))))
+        words += ["--layers " + ",".join(map(str, layers))] if layers else []
         words += [f"--method {self.method}"] if self.method != "auto" else []
         if isinstance(self.iterations, dict):
             words.append("--iterations " + ",".join(f"{name}={n}" for name, n in self.iterations.items()))
         elif self.iterations is not None:
             words.append(f"--iterations {self.iterations}")
         words += [f"--dtype {self.dtype}"] if self.dtype != "float64" else []
-        words += [f"--time-limit {self.time_limit:g}"] if self.time_limit else []
-        words.append(f"--seed {self.seed}")
-        more = {"network_options": options, "method_options": self.method_options}
-        words += [f"({name}={value})" for name, value in more.items() if value]
-        return " ".join(words)
+        words += [f"--time-limit {self.time_limit:.15g}"] if self.time_limit else []
+        return f"OMP_NUM_THREADS={self.threads} " + " ".join([*words, f"--seed {self.seed}"])
+
+    def _statement(self, verb: str) -> str:
+        """Python that does the run and prints its `Result` as ``result.json`` has it."""
+        dtype = {} if self.dtype == "float64" else {"dtype": self.dtype}
+        names = ("network", "time_limit", "iterations", "network_options", "method_options")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        settings = {"method": self.method, "seed": self.seed} | dtype | given
+        problem = ", ".join([repr(self.problem), *(f"{k}={v!r}" for k, v in (dtype | self.parameters).items())])
+        arguments = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        return f"import repnet_pde as r; print(r.{verb}(r.load_problem({problem}), {arguments}).to_dict())"
+
+
+def _quoted(statement: str) -> str:
+    """As one word of a shell, in double quotes where nothing in it needs more."""
+    return shlex.quote(statement) if set(statement) & set('"$`\\!') else f'"{statement}"'
 
 
 # One run, in whatever process -----------------------------------------------------------------------------------------
@@ -114,24 +135,25 @@ def _execute(run: Run, directory: Path) -> None:
     if (directory / OUTCOME).exists():
         return
     begun, threads = time.monotonic(), torch.get_num_threads()
-    outcome = {"run": asdict(run), "host": socket.gethostname(), "error": None}
+    outcome = {"run": asdict(run), "machine": machine(), "error": None}
     with PeakMemory() as memory, threadpool_limits(run.threads):
         torch.set_num_threads(run.threads)
         try:
-            outcome |= _solve(run, directory)
+            _solve(run, directory, outcome)
         except (RepNetPDEError, MemoryError) as error:
             outcome["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
         finally:
             torch.set_num_threads(threads)
     outcome |= {"seconds": time.monotonic() - begun, "peak_memory_mib": memory.mib}
+    outcome["ended"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / OUTCOME, outcome)
 
 
-def _solve(run: Run, directory: Path) -> dict:
+def _solve(run: Run, directory: Path, outcome: dict) -> None:
     """Solve or identify, resuming what was begun where the result depends on no limit of time.
 
-    Returns what the outcome says of the problem: the command for it, its tolerance and its unknown fields.
+    ``outcome`` is told of the problem: the command for it, its tolerance and its unknown fields.
     """
     from ..catalogue import load_problem
     from ..identify import identify
@@ -140,6 +162,11 @@ def _solve(run: Run, directory: Path) -> dict:
 
     problem = load_problem(run.problem, dtype=run.dtype, **run.parameters)
     inverse = problem.observations and (problem.unknowns or problem.unknown_fields)
+    outcome |= {
+        "verb": "identify" if inverse else "solve",
+        "tolerance": problem.tolerance,
+        "unknown_fields": list(problem.unknown_fields) if inverse else [],
+    }
     result = None
     if run.pictures and run.time_limit is None and not inverse and (directory / RUN).exists():
         with contextlib.suppress(InputError):  # a damaged directory is begun anew
@@ -163,10 +190,18 @@ def _solve(run: Run, directory: Path) -> dict:
     write_json(directory / RESULT, result.to_dict())
     write_json(directory / HISTORY, _history(result))
     write_json(directory / BALANCES, _balances(result) if run.pictures else {})
+
+
+def machine() -> dict:
+    """What seconds depend on: host, system, processor and the number of its cores."""
+    cpus = Path("/proc/cpuinfo")  # platform.processor() is empty on Linux
+    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "verb": "identify" if inverse else "solve",
-        "tolerance": problem.tolerance,
-        "unknown_fields": list(problem.unknown_fields) if inverse else [],
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
     }
 
 

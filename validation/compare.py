@@ -135,7 +135,8 @@ class Cell:
     """A network under a method on a problem: medians over the seeds.
 
     errors: budget -> the error of each run, infinite where it failed. setting: what the search chose, or nothing.
-    search_seconds: what it cost. curves: (seconds, errors) of each run. note: why a run failed.
+    tried: the runs of the search; search_seconds: what they cost. curves: (seconds, errors) of each run. note: why a
+    run failed.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Cell:
     curves: list[tuple[list[float], list[float]]] = field(default_factory=list)
     note: str = ""
     runs: list[Stored] = field(default_factory=list)
+    tried: list[Stored] = field(default_factory=list)
 
     def median(self, budget: float) -> float:
         return statistics.median(self.errors[budget]) if self.errors.get(budget) else math.inf
@@ -220,8 +222,8 @@ def collect(store: Path, options: dict) -> list[Cell]:
             cell.parameters = cell.parameters or s["n_parameters"]
             if longest and s.history:
                 cell.curves.append((s.history["seconds"], s.history["relative_l2"]))
-        tried = [s for s in (Stored.read(run, store) for run in searches.get(key, ())) if s is not None]
-        cell.search_seconds = sum(s["wall_seconds"] or 0.0 for s in tried)
+        cell.tried = [s for s in (Stored.read(run, store) for run in searches.get(key, ())) if s is not None]
+        cell.search_seconds = sum(s["wall_seconds"] or 0.0 for s in cell.tried)
     return list(cells.values())
 
 

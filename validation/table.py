@@ -1,4 +1,4 @@
-"""Cells of the results tables: medians and ranges over seeds, where a run that failed counts as infinite."""
+"""Cells of the results tables: medians and ranges over seeds, where a run that failed counts as infinite; intervals."""
 
 import math
 import statistics
@@ -19,3 +19,9 @@ def spread(rows: Sequence[dict], key: str) -> str:
     """Median [smallest, largest] of ``row[key]``."""
     values = [math.inf if row[key] is None else row[key] for row in rows]
     return f"{number(statistics.median(values))} [{number(min(values))}, {number(max(values))}]"
+
+
+def digits(low: float, high: float) -> int:
+    """How many an estimate needs of which [low, high] is the interval: two of the interval's width, 6 to 16."""
+    width = max(high - low, 1e-300) / max(abs(low), abs(high), 1e-300)
+    return min(16, max(6, 2 - math.floor(math.log10(width))))

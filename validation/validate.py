@@ -81,10 +81,15 @@ class Validation:
         return statistics.median(self.values("wall_seconds") or [math.nan])
 
     @property
+    def errors(self) -> list[float | None]:
+        """The relative L2 error of each run: of the solution, or the largest of the unknowns'."""
+        return [_error(run) for run in self.runs]
+
+    @property
     def error(self) -> float | None:
-        """The median relative L2 error over the seeds: of the solution, or the largest of the unknowns'."""
-        errors = [e for e in (_error(run) for run in self.runs) if e is not None]
-        return statistics.median(errors) if errors and len(errors) == len(self.runs) else None
+        """Their median."""
+        errors = self.errors
+        return statistics.median(errors) if errors and None not in errors else None
 
 
 def validate(
@@ -225,7 +230,7 @@ def _error(run: Stored) -> float | None:
 
 
 def _errors(found: Validation, tolerance: float | None, inverse: bool) -> Iterator[Check]:
-    errors = [_error(run) for run in found.runs]
+    errors = found.errors
     if None in errors:
         yield Check("error", REMARK, "neither an exact solution nor a reference to compare with")
         return
@@ -261,16 +266,17 @@ def _unknowns(found: Validation, tolerance: float | None) -> Iterator[Check]:
             continue
         told = [e for e in estimates if e["true"] is not None and e["standard_error"] is not None]
         if told:
-            away = max(_away(e) for e in told)
+            most = max(away(e) for e in told)
             inside = sum(e["interval"][0] <= e["true"] <= e["interval"][1] for e in told)
-            said = f"{inside} of {len(told)} intervals hold the truth; at most {away:.1f} standard errors away"
+            said = f"{inside} of {len(told)} intervals hold the truth; at most {most:.1f} standard errors away"
             near = all(
-                _away(e) <= STANDARD_ERRORS or abs(e["estimate"] / e["true"] - 1) <= (tolerance or 0) for e in told
+                away(e) <= STANDARD_ERRORS or abs(e["estimate"] / e["true"] - 1) <= (tolerance or 0) for e in told
             )
             yield Check(name, PASSED if near else FAILED, said)
 
 
-def _away(estimate: dict) -> float:
+def away(estimate: dict) -> float:
+    """Distance of an estimate from the truth in its standard errors."""
     distance = abs(estimate["estimate"] - estimate["true"])
     return distance / max(estimate["standard_error"], 1e-300) if distance else 0.0
 
@@ -296,16 +302,19 @@ def _indicator(found: Validation) -> Iterator[Check]:
 
 
 def rate(values: Sequence[float], errors: Sequence[float]) -> float | None:
-    """The slope of log error over log value, by least squares, from coarse to fine until rounding is reached.
+    """The slope of log error over log value, by least squares; None where all errors are rounding."""
+    pairs = counted(values, errors)
+    return float(np.polyfit(*np.log(np.array(pairs)).T, 1)[0]) if len(pairs) > 1 else None
 
-    None where all errors are rounding.
-    """
+
+def counted(values: Sequence[float], errors: Sequence[float]) -> list[tuple[float, float]]:
+    """(value, error) from coarse to fine until rounding is reached."""
     pairs, least = [], FLOOR * min(errors)
     for value, error in zip(values, errors, strict=True):
         pairs.append((value, error))
         if error <= least:
             break
-    return float(np.polyfit(*np.log(np.array(pairs)).T, 1)[0]) if len(pairs) > 1 else None
+    return pairs
 
 
 def _convergence(found: Validation) -> Iterator[Check]:

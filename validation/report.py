@@ -1,5 +1,0 @@
-from pathlib import Path
-
-
-def write(directory) -> Path:
-    return Path(directory)
