@@ -31,7 +31,7 @@ MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 ROWS_PER_COLUMN = 1.5
 MOST_FEATURES = 3000
-MOST_WORK = 5e12
+MOST_WORK = 3e12
 """Most floating-point operations of the search: some minutes. Not a time, which would make the choice depend on how
 busy the machine is."""
 MANY = 1000
