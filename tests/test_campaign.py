@@ -97,7 +97,7 @@ def test_command_of_a_run(decay):
         seed=3,
     )
     expected = f"repnet-pde solve {decay} --set rate=3.0 --network fnn --layers 8,8 --method adam --iterations adam=5"
-    assert run.command() == f"{expected} --time-limit 2 --seed 3"
+    assert run.command() == f"OMP_NUM_THREADS=1 {expected} --time-limit 2 --seed 3"
     assert "--time-limit" not in Run(decay).command("identify") and "identify" in Run(decay).command("identify")
 
 

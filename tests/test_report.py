@@ -187,6 +187,7 @@ def test_names_are_escaped(written):
 
 def test_links_of_the_markdown_lead_to_headings(written):
     headings = [anchor(re.sub(r"\\(.)", r"\1", h)) for h in re.findall(r"^## (.+)$", written[1], re.MULTILINE)]
+    assert len(headings) == 3
     links = re.findall(r"\]\(#([^)]*)\)", written[1])
     assert len(links) == 3 and set(links) <= set(headings)
 
@@ -240,6 +241,17 @@ def test_a_campaign_that_has_hardly_begun(store):
     shutil.rmtree(store / "runs")
     page = check_form(write(store).read_text(encoding="utf-8"))
     assert "3 run(s) are missing" in page.sections[0] and "0 of 3 stored" in page.sections[0]
+
+
+def test_runs_of_another_file_are_counted_apart(store, campaign):
+    """They are not those of the problem as it is now; one that cannot be read any more is none of the report's."""
+    asked = json.loads((store / "campaign.json").read_text())
+    changed = store / "a <b> & c.py"
+    changed.write_text("def problem(:\n")
+    asked["options"]["names"][2] = str(changed)
+    write_json(store / "campaign.json", asked)
+    page = check_form(write(store).read_text(encoding="utf-8"))
+    assert "1, of other settings, versions" in page.sections[0] and "1 run(s) are missing" in page.sections[0]
 
 
 def test_commands_give_the_numbers_again(campaign, written):
@@ -302,7 +314,7 @@ def test_comparison_says_who_wins_and_where_not(compared):
     assert "repnet" in OURS and "repnet is better in 2 of 4 comparisons" in markdown
     assert page.sections[0].index("is better in") < page.sections[0].index("Machines")
     assert "▲ 1 of 1, 100×" in markdown and "▼ 0 of 1, 0.1×" in markdown
-    assert "decay.py" in markdown[markdown.index("Where repnet is not better") :].split("###")[0]
+    assert "decay.py" in markdown[markdown.index("Where repnet is not better") :].split("##")[0]
     assert "**★ 1.5e-04<br>[1.0e-04, 2.0e-04]**" in markdown and "1.5e-01<br>[1.0e-01, 2.0e-01]" in markdown
     assert "3.0e-04<br>[2.0e-04, 4.0e-04]" in markdown
     assert "2 of 2 run(s) failed: TrainingError: the loss <became> NaN" in page.sections[1]

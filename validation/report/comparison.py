@@ -37,7 +37,7 @@ def report(store: Path, options: dict, command: str) -> Report:
         n > 1
     )
     pages = [_page(name, [cell for cell in cells if cell.name == name], plan) for name in plan.names]
-    return Report(title, list(_summary(plan, cells, command)), pages)
+    return Report(title, list(_summary(store, plan, cells, command)), pages)
 
 
 def _planned(plan: Plan, cell: Compared) -> tuple[int, int]:
@@ -49,7 +49,7 @@ def _planned(plan: Plan, cell: Compared) -> tuple[int, int]:
 # The summary -------------------------------------------------------------------------------------------------------
 
 
-def _summary(plan: Plan, cells: Sequence[Compared], command: str) -> Iterator:
+def _summary(store: Path, plan: Plan, cells: Sequence[Compared], command: str) -> Iterator:
     runs = {s.run.key: s for cell in cells for s in (*cell.runs, *cell.tried)}
     missing = sum(sum(_planned(plan, cell)) - len(cell.runs) - len(cell.tried) for cell in cells)
     if missing:
@@ -58,10 +58,10 @@ def _summary(plan: Plan, cells: Sequence[Compared], command: str) -> Iterator:
         )
     duels = summary(cells)
     yield Fold("Who is better", list(_answer(plan, cells, duels)))
-    yield Fold("What was compared", [Facts(_compared(plan, list(runs.values()), missing)), Code(command, "sh")])
+    yield Fold("What was compared", [Facts(_compared(store, plan, list(runs.values()), missing)), Code(command, "sh")])
 
 
-def _compared(plan: Plan, runs: list[Stored], missing: int) -> dict[str, str]:
+def _compared(store: Path, plan: Plan, runs: list[Stored], missing: int) -> dict[str, str]:
     parameters = plan.parameters or "as many as an ordinary network with the method's usual layers"
     settings = {
         "budgets": _budgets(plan),
@@ -71,7 +71,8 @@ def _compared(plan: Plan, runs: list[Stored], missing: int) -> dict[str, str]:
         "precision": plan.dtype,
     }
     names = {"Problems": plan.names, "Networks": plan.networks, "Methods": plan.methods}
-    return {key: ", ".join(value) for key, value in names.items()} | campaign_facts(runs, missing, settings)
+    facts = {key: ", ".join(value) for key, value in names.items()}
+    return facts | campaign_facts(store, runs, missing, settings)
 
 
 def _budgets(plan: Plan) -> str:
@@ -155,7 +156,8 @@ def _page(name: str, cells: Sequence[Compared], plan: Plan) -> Section:
     )
     thick = [network for network in plan.networks if network in OURS]
     picture = Picture(f"{anchor(name)}-errors.svg", alt, curves(panels, plan.budgets, thick), wide=True)
-    parts = [Text(title), Fold("Errors", tables), Fold("Errors over time", [picture])]
+    parts = [Text(title)] if title else []
+    parts += [Fold("Errors", tables), Fold("Errors over time", [picture])]
     if failures := list(_failures(cells)):
         parts.append(Fold("Failures", [Items([Cell(text, mark="failed") for text in failures])]))
     parts.append(Fold("Settings", [_settings(cells, plan)]))
@@ -187,7 +189,7 @@ def _error(cell: Compared, budget: float, plan: Plan) -> str:
     errors = cell.errors.get(budget, [])
     if not errors:
         return "missing"
-    if len(errors) == 1:
+    if len(errors) == 1 or all(map(math.isinf, errors)):
         said = number(errors[0])
     else:
         said = spread([{"error": error} for error in errors], "error").replace(" [", "\n[")

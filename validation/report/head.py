@@ -2,19 +2,23 @@
 
 import ast
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...catalogue import locate
-from ..campaign import Stored
+from ..campaign import OUTCOME, Stored
 from .parts import duration, mebibytes
 
 
-def campaign_facts(runs: Sequence[Stored], missing: int, settings: dict) -> dict[str, str]:
-    """From the outcomes of its runs, each one once. settings: what was asked for."""
+def campaign_facts(store: Path, runs: Sequence[Stored], missing: int, settings: dict) -> dict[str, str]:
+    """From the outcomes of its ``runs``, each one once; ``missing`` are not there. settings: what was asked for."""
     failed = sum(run.failed is not None for run in runs)
+    others = len(list(store.glob(f"runs/*/{OUTCOME}"))) - len(runs)
     facts = {
         "Asked for": ", ".join(f"{name} {value}" for name, value in settings.items()),
         "Runs": f"{len(runs)} of {len(runs) + missing} stored, {failed} of them failed",
     }
+    if others:
+        facts["Other runs"] = f"{others}, of other settings, versions of the package or files of the problems"
     if not runs:
         return facts
     ended = sorted(run.outcome["ended"] for run in runs if "ended" in run.outcome)
@@ -42,6 +46,9 @@ def _machine(machine: dict) -> str:
 
 def docstring(problem: str) -> tuple[str, str]:
     """The first line and the rest of what the problem's file says of itself."""
-    text = ast.get_docstring(ast.parse(locate(problem)[1].read_text(encoding="utf-8"))) or ""
+    try:
+        text = ast.get_docstring(ast.parse(locate(problem)[1].read_bytes())) or ""
+    except (SyntaxError, ValueError):  # its runs say so
+        text = ""
     title, _, rest = text.partition("\n")
     return title, rest.strip("\n")

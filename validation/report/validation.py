@@ -41,13 +41,13 @@ def report(store: Path, options: dict, command: str) -> Report:
     """What is stored of the campaign in ``store``."""
     found = list({v.problem: v for v in collect(store, options)}.values())
     title = f"Validation of {len(found)} problem" + "s" * (len(found) != 1)
-    return Report(title, list(_summary(found, options, command)), [_page(v, options) for v in found])
+    return Report(title, list(_summary(store, found, options, command)), [_page(v, options) for v in found])
 
 
 # The summary -------------------------------------------------------------------------------------------------------
 
 
-def _summary(found: list[Validation], options: dict, command: str) -> Iterator:
+def _summary(store: Path, found: list[Validation], options: dict, command: str) -> Iterator:
     runs = list({s.run.key: s for v in found for s in (*v.runs, *(s for _, s in v.ladder))}.values())
     missing = sum(v.missing for v in found)
     if missing:
@@ -56,7 +56,7 @@ def _summary(found: list[Validation], options: dict, command: str) -> Iterator:
         )
     counts = ", ".join(f"{sum(v.outcome == o for v in found)} {said}" for o, said in COUNTED.items())
     settings = {"method": options["method"], "seeds": options["seeds"], "threads of a run": options["threads"]}
-    yield Facts({"Problems": f"{len(found)}: {counts}"} | campaign_facts(runs, missing, settings))
+    yield Facts({"Problems": f"{len(found)}: {counts}"} | campaign_facts(store, runs, missing, settings))
     yield Code(command, "sh")
     columns = ["problem", "verdict", "relative L2 error", "asked\nfor", "seconds", "memory,\nMiB", "compared with"]
     yield Table(SUMMARY, [*columns, "reference's\nown error", "why"], [_row(v) for v in found])
@@ -118,7 +118,8 @@ def _doubt(reference: dict) -> str:
 def _page(v: Validation, options: dict) -> Section:
     done = [run for run in v.runs if not run.failed]
     title, equation = docstring(v.problem)
-    parts = [Text(title), Text(f"{v.outcome} – {v.reason}", v.outcome)]
+    parts = [Text(title)] if title else []
+    parts.append(Text(f"{v.outcome} – {v.reason}", v.outcome))
     parts += [Code(equation)] if equation else []
     if done and done[0]["parameters"]:
         parts.append(Facts({"Parameters": values(done[0]["parameters"])}))
