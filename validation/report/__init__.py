@@ -28,7 +28,7 @@ SIGNS = {
     "remark": "!",
     "failed": "✗",
     "missing": "?",
-    "outside": "✗",
+    "outside": "!",
     "best": "★",
     "ahead": "▲",
     "behind": "▼",

@@ -15,6 +15,8 @@ COLOURS = 96
 """Of a picture from a run directory, which makes its file three times smaller."""
 WIDEST = 1400
 """Pixels of the same."""
+ONE_PANEL = 1000
+"""Most pixels across of a picture of a run with one panel (7.5 inches at 130 dpi)."""
 SAMPLES = 80
 """Times at which a median of curves is drawn."""
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -24,13 +26,14 @@ MARKERS = "osD^vPX"
 
 
 def shrunk(path: Path) -> tuple[bytes, bool]:
-    """A PNG with few colours and at most `WIDEST` pixels wide; whether it is twice as wide as high."""
+    """A PNG with few colours and at most `WIDEST` pixels wide; whether it has several panels beside each other."""
     image = Image.open(path).convert("RGB")
+    wide = image.width > ONE_PANEL
     if image.width > WIDEST:
         image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.quantize(COLOURS).save(file, "PNG", optimize=True)
-    return file.getvalue(), image.width >= 2 * image.height
+    return file.getvalue(), wide
 
 
 def convergence(varied: str, pairs: Sequence[tuple[float, float]], line: Sequence[tuple[float, float]], slope) -> bytes:
@@ -47,7 +50,7 @@ def convergence(varied: str, pairs: Sequence[tuple[float, float]], line: Sequenc
     axes.grid(alpha=0.3)
     axes.legend()
     shown = [value for value, _ in pairs]
-    axes.set_xticks(shown, [f"{value:.3g}" for value in shown])
+    axes.set_xticks(shown, [f"{value:g}" for value in shown])
     axes.minorticks_off()
     return svg(figure)
 
@@ -61,7 +64,7 @@ def curves(panels: dict[str, dict[str, tuple]], budgets: Sequence[float], thick:
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(0.8 + 3.4 * columns, 0.9 + 2.8 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     styles = {}
     for axes, (method, networks) in zip(grid, panels.items(), strict=False):
         for network, (runs, end) in networks.items():

@@ -226,7 +226,7 @@ def _convergence(v: Validation) -> list:
         alt = f"Relative L2 error of {v.problem} over {v.varied}, on logarithmic axes; {said}"
         picture = convergence(v.varied, measured, counted(x, errors), slope)
         parts.append(Picture(f"{anchor(v.problem)}-convergence.svg", alt, picture))
-    rows = [[f"{value:.4g}", *_step(run)] for value, run in v.ladder]
+    rows = [[f"{value:g}", *_step(run)] for value, run in v.ladder]
     caption = "Seed 0 with less; the last row is the run itself."
     return [*parts, Table(caption, [v.varied, "relative L2 error", "seconds", "its own verdict"], rows)]
 
@@ -270,5 +270,5 @@ def _commands(v: Validation) -> Iterator[str]:
         yield f"# seed {run.run.seed}"
         yield run.command
     for value, run in v.ladder[:-1]:
-        yield f"# {v.varied} {value:.4g}"
+        yield f"# {v.varied} {value:g}"
         yield run.command
