@@ -286,13 +286,12 @@ def validate(names, out, **options) -> None:
     is written into the campaign's directory.
     """
     from .validation.campaign import say
-    from .validation.report import write
     from .validation.validate import FAILED
     from .validation.validate import validate as run
 
-    found = run(names, out=out, command=_command_line(), say=say, **options)
-    _print(_verdicts(found))
-    click.echo(str(write(out)))
+    with _reported(out):
+        found = run(names, out=out, command=_command_line(), say=say, **options)
+        _print(_verdicts(found))
     if any(validation.outcome == FAILED for validation in found):
         raise click.exceptions.Exit(1)
 
@@ -313,12 +312,11 @@ def compare(names, networks, methods, budget, out, jobs, scheduler, **options) -
     from .validation.campaign import say
     from .validation.compare import Plan, seconds_of
     from .validation.compare import compare as run
-    from .validation.report import write
 
     networks, methods, budgets = (tuple(text.split(",")) for text in (networks, methods, budget))
     plan = Plan(names, networks, methods, tuple(seconds_of(text) for text in budgets), **options)
-    run(plan, out=out, jobs=jobs, scheduler=scheduler, command=_command_line(), say=say)
-    click.echo(str(write(out)))
+    with _reported(out):
+        run(plan, out=out, jobs=jobs, scheduler=scheduler, command=_command_line(), say=say)
 
 
 @cli.command()
@@ -328,6 +326,20 @@ def report(directory: Path) -> None:
     from .validation.report import write
 
     click.echo(str(write(directory)))
+
+
+@contextlib.contextmanager
+def _reported(out: Path):
+    """Write the report at the end, also where some runs could not be done."""
+    from .validation.report import write
+
+    try:
+        yield
+    except RepNetPDEError as error:
+        if not isinstance(error, InputError):
+            write(out)
+        raise
+    click.echo(str(write(out)))
 
 
 def _command_line() -> str:
@@ -340,7 +352,8 @@ def _verdicts(found):
     table = Table("problem", "verdict", "relative L2", "s", "why")
     for v in found:
         error = "" if v.error is None else f"{v.error:.1e}"
-        table.add_row(v.problem, v.outcome, error, f"{v.seconds:.2g}", v.reason)
+        seconds = "" if math.isnan(v.seconds) else f"{v.seconds:.2g}"
+        table.add_row(v.problem, v.outcome, error, seconds, v.reason)
     return table
 
 

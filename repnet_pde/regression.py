@@ -515,7 +515,7 @@ def _products(found: Search, options: dict) -> None:
     improved(starts, slow)
     fast = [start for start in starts if any(math.pi * m > SLOW_WAVENUMBER for m, _ in start)]
     more = min(SLOW_FEATURES, len(rows) // 16)
-    if free and fast and not found.over and improved(fast, more):
+    if free and fast and best > LARGE and not found.over and improved(fast, more):
         slow = more
     while not found.over:
         starts = _starts(at, -samples.misfit(net, samples.train).double().numpy(), most - net.products)

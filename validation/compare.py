@@ -35,6 +35,8 @@ SOLVED = "least-squares"
 """Its networks have one hidden layer, and it ends by itself."""
 SOLVED_FEATURES = 800
 SEARCH_SEED = 1000
+LATE = 1.05
+"""Part of the budget until which an error counts: an iteration has to be ended."""
 BETTER = 1.0
 """One network beats another where its median error is smaller by more than this factor."""
 
@@ -195,11 +197,12 @@ def _error(stored: Stored) -> float:
 
 
 def _error_at(stored: Stored, budget: float) -> float:
-    """The last error that was recorded within ``budget`` seconds of training."""
+    """The last error that was recorded within ``budget`` seconds of training, or little later."""
     past = stored.history
     if past is None:
         return math.inf
-    within = [e for s, e in zip(past["seconds"], past["relative_l2"], strict=True) if s <= budget and e is not None]
+    records = zip(past["seconds"], past["relative_l2"], strict=True)
+    within = [e for s, e in records if s <= LATE * budget and e is not None]
     return within[-1] if within else math.inf
 
 
@@ -215,8 +218,7 @@ def collect(store: Path, options: dict) -> list[Cell]:
         cell.runs += stored
         longest = budget == plan.budgets[-1]
         for at in plan.budgets if key[2] not in SCHEDULED else (budget,):
-            whole_run = at == budget or key[2] == SOLVED
-            cell.errors[at] = [_error(s) if whole_run else _error_at(s, at) for s in stored]
+            cell.errors[at] = [_error(s) if key[2] == SOLVED else _error_at(s, at) for s in stored]
         for s in stored:
             cell.note = cell.note or (s.failed or "")
             cell.parameters = cell.parameters or s["n_parameters"]
