@@ -2,16 +2,21 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-
 from repnet_pde.validation.finite_difference import refine, solve_poisson_1d
 
 K = 50 * np.pi
+
+
+def source(x):
+    return -(K**2) * np.sin(K * x)
+
+
 numbers, estimates, errors = 2 ** np.arange(7, 16), [], []
 for largest in numbers:
     found = refine(
         "sine",
         {},
-        lambda n: solve_poisson_1d(lambda x: -(K**2) * np.sin(K * x), 0.0, 0.0, interval=(0, 1), n=n),
+        lambda n: solve_poisson_1d(source, 0.0, 0.0, interval=(0, 1), n=n),
         n=int(largest) // 4,
         order=6,
         largest=int(largest),
