@@ -259,6 +259,7 @@ def summary(cells: Sequence[Cell]) -> list[Duel]:
                     pairs = [
                         (name, table[name, ours, method].median(budget), table[name, peer, method].median(budget))
                         for name in names
+                        if (name, ours, method) in table and (name, peer, method) in table
                     ]
                     pairs = [(n, a, b) for n, a, b in pairs if math.isfinite(a) or math.isfinite(b)]
                     if not pairs:

@@ -7,7 +7,7 @@ from ..errors import InputError
 from ..objective import Objective
 from ._parameters import restore
 
-CHUNK = 25
+CHUNK = 10
 """Iterations between two looks at the clock, the keyboard and the history."""
 START = 1e4
 """The loss is scaled to this whenever the memory is empty: torch drops pairs with s·y below an absolute 1e-10."""
@@ -37,6 +37,8 @@ class LBFGS:
         self._fresh = True
         self._memory = memory
         self._scale: float | None = None
+        self._known: torch.Tensor | None = None
+        """The loss, where its gradient at the parameters as they are has just been computed."""
         self.optimizer = self._start()
 
     def _start(self) -> torch.optim.LBFGS:
@@ -59,7 +61,7 @@ class LBFGS:
         if self.iteration == 0 and bool((objective.weights == 1).all()):
             objective.balance(first=True)
         before = [p.detach().clone() for p in objective.parameters]
-        first = objective.gradient()
+        first = self._known = objective.gradient() if self._known is None else self._known
         if not torch.isfinite(first):
             raise objective.describe_failure(self.iteration)
         if first == 0 or not any(p.grad is not None and p.grad.any() for p in objective.parameters):
@@ -76,6 +78,7 @@ class LBFGS:
         if not loss <= first:  # also where it is NaN
             restore(objective.parameters, before)
             loss = objective.gradient()
+        self._known = loss
         if loss < first:
             self._fresh = False
         elif self._fresh:
@@ -85,7 +88,8 @@ class LBFGS:
             self.optimizer, self._fresh, self._scale = self._start(), True, None
 
     def _scaled(self) -> torch.Tensor:
-        loss = self.objective.gradient() * self._scale
+        loss, self._known = self.objective.gradient() if self._known is None else self._known, None
+        loss = loss * self._scale
         for parameter in self.objective.parameters:
             if parameter.grad is not None:
                 parameter.grad *= self._scale

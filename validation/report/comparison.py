@@ -176,7 +176,10 @@ def _errors(cells: Sequence[Compared], plan: Plan, budget: float) -> Table:
     for network in plan.networks:
         row = [network]
         for method in methods:
-            cell = table[network, method]
+            cell = table.get((network, method))
+            if cell is None:
+                row.append("does not apply")
+                continue
             error = cell.median(budget)
             row.append(Cell(_error(cell, budget, plan), mark="best" if error == best[method] < math.inf else ""))
         rows.append(row)
