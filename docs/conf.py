@@ -1,4 +1,4 @@
-"""Sphinx's configuration: `make docs`, or sphinx-build -W docs docs/_build."""
+"""Sphinx's configuration: `make docs`, or sphinx-build -W docs docs/_build/html."""
 
 import sys
 from pathlib import Path
@@ -16,8 +16,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "matplotlib.sphinxext.plot_directive",
+    "formulas",
     "generated",
-    "mathml",
 ]
 exclude_patterns = ["_build"]
 default_role = "py:obj"  # names in docstrings become links where there is a page for them
@@ -36,6 +36,7 @@ if tags.has("online"):  # noqa: F821  sphinx-build -t online: links to other pac
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say types, with shapes and units
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes in one list
 napoleon_use_rtype = False
 
 myst_enable_extensions = ["deflist", "dollarmath"]
@@ -45,6 +46,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_show_tb = True
 
+plot_working_directory = str(Path(__file__).parent)
 plot_formats = [("png", 130)]
 plot_html_show_formats = plot_html_show_source_link = False
 plot_rcparams = {"figure.constrained_layout.use": True}
@@ -54,5 +56,5 @@ html_theme = "furo"
 html_title = "repnet-pde"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 html_copy_source = False

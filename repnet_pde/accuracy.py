@@ -20,7 +20,8 @@ class Errors:
     """Errors of all components together: relative L2, maximum absolute, and what they were measured against.
 
     Attributes:
-        relative_l2, maximum: None where there is nothing to compare with.
+        relative_l2: None where there is nothing to compare with.
+        maximum: the same of the largest absolute error.
         against: "solution", "reference" or None.
         by_output: the relative L2 error of each component.
         points: the number of test points.

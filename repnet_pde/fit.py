@@ -45,7 +45,11 @@ class Fit:
 
     Attributes:
         net: the network, in the units of the data.
-        network, network_options, method, seed, dtype: what was used.
+        network: its name, or "custom".
+        network_options: as given, with what was chosen.
+        method: its name.
+        seed: as given.
+        dtype: as given.
         box: the domain.
         error: relative L2 on the held-out samples.
         training_error: on those fitted.

@@ -29,8 +29,8 @@ class Estimate:
 
     Attributes:
         value: the estimate.
-        standard_error, interval: the latter (lower, upper) at the level of the `Identification`; None where the data do
-            not determine it.
+        standard_error: None where the data do not determine it.
+        interval: (lower, upper) at the level of the `Identification`; None where the data do not determine it.
         true: where it is known.
         discretisation: change with other features and points, which is counted in the standard error, or None.
     """

@@ -90,7 +90,7 @@ def linearize(
         net: the network.
         names: of the terms, in DeepXDE's order.
         parameters: names of the network's parameters, as in ``net.named_parameters()``; None means all.
-        unknowns: ``dde.Variable``s; one double-backward column for each of their entries.
+        unknowns: ``dde.Variable`` objects; one double-backward column for each of their entries.
         block_bytes: bounds the memory of temporaries: rows are treated in blocks.
         memory: most bytes for the dense matrices of a step, and for ``block_bytes``; None means no limit.
         route: one of `ROUTES`; None takes "layers" where the network has only linear layers, else "copies". Both

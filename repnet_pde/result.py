@@ -22,8 +22,11 @@ class Result:
 
     Attributes:
         problem: the `Problem`.
-        network, method: what was used, by name.
-        network_options, seed, dtype: as given, with what was chosen.
+        network: its name, or "custom".
+        network_options: as given, with what was chosen.
+        method: its name.
+        seed: as given.
+        dtype: as given.
         net: the trained network.
         errors: relative L2 and maximum, against the exact solution, else the reference, on test points
             (`accuracy.Errors`).

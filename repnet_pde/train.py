@@ -47,7 +47,7 @@ def train(
         callbacks: DeepXDE's: their hooks at the start and end of the training and of every iteration (of L-BFGS every
             chunk) are called, and ``model.stop_training`` is honoured. Not PDEPointResampler: Gauss-Newton redraws its
             points by itself (its option ``refine``).
-        unknowns: ``dde.Variable``s to be trained too; None takes ``external_trainable_variables`` of ``compile``.
+        unknowns: ``dde.Variable`` objects to be trained too; None: ``external_trainable_variables`` of ``compile``.
         loss_weights: "compiled" takes those of ``compile``, and "auto" where it had none; "auto" balances the terms;
             None, or one number a term.
         method_options: by method, such as ``{"gauss-newton": {"refine": 0}}``.

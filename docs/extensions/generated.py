@@ -8,6 +8,7 @@ import inspect
 import re
 
 import click
+from pygments.lexers.special import TextLexer
 
 from repnet_pde.catalogue import catalogue
 from repnet_pde.cli import cli
@@ -94,6 +95,7 @@ def whole(app, what, name, obj, options, lines) -> None:
 
 
 def setup(app):
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", whole, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

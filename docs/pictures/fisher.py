@@ -16,11 +16,11 @@ u = solution.predict(points).reshape(len(t), len(x))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
 mesh = left.pcolormesh(x, t, u, cmap="viridis", vmin=0, vmax=1, rasterized=True)
-left.set(xlabel="x", ylabel="t")
-figure.colorbar(mesh, ax=left, label="u")
+left.set(xlabel="x", ylabel="t", title="u, and the ends of the slabs")
+figure.colorbar(mesh, ax=left)
 for end in solution.net.ends.tolist():
     left.axhline(end, color="white", linewidth=0.6)
 for moment in (0, 25, 50, 75, 100):
     right.plot(x, u[moment], color=plt.cm.viridis(moment / 110), label=f"t = {t[moment]:g}")
-right.set(xlabel="x", ylabel="u")
+right.set(xlabel="x", title="u")
 right.legend()

@@ -1,24 +1,31 @@
-"""u'' = f with two scales: the last layer of an ordinary network and of RepNet, solved for in the same way."""
+"""A function of two scales: the last layer of an ordinary network and of RepNets, solved for in the same way."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from repnet_pde import load_problem, solve
+from repnet_pde import fit
 
-problem = load_problem("poisson_two_scale_1d")
-x = np.linspace(0, 1, 2001)[:, None]
-exact = problem.solution(x)
-networks = {"fnn": "ordinary network", "repnet": "RepNet, tanh", "repnet-sin": "RepNet, sine features"}
 
+def u(x):
+    return np.sin(2 * np.pi * x) + 0.2 * np.sin(50 * np.pi * x)
+
+
+samples = np.random.default_rng(0).uniform(0, 1, 2000)
+x = np.linspace(0, 1, 2001)
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3))
-left.plot(x, exact, color="0.75", linewidth=3, label="exact")
-for colour, (network, label) in zip(("C3", "C0", "C2"), networks.items(), strict=True):
-    layers = {"layers": [200]}
-    u = solve(problem, network, "least-squares", network_options=layers, progress=False).predict(x)
+left.plot(x, u(x), color="0.75", linewidth=3, label="u")
+networks = {
+    "fnn": ("C3", "ordinary network", {}),
+    "repnet": ("C0", "RepNet, tanh", {"slope_scale": 20.0}),
+    "repnet-sin": ("C2", "RepNet, sine features", {}),
+}
+for network, (colour, label, options) in networks.items():
+    options = {"layers": [200]} | options
+    found = fit(samples, u(samples), network, "least-squares", network_options=options, domain=(0, 1))
     if network != "repnet":
-        left.plot(x, u, color=colour, linewidth=1, label=label)
-    right.semilogy(x, np.abs(u - exact).clip(1e-17), color=colour, linewidth=0.8, label=label)
-left.set(xlabel="x", ylabel="u", ylim=(-1.6, 1.6))
-right.set(xlabel="x", ylabel="absolute error")
+        left.plot(x, found.predict(x), color=colour, linewidth=1, label=label)
+    right.semilogy(x, np.abs(found.predict(x) - u(x)).clip(1e-17), color=colour, linewidth=0.8, label=label)
+left.set(xlabel="x")
 left.legend(loc="upper right", fontsize="small")
+right.set(xlabel="x", title="absolute error")
 right.legend(loc="center right", fontsize="small")

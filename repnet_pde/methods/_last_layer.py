@@ -98,7 +98,7 @@ class JetSystem:
             ``order`` as `trace` returns them; or None.
         order: of the equation in time.
         start: jet of the u around which the first linearisation is made, in place of the network's own.
-        unknowns: ``dde.Variable``s solved for as well; they hold their values at all times.
+        unknowns: ``dde.Variable`` objects solved for as well; they hold their values at all times.
     """
 
     def __init__(self, data, net, names, indices, *, continuity=None, order: int = 1, start=None, unknowns=()):

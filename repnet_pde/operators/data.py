@@ -19,8 +19,10 @@ class OperatorData:
     All are finite, float64; `InputError` names the field that does not fit.
 
     Attributes:
-        train_v, test_v: (n, m) and (k, m), input functions at the m sensors.
-        train_u, test_u: (n, p) or (n, p, c), and (k, p) or (k, p, c), values of the operator.
+        train_v: (n, m), input functions at the m sensors.
+        train_u: (n, p) or (n, p, c), values of the operator.
+        test_v: (k, m), as train_v.
+        test_u: (k, p) or (k, p, c), as train_u.
         points: (p, d), where they are given.
         sensors: (m, e), where the inputs are given.
     """

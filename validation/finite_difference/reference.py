@@ -16,7 +16,8 @@ class Reference:
     """A finite-difference solution on a tensor grid.
 
     Attributes:
-        name, parameters: what was solved.
+        name: of what was solved.
+        parameters: of what was solved.
         axes: the grid's 1-D coordinate arrays in the order of the problem's coordinates, time last.
         values: shape (grid shape, c) for c components, float64.
         error_estimate: estimated maximum absolute error at the nodes, meant as a bound.
