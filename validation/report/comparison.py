@@ -193,7 +193,7 @@ def _error(cell: Compared, budget: float, plan: Plan) -> str:
     if not errors:
         return "missing"
     if len(errors) == 1 or all(map(math.isinf, errors)):
-        said = number(errors[0])
+        said = number(errors[0]) if math.isfinite(errors[0]) else "none"
     else:
         said = spread([{"error": error} for error in errors], "error").replace(" [", "\n[")
     return said + (f"\n{len(errors)} of {plan.seeds} runs" if len(errors) < plan.seeds else "")
