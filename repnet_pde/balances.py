@@ -58,11 +58,12 @@ class Balance:
 class Defect:
     """How far a balance is from being met.
 
-    relative: in time the largest |Q(t) − Q(0) − ∫₀ᵗ (R − F) dt| at the ends t of the panels over the largest
-        ∫ |density| dx, where Q, R and F are the integrals of density, rate and flux; in steady problems |R − F| over
-        ∫ |rate| dx + ∮ |flux · n| ds. Infinite where it is not finite.
-    quadrature: what quadrature may have added to it, estimated.
-    time: where it is largest, or None.
+    Attributes:
+        relative: in time the largest |Q(t) − Q(0) − ∫₀ᵗ (R − F) dt| at the ends t of the panels over the largest
+            ∫ |density| dx, where Q, R and F are the integrals of density, rate and flux; in steady problems |R − F|
+            over ∫ |rate| dx + ∮ |flux · n| ds. Infinite where it is not finite.
+        quadrature: what quadrature may have added to it, estimated.
+        time: where it is largest, or None.
     """
 
     relative: float

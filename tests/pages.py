@@ -43,7 +43,7 @@ def steps(page: Path, command) -> Iterator[tuple[Block, dict]]:
         elif block.language == "text" and not block.before.strip():
             assert said(block.text, printed), f"{where}: this was printed:\n{printed}"
         elif block.language == "sh":
-            for line in block.text.splitlines():
+            for line in block.text.replace("\\\n", " ").splitlines():
                 check_options(line)
         elif block.language == "console":
             for line, expected in commands(block.text):

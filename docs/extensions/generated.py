@@ -88,8 +88,21 @@ def fill(app, docname, source) -> None:
             source[0] = source[0].replace(block, make())
 
 
-def whole(app, what, name, obj, options, lines) -> None:
-    """Put a comment first, or napoleon takes what stands before a colon in a property's docstring for its type."""
+SPAN = re.compile(r"``.*?``|(?::\w+:)?`[^`]*`|\|")
+
+
+def docstring(app, what, name, obj, options, lines) -> None:
+    """Escape bars, which stand for absolute values and not for substitutions; put a comment before a property's text,
+    or napoleon takes what stands before a colon in it for its type."""
+    margin = None  # of a formula's directive
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if line.lstrip().startswith(".. math::"):
+            margin = indent
+        elif line.strip() and margin is not None and indent <= margin:
+            margin = None
+        if margin is None:
+            lines[i] = SPAN.sub(lambda match: r"\|" if match[0] == "|" else match[0], line)
     if what in ("property", "attribute"):
         lines[:0] = ["..", ""]
 
@@ -97,5 +110,5 @@ def whole(app, what, name, obj, options, lines) -> None:
 def setup(app):
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", fill)
-    app.connect("autodoc-process-docstring", whole, priority=400)
+    app.connect("autodoc-process-docstring", docstring, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}
