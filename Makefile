@@ -10,7 +10,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 docs: $(READY)
 	$(VENV)/bin/sphinx-build -W --keep-going -q docs docs/_build/html
