@@ -42,7 +42,7 @@ def executed():
     found = {}
     for path in NOTEBOOKS:
         notebook = nbformat.read(path, as_version=4)
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+        nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
         found[path.name] = notebook
     return found
 
