@@ -10,7 +10,7 @@ import time
 import pytest
 from repnet_pde.validation import compare as comparison
 from repnet_pde.validation import validate as validation
-from repnet_pde.validation.campaign import OUTCOME, Campaign, PeakMemory, Run, Stored, execute, open_campaign
+from repnet_pde.validation.campaign import OUTCOME, Campaign, PeakMemory, Run, Stored, execute
 from repnet_pde.validation.compare import OURS, Cell, Plan, seconds_of, summary
 
 from repnet_pde import InputError
@@ -60,8 +60,7 @@ def address():
 
 
 def campaign(store, address, said=None):
-    token = open_campaign(store, "validate", {}, "")
-    return Campaign(store, token, scheduler=address, say=(said if said is not None else []).append)
+    return Campaign(store, "validate", {}, "", scheduler=address, say=(said if said is not None else []).append)
 
 
 def numbers(stored):
@@ -121,10 +120,10 @@ def test_runs_are_stored_once(decay, address, tmp_path):
 
 def test_files_come_back_from_a_worker_that_does_not_see_the_store(decay, tmp_path):
     store, run = tmp_path / "c", Run(decay)
-    token = open_campaign(store, "validate", {}, "")
-    files = execute(run, str(store), "another")
-    assert {OUTCOME, "result.json", "history.json"} <= set(files) and Stored.read(run, store) is None
-    Campaign(store, token)._keep(run, files)
+    with Campaign(store, "validate", {}, "") as todo:
+        files = execute(run, str(store), "another")
+        assert {OUTCOME, "result.json", "history.json"} <= set(files) and Stored.read(run, store) is None
+        todo._keep(run, files)
     assert Stored.read(run, store)["relative_l2"] < 1e-9
 
 
@@ -202,9 +201,18 @@ def test_directory_of_something_else(decay, tmp_path):
     (tmp_path / "x").write_text("")
     with pytest.raises(InputError, match="holds no campaign"):
         validation.validate([decay], out=tmp_path)
-    open_campaign(tmp_path / "c", "compare", {}, "")
+    with Campaign(tmp_path / "c", "compare", {}, ""):
+        pass
     with pytest.raises(InputError, match="holds a campaign of 'compare'"):
         validation.validate([decay], out=tmp_path / "c")
+
+
+def test_two_processes_do_not_work_on_one_campaign(decay, tmp_path):
+    store = tmp_path / "c"
+    with Campaign(store, "validate", {"names": []}, ""):
+        with pytest.raises(InputError, match="another process works on the campaign"):
+            validation.validate([decay], out=store)
+        assert json.loads((store / "campaign.json").read_text())["options"] == {"names": []}
 
 
 @pytest.mark.parametrize(

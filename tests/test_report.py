@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from repnet_pde.validation import validate as validation
-from repnet_pde.validation.campaign import OUTCOME, Stored, execute, open_campaign
+from repnet_pde.validation.campaign import OUTCOME, Campaign, Stored, execute
 from repnet_pde.validation.compare import OURS, Plan
 from repnet_pde.validation.report import write
 from repnet_pde.validation.report.parts import anchor, duration, factor, seconds
@@ -115,7 +115,8 @@ def campaign(tmp_path_factory):
     options = {"names": [str(folder / name) for name in names], "method": "auto", "seeds": 1, "threads": 1}
     options["convergence"] = True
     store = folder / "campaign"
-    token = open_campaign(store, "validate", options, "repnet-pde validate 'a <b> & c.py'")
+    with Campaign(store, "validate", options, "repnet-pde validate 'a <b> & c.py'") as begun:
+        token = begun.token
     for name in options["names"]:
         for run in validation._runs(name, options):
             execute(run, str(store), token)
@@ -294,7 +295,8 @@ def compared(tmp_path):
     (tmp_path / "decay.py").write_text(DECAY)
     plan = Plan((str(tmp_path / "decay.py"),), tuple(ERRORS), ("adam", "least-squares"), (1.0, 2.0), seeds=2)
     store = tmp_path / "compared"
-    open_campaign(store, "compare", plan.__dict__, "repnet-pde compare")
+    with Campaign(store, "compare", plan.__dict__, "repnet-pde compare"):
+        pass
     settings = {}
     for key, runs in plan.searches().items():
         for i, run in enumerate(runs):

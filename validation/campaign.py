@@ -24,13 +24,21 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from .. import __version__, balances
 from .._checks import whole
 from ..catalogue import locate, source_digest
 from ..checkpoint import RESULT, RUN, read_json, write_atomically, write_json
 from ..errors import InputError, RepNetPDEError
 
-CAMPAIGN, OUTCOME, HISTORY, BALANCES = "campaign.json", "outcome.json", "history.json", "balances.json"
+CAMPAIGN, LOCK, OUTCOME, HISTORY, BALANCES = (
+    "campaign.json",
+    "campaign.lock",
+    "outcome.json",
+    "history.json",
+    "balances.json",
+)
 PATIENCE = 20
 """Seconds for a scheduler to answer."""
 RETRIES = 2
@@ -288,45 +296,68 @@ class Stored:
         return {} if self.failed else read_json(self.directory / BALANCES)
 
 
-def open_campaign(store: Path, kind: str, options: dict, command: str) -> str:
-    """Make or take up the campaign in ``store``; returns its token.
-
-    Raises:
-        InputError: the directory holds something else.
-    """
-    if store.exists() and (not store.is_dir() or (any(store.iterdir()) and not (store / CAMPAIGN).exists())):
-        raise InputError(f"out: {str(store)!r} is not empty and holds no campaign; choose another directory")
-    before = read_json(store / CAMPAIGN) if (store / CAMPAIGN).exists() else {}
-    if before and before["kind"] != kind:
-        raise InputError(f"out: {str(store)!r} holds a campaign of {before['kind']!r}; choose another directory")
-    token = before.get("token") or uuid.uuid4().hex
-    (store / "runs").mkdir(parents=True, exist_ok=True)
-    write_json(store / CAMPAIGN, {"kind": kind, "options": options, "command": command, "token": token})
-    return token
-
-
 class Campaign:
-    """Does runs and stores them; a context manager that starts the processes when the first run needs them.
+    """Does runs and stores them; a context manager that keeps other processes out of the directory.
+
+    Entering it makes or takes up the campaign; processes are started when the first run needs them.
 
     Args:
-        store: the campaign's directory, made by `open_campaign`, whose ``token`` it gave.
+        store: the campaign's directory.
+        kind, options, command: what is asked for, for ``campaign.json``.
         jobs: processes on this machine; each does one run at a time.
         scheduler: address of a Dask scheduler whose workers are used in their place, such as "tcp://10.0.0.1:8786".
         say: called with a line for each run that is over.
 
     Raises:
-        InputError: the scheduler cannot be reached, or Dask is not installed.
+        InputError: the directory holds something else, or is in use; the scheduler cannot be reached; Dask is not
+            installed.
     """
 
-    def __init__(self, store: Path, token: str, *, jobs: int = 1, scheduler: str | None = None, say: Callable = print):
+    def __init__(
+        self,
+        store: Path,
+        kind: str,
+        options: dict,
+        command: str,
+        *,
+        jobs: int = 1,
+        scheduler: str | None = None,
+        say: Callable = print,
+    ):
         whole("jobs", jobs, 1)
-        self.store, self.token, self.jobs, self.scheduler, self.say = store.resolve(), token, jobs, scheduler, say
+        self.store, self.jobs, self.scheduler, self.say = store.resolve(), jobs, scheduler, say
+        self.asked = {"kind": kind, "options": options, "command": command}
         self._stack, self._client = contextlib.ExitStack(), None
 
     def __enter__(self):
+        self.token = self._known_token() or uuid.uuid4().hex
+        (self.store / "runs").mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(FileLock(self.store / LOCK).acquire(timeout=0))
+            except Timeout:
+                raise InputError(f"out: another process works on the campaign in {str(self.store)!r}") from None
+            write_json(self.store / CAMPAIGN, self.asked | {"token": self.token})
+            self._stack = stack.pop_all()
         if self.scheduler is not None:
-            self._connect()
+            try:
+                self._connect()
+            except BaseException:
+                self._stack.close()
+                raise
         return self
+
+    def _known_token(self) -> str | None:
+        """That of the campaign in the directory; None where it is new or empty."""
+        store = self.store
+        if not store.exists() or (store.is_dir() and not any(store.iterdir())):
+            return None
+        if not (store / CAMPAIGN).exists():
+            raise InputError(f"out: {str(store)!r} is not empty and holds no campaign; choose another directory")
+        before = read_json(store / CAMPAIGN)
+        if before["kind"] != self.asked["kind"]:
+            raise InputError(f"out: {str(store)!r} holds a campaign of {before['kind']!r}; choose another directory")
+        return before["token"]
 
     def __exit__(self, *error):
         if error[0] is not None and self._client is not None:

@@ -18,7 +18,7 @@ from ..matching import count_parameters, match_layers
 from ..methods import METHODS
 from ..networks import LAYERS, NETWORKS, PUBLISHED
 from ..training import UNLIMITED
-from .campaign import Campaign, Run, Stored, open_campaign
+from .campaign import Campaign, Run, Stored
 
 OURS = ("repnet", "repnet-sin", "repnet-siren")
 SETTINGS = {
@@ -174,8 +174,8 @@ def compare(
             (``plan.threads``) to itself. scheduler, say: see `Campaign`. command: kept for the report.
     """
     store = Path(out)
-    token = open_campaign(store, "compare", plan.__dict__, command)
-    with Campaign(store, token, jobs=jobs, scheduler=scheduler, say=say) as campaign:
+    workers = {"jobs": jobs, "scheduler": scheduler, "say": say}
+    with Campaign(store, "compare", plan.__dict__, command, **workers) as campaign:
         campaign.run(run for runs in plan.searches().values() for run in runs)
         campaign.run(run for runs in plan.runs(_best(plan, store)).values() for run in runs)
     return collect(store, plan.__dict__)

@@ -17,7 +17,7 @@ from .._checks import whole
 from ..catalogue import catalogue, locate
 from ..methods import sequence
 from ..methods.marching import Marching
-from .campaign import Campaign, Run, Stored, open_campaign
+from .campaign import Campaign, Run, Stored
 
 PASSED, REMARK, FAILED = "passed", "remark", "failed"
 LADDER = {"features": (0.3, 0.42, 0.6, 0.8), "tolerance": (1e3, 1e2, 1e1), "samples": (0.25, 0.5)}
@@ -126,8 +126,7 @@ def validate(
         locate(name)
     options = {"names": names, "method": method, "seeds": seeds, "threads": threads, "convergence": convergence}
     store = Path(out)
-    token = open_campaign(store, "validate", options, command)
-    with Campaign(store, token, jobs=jobs, scheduler=scheduler, say=say) as campaign:
+    with Campaign(store, "validate", options, command, jobs=jobs, scheduler=scheduler, say=say) as campaign:
         first = campaign.run(run for name in names for run in _runs(name, options))
         if convergence:
             campaign.run(run for run in first if run.run.seed == 0 for _, run in _ladder(run)[1])
