@@ -43,6 +43,8 @@ MULTIPLIERS = {  # what is left over of a balance is the integral of the sum of 
     ("poisson_chirp_1d", "energy"): lambda u, u_t: [-u],
     ("heat_high_frequency_1d", "energy"): lambda u, u_t: [u],
     ("wave_two_mode_1d", "energy"): lambda u, u_t: [u_t],
+    ("advection_1d", "mass"): lambda u, u_t: [1],
+    ("advection_1d", "energy"): lambda u, u_t: [u],
     ("helmholtz_2d", "energy"): lambda u, u_t: [u],
     ("helmholtz_modes_2d", "energy"): lambda u, u_t: [-u],
     ("burgers_1d", "energy"): lambda u, u_t: [u],

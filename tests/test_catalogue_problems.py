@@ -20,6 +20,7 @@ OTHERS = [
     ("poisson_chirp_1d", {"low": 8, "high": -3}),
     ("heat_high_frequency_1d", {"m": 7.3}),
     ("wave_two_mode_1d", {"speed": 0.6}),
+    ("advection_1d", {"speed": -7.3}),
     ("helmholtz_2d", {"kappa": 5.2}),
     ("helmholtz_modes_2d", {"a1": 2.3, "a2": 0.4, "k": 3.7}),
     ("helmholtz_modes_2d", {"a1": 1, "a2": -6, "k": 0}),
@@ -194,7 +195,7 @@ def test_boundary_values_follow_the_points():
 def test_catalogue_states_names_equations_and_defaults():
     entries = catalogue()
     wanted = {"poisson_two_scale_1d", "poisson_chirp_1d", "heat_high_frequency_1d", "wave_two_mode_1d", "helmholtz_2d"}
-    wanted |= {"helmholtz_modes_2d", "kovasznay_2d", *WITHOUT_SOLUTION}
+    wanted |= {"helmholtz_modes_2d", "kovasznay_2d", "advection_1d", *WITHOUT_SOLUTION}
     assert wanted == set(FORWARD)
     for name, entry in entries.items():
         problem = load_problem(name)
@@ -223,7 +224,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 import repnet_pde
-assert len(repnet_pde.catalogue()) == 26
+assert len(repnet_pde.catalogue()) == 27
 heavy = {"torch", "deepxde", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """

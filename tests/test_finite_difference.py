@@ -16,6 +16,7 @@ from repnet_pde.validation.finite_difference import (
     navier_stokes_2d,
     reference,
     refine,
+    solve_advection_1d,
     solve_allen_cahn_1d,
     solve_burgers_1d,
     solve_heat_1d,
@@ -38,6 +39,7 @@ DEFAULTS = {
     "poisson_chirp_1d": {"low": 3.0, "high": 10.5},
     "heat_high_frequency_1d": {"m": 50.0},
     "wave_two_mode_1d": {"speed": 2.0},
+    "advection_1d": {"speed": 30.0},
     "helmholtz_2d": {"kappa": 4 * PI},
     "helmholtz_modes_2d": {"a1": 1.0, "a2": 4.0, "k": 1.0},
     "kovasznay_2d": {"reynolds": 20.0},
@@ -61,6 +63,7 @@ EXACT = {  # one value a point, or the components in the last axis
     "wave_two_mode_1d": lambda x, t, speed: (
         np.sin(PI * x) * np.cos(speed * PI * t) + np.sin(4 * PI * x) * np.cos(4 * speed * PI * t) / 2
     ),
+    "advection_1d": lambda x, t, speed: np.sin(x - speed * t),
     "helmholtz_2d": lambda x, y, kappa: np.sin(kappa * x) * np.sin(kappa * y),
     "helmholtz_modes_2d": lambda x, y, a1, a2, k: np.sin(a1 * PI * x) * np.sin(a2 * PI * y),
     "kovasznay_2d": kovasznay,
@@ -75,6 +78,8 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("heat_high_frequency_1d", {"m": 500.0}),
     ("wave_two_mode_1d", {"speed": 0.3}),
     ("wave_two_mode_1d", {"speed": 5.3}),
+    ("advection_1d", {"speed": -0.7}),
+    ("advection_1d", {"speed": 111.1}),
     ("helmholtz_2d", {"kappa": 24 * PI}),
     ("helmholtz_2d", {"kappa": 5.0005 * PI}),
     ("helmholtz_2d", {"kappa": 1.0}),
@@ -219,6 +224,24 @@ def wave_error(n, steps, times=5, c=1.7):
 def test_orders_in_space_and_time(error):
     assert fitted_order([24, 48, 96], lambda n: error(n, 64)) >= 5.8
     assert fitted_order([1, 2, 4], lambda steps: error(256, steps)) >= 3.8
+
+
+def test_advection_orders_in_space_and_time():
+    """u = exp(sin(x - 3 t)) cos t on one period, which varies faster than its speed alone would have it."""
+    c = 1.7
+
+    def u(x, t):
+        return np.exp(np.sin(x - 3 * t)) * np.cos(t)
+
+    def source(x, t):
+        return np.exp(np.sin(x - 3 * t)) * ((c - 3) * np.cos(x - 3 * t) * np.cos(t) - np.sin(t))
+
+    def error(n, steps):
+        equation = {"speed": c, "interval": (-PI, PI), "final_time": 1.0, "source": source}
+        return maximum_error(solve_advection_1d(lambda x: u(x, 0.0), n=n, times=5, steps=steps, **equation), u)
+
+    assert fitted_order([32, 64, 128], lambda n: error(n, 32)) >= 5.8
+    assert fitted_order([1, 2, 4], lambda steps: error(512, steps)) >= 5.8
 
 
 def test_helmholtz_order():
@@ -371,6 +394,7 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
         ("poisson_chirp_1d", 1e-10),
         ("heat_high_frequency_1d", 1e-8),
         ("wave_two_mode_1d", 1e-8),
+        ("advection_1d", 1e-8),
         ("helmholtz_2d", 1e-9),
         ("helmholtz_modes_2d", 1e-8),
         ("kovasznay_2d", 1e-5),
@@ -403,6 +427,8 @@ def test_boundary_and_initial_values_are_met(solved, name, parameters):
                 exact = -np.sin(PI * grids[0]) if d == 1 else np.zeros(grids[0].shape)
             else:
                 exact = EXACT[name](*grids, **parameters)
+            if name == "advection_1d" and d == 0:  # no value is given there, but that both ends have the same
+                exact = r.values[:1]
             if name == "kovasznay_2d":  # p is not given there
                 found, exact = found[..., :2], exact[..., :2]
             assert np.allclose(found, exact.reshape(found.shape), rtol=0, atol=1e-12)
@@ -603,6 +629,8 @@ def test_refinement_stops_at_its_limits():
         ("heat_high_frequency_1d", {"m": 1e5}, "m: 100000 half waves need at least"),
         ("wave_two_mode_1d", {"speed": 0.0}, "speed: needs a positive number"),
         ("wave_two_mode_1d", {"speed": 1e3}, "raise `largest`, lower `times` or `speed`"),
+        ("advection_1d", {"speed": 0.0}, "speed: needs a number other than zero"),
+        ("advection_1d", {"speed": 1e4}, "raise `largest`, lower `times` or `speed`"),
         ("burgers_1d", {"nu": -0.1}, "nu: needs a positive viscosity"),
         ("allen_cahn_1d", {"d": 0.0}, "d: needs a positive diffusivity"),
         ("allen_cahn_1d", {"d": 1e-3, "largest": 400}, "largest: 400 intervals are too few, give at least 800"),

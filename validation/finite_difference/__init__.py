@@ -11,6 +11,7 @@ from numbers import Real
 
 from repnet_pde.errors import InputError, choose
 
+from .advection_1d import advection_1d, solve_advection_1d
 from .allen_cahn_1d import allen_cahn_1d, solve_allen_cahn_1d
 from .burgers_1d import burgers_1d, burgers_cole_hopf, solve_burgers_1d
 from .cache import cached
@@ -29,6 +30,7 @@ __all__ = [
     "cached",
     "reference",
     "refine",
+    "solve_advection_1d",
     "solve_allen_cahn_1d",
     "solve_burgers_1d",
     "solve_heat_1d",
@@ -43,6 +45,7 @@ REFERENCES: dict[str, Callable[..., Reference]] = {
     "poisson_chirp_1d": poisson_chirp_1d,
     "heat_high_frequency_1d": heat_high_frequency_1d,
     "wave_two_mode_1d": wave_two_mode_1d,
+    "advection_1d": advection_1d,
     "helmholtz_2d": helmholtz_2d,
     "helmholtz_modes_2d": helmholtz_modes_2d,
     "kovasznay_2d": kovasznay_2d,

@@ -44,3 +44,11 @@ def difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
         entries += [w, (-1) ** derivative * w]
     rows, columns, entries = map(np.concatenate, (rows, columns, entries))
     return sparse.csr_array((entries / step**derivative, (rows - 1, columns)), shape=(n - 1, n + 1))
+
+
+def periodic_difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
+    """The first or second derivative at n nodes of one period, central everywhere: an (n, n) matrix."""
+    offsets = np.arange(-(ORDER // 2), ORDER // 2 + 1)
+    rows, columns = np.repeat(np.arange(n), len(offsets)), (np.arange(n)[:, None] + offsets).ravel() % n
+    entries = np.tile(weights(offsets, derivative), n) / step**derivative
+    return sparse.csr_array((entries, (rows, columns)), shape=(n, n))
