@@ -50,6 +50,7 @@ MULTIPLIERS = {  # what is left over of a balance is the integral of the sum of 
     ("burgers_1d", "energy"): lambda u, u_t: [u],
     ("burgers_1d", "mass"): lambda u, u_t: [1],
     ("allen_cahn_1d", "free energy"): lambda u, u_t: [u_t],
+    ("klein_gordon_1d", "energy"): lambda u, u_t: [u_t],
     ("kovasznay_2d", "mass"): lambda u, u_t: [0, 0, -1],
     ("kovasznay_2d", "momentum_x"): lambda u, u_t: [-1, 0, -u[:, 0]],
     ("kovasznay_2d", "momentum_y"): lambda u, u_t: [0, -1, -u[:, 1]],
@@ -66,7 +67,7 @@ MULTIPLIERS = {  # what is left over of a balance is the integral of the sum of 
     ("heat_coefficient_2d", "energy"): lambda u, u_t: [u[:, 0], 0],
 }
 FREE = ["poisson_two_scale_1d", "poisson_chirp_1d", "heat_high_frequency_1d", "helmholtz_2d", "helmholtz_modes_2d"]
-FREE += ["kovasznay_2d", "reaction_diffusion_1d", "damped_oscillator", "lorenz"]
+FREE += ["klein_gordon_1d", "kovasznay_2d", "reaction_diffusion_1d", "damped_oscillator", "lorenz"]
 
 
 def some_function(problem):

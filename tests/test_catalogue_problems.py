@@ -24,6 +24,7 @@ OTHERS = [
     ("helmholtz_2d", {"kappa": 5.2}),
     ("helmholtz_modes_2d", {"a1": 2.3, "a2": 0.4, "k": 3.7}),
     ("helmholtz_modes_2d", {"a1": 1, "a2": -6, "k": 0}),
+    ("klein_gordon_1d", {"omega": 7.3}),
     ("kovasznay_2d", {"reynolds": 40}),
 ]
 INVERSE = [name for name, entry in catalogue().items() if "data_seed" in entry.parameters]  # test_inverse_problems.py
@@ -195,7 +196,7 @@ def test_boundary_values_follow_the_points():
 def test_catalogue_states_names_equations_and_defaults():
     entries = catalogue()
     wanted = {"poisson_two_scale_1d", "poisson_chirp_1d", "heat_high_frequency_1d", "wave_two_mode_1d", "helmholtz_2d"}
-    wanted |= {"helmholtz_modes_2d", "kovasznay_2d", "advection_1d", *WITHOUT_SOLUTION}
+    wanted |= {"helmholtz_modes_2d", "kovasznay_2d", "advection_1d", "klein_gordon_1d", *WITHOUT_SOLUTION}
     assert wanted == set(FORWARD)
     for name, entry in entries.items():
         problem = load_problem(name)
@@ -224,7 +225,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 import repnet_pde
-assert len(repnet_pde.catalogue()) == 27
+assert len(repnet_pde.catalogue()) == 28
 heavy = {"torch", "deepxde", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -21,6 +21,7 @@ from repnet_pde.validation.finite_difference import (
     solve_burgers_1d,
     solve_heat_1d,
     solve_helmholtz_2d,
+    solve_klein_gordon_1d,
     solve_navier_stokes_2d,
     solve_poisson_1d,
     solve_wave_1d,
@@ -45,6 +46,7 @@ DEFAULTS = {
     "kovasznay_2d": {"reynolds": 20.0},
     "burgers_1d": {"nu": 0.01 / PI},
     "allen_cahn_1d": {"d": 1e-3},
+    "klein_gordon_1d": {"omega": 5 * PI},
 }
 
 
@@ -67,6 +69,7 @@ EXACT = {  # one value a point, or the components in the last axis
     "helmholtz_2d": lambda x, y, kappa: np.sin(kappa * x) * np.sin(kappa * y),
     "helmholtz_modes_2d": lambda x, y, a1, a2, k: np.sin(a1 * PI * x) * np.sin(a2 * PI * y),
     "kovasznay_2d": kovasznay,
+    "klein_gordon_1d": lambda x, t, omega: x * np.cos(omega * t) + (x * t) ** 3,
     "burgers_1d": lambda x, t, nu: burgers_cole_hopf(x, t, nu),
 }
 CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
@@ -86,6 +89,8 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("helmholtz_modes_2d", {"a1": 2.3, "a2": -0.4, "k": 3.7}),
     ("helmholtz_modes_2d", {"a1": 1.0, "a2": 10.0, "k": 0.0}),
     ("kovasznay_2d", {"reynolds": 40.0}),
+    ("klein_gordon_1d", {"omega": 0.0}),
+    ("klein_gordon_1d", {"omega": 71.3}),
     ("burgers_1d", {"nu": 0.001 / PI}),
     ("burgers_1d", {"nu": 0.1}),
     ("burgers_1d", {"nu": 1.0}),
@@ -326,6 +331,27 @@ def allen_cahn_error(n, finest):
     return lines_error(solve_allen_cahn_1d, n, finest, d=d, source=source)
 
 
+def test_klein_gordon_order():
+    def source(x, t):
+        return -7 * np.sin(3 * x - 4 * t) + np.exp(-t) * x + travelling(x, t) ** 3
+
+    def error(n):
+        solution = solve_klein_gordon_1d(
+            lambda x: travelling(x, 0.0),
+            lambda x: -4 * np.cos(3 * x) - x,
+            lambda t: travelling(-1.0, t),
+            lambda t: travelling(2.0, t),
+            interval=(-1.0, 2.0),
+            final_time=1.0,
+            n=n,
+            times=5,
+            source=source,
+        )
+        return maximum_error(solution, travelling)
+
+    assert fitted_order([24, 48, 96], error) >= 5.8
+
+
 def lines_error(solve, n, finest, **equation):
     def u(x, t):
         return np.cos(2 * x - 3 * t)
@@ -398,6 +424,7 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
         ("helmholtz_2d", 1e-9),
         ("helmholtz_modes_2d", 1e-8),
         ("kovasznay_2d", 1e-5),
+        ("klein_gordon_1d", 1e-8),
         ("burgers_1d", 1e-6),
     ],
 )
@@ -631,6 +658,7 @@ def test_refinement_stops_at_its_limits():
         ("wave_two_mode_1d", {"speed": 1e3}, "raise `largest`, lower `times` or `speed`"),
         ("advection_1d", {"speed": 0.0}, "speed: needs a number other than zero"),
         ("advection_1d", {"speed": 1e4}, "raise `largest`, lower `times` or `speed`"),
+        ("klein_gordon_1d", {"omega": 1e4}, "raise `largest`, lower `times` or `omega`"),
         ("burgers_1d", {"nu": -0.1}, "nu: needs a positive viscosity"),
         ("allen_cahn_1d", {"d": 0.0}, "d: needs a positive diffusivity"),
         ("allen_cahn_1d", {"d": 1e-3, "largest": 400}, "largest: 400 intervals are too few, give at least 800"),

@@ -17,6 +17,7 @@ from .burgers_1d import burgers_1d, burgers_cole_hopf, solve_burgers_1d
 from .cache import cached
 from .heat_1d import heat_high_frequency_1d, solve_heat_1d
 from .helmholtz_2d import helmholtz_2d, helmholtz_modes_2d, solve_helmholtz_2d
+from .klein_gordon_1d import klein_gordon_1d, solve_klein_gordon_1d
 from .navier_stokes_2d import kovasznay_2d, solve_navier_stokes_2d
 from .poisson_1d import poisson_chirp_1d, poisson_two_scale_1d, solve_poisson_1d
 from .reference import Reference
@@ -35,6 +36,7 @@ __all__ = [
     "solve_burgers_1d",
     "solve_heat_1d",
     "solve_helmholtz_2d",
+    "solve_klein_gordon_1d",
     "solve_navier_stokes_2d",
     "solve_poisson_1d",
     "solve_wave_1d",
@@ -51,6 +53,7 @@ REFERENCES: dict[str, Callable[..., Reference]] = {
     "kovasznay_2d": kovasznay_2d,
     "burgers_1d": burgers_1d,
     "allen_cahn_1d": allen_cahn_1d,
+    "klein_gordon_1d": klein_gordon_1d,
 }
 
 
