@@ -19,6 +19,8 @@ LAWS = {(name, key): law for name in catalogue() for key, law in load_problem(na
 PARAMETERS = {  # such that nothing vanishes on the boundary by chance
     "poisson_two_scale_1d": {"low": 1.3, "high": 17.9, "amplitude": 0.7},
     "poisson_chirp_1d": {"low": 0.7, "high": 3.1},
+    "convection_diffusion_1d": {"epsilon": 0.05},
+    "elliptic_multiscale_1d": {"epsilon": 0.3},
     "heat_high_frequency_1d": {"m": 7.3},
     "helmholtz_2d": {"kappa": 5.2},
     "helmholtz_modes_2d": {"a1": 2.3, "a2": 0.4, "k": 3.7},
@@ -41,6 +43,9 @@ def load(name):
 MULTIPLIERS = {  # what is left over of a balance is the integral of the sum of multipliers times residuals
     ("poisson_two_scale_1d", "energy"): lambda u, u_t: [-u],
     ("poisson_chirp_1d", "energy"): lambda u, u_t: [-u],
+    ("convection_diffusion_1d", "mass"): lambda u, u_t: [-1],
+    ("convection_diffusion_1d", "energy"): lambda u, u_t: [-u],
+    ("elliptic_multiscale_1d", "energy"): lambda u, u_t: [u],
     ("heat_high_frequency_1d", "energy"): lambda u, u_t: [u],
     ("wave_two_mode_1d", "energy"): lambda u, u_t: [u_t],
     ("advection_1d", "mass"): lambda u, u_t: [1],

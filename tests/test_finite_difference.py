@@ -1,5 +1,6 @@
 """Finite-difference references: orders on manufactured solutions, error estimates against exact solutions, cache."""
 
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from repnet_pde.validation.finite_difference import (
     solve_klein_gordon_1d,
     solve_navier_stokes_2d,
     solve_poisson_1d,
+    solve_two_point_1d,
     solve_wave_1d,
     stencils,
 )
@@ -38,6 +40,8 @@ PI = np.pi
 DEFAULTS = {
     "poisson_two_scale_1d": {"low": 2.0, "high": 50.0, "amplitude": 0.1},
     "poisson_chirp_1d": {"low": 3.0, "high": 10.5},
+    "convection_diffusion_1d": {"epsilon": 1e-3},
+    "elliptic_multiscale_1d": {"epsilon": 1 / 40},
     "heat_high_frequency_1d": {"m": 50.0},
     "wave_two_mode_1d": {"speed": 2.0},
     "advection_1d": {"speed": 30.0},
@@ -58,9 +62,28 @@ def kovasznay(x, y, reynolds):
     return np.stack([u, v, (1 - decay**2) / 2], axis=-1)
 
 
+def layer(x, epsilon):
+    return x - (np.exp((x - 1) / epsilon) - np.exp(-1 / epsilon)) / (1 - np.exp(-1 / epsilon))
+
+
+def homogenised(x, epsilon):
+    """The integral of (C - t) / a(t / epsilon) over 0 <= t <= x by Gauss's rule on panels, at the points x."""
+    panels = 2 * math.ceil(1 / epsilon)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+
+    def integral(power, x):
+        t = x[:, None, None] / panels * (np.arange(panels)[:, None] + (nodes + 1) / 2)
+        return x / panels * (t**power / (2 + np.cos(2 * PI * t / epsilon)) @ (weights / 2)).sum(-1)
+
+    slope = np.divide(*(integral(power, np.ones(1)) for power in (1, 0)))
+    return np.concatenate([slope * integral(0, part) - integral(1, part) for part in np.array_split(x, 40)])
+
+
 EXACT = {  # one value a point, or the components in the last axis
     "poisson_two_scale_1d": lambda x, low, high, amplitude: np.sin(low * PI * x) + amplitude * np.sin(high * PI * x),
     "poisson_chirp_1d": lambda x, low, high: np.sin(2 * PI * (low * x + high * x**2)),
+    "convection_diffusion_1d": layer,
+    "elliptic_multiscale_1d": homogenised,
     "heat_high_frequency_1d": lambda x, t, m: np.exp(-t) * np.sin(m * PI * x),
     "wave_two_mode_1d": lambda x, t, speed: (
         np.sin(PI * x) * np.cos(speed * PI * t) + np.sin(4 * PI * x) * np.cos(4 * speed * PI * t) / 2
@@ -76,6 +99,9 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("poisson_two_scale_1d", {"low": 1.0, "high": 333.3, "amplitude": 0.05}),
     ("poisson_two_scale_1d", {"low": 2.0, "high": 3.0, "amplitude": 0.0}),
     ("poisson_chirp_1d", {"low": 1.0, "high": 100.0}),
+    ("convection_diffusion_1d", {"epsilon": 0.3}),
+    ("convection_diffusion_1d", {"epsilon": 1e-4}),
+    ("elliptic_multiscale_1d", {"epsilon": 0.07}),
     ("heat_high_frequency_1d", {"m": 1.0}),
     ("heat_high_frequency_1d", {"m": 10.3}),
     ("heat_high_frequency_1d", {"m": 500.0}),
@@ -180,6 +206,27 @@ def test_poisson_order():
         return maximum_error(solve_poisson_1d(source, u(-0.5), u(1.5), interval=(-0.5, 1.5), n=n), u)
 
     assert fitted_order([10, 20, 40, 80], error) >= 5.8
+
+
+def test_two_point_order_on_a_graded_grid():
+    def u(x):
+        return np.exp(x) * np.sin(5 * x)
+
+    def source(x):  # with a = 2 + sin x, b = x, c = -3
+        slope = np.exp(x) * (np.sin(5 * x) + 5 * np.cos(5 * x))
+        second = np.exp(x) * (10 * np.cos(5 * x) - 24 * np.sin(5 * x))
+        return (2 + np.sin(x)) * second + (np.cos(x) + x) * slope - 3 * u(x)
+
+    def error(n):
+        grid = 2 * np.linspace(0, 1, n + 1) ** 2 - 0.5
+        solution = solve_two_point_1d(
+            lambda x: 2 + np.sin(x), lambda x: x, lambda x: -3 + 0 * x, source, u(-0.5), u(1.5), grid=grid
+        )
+        return maximum_error(solution, u)
+
+    assert fitted_order([20, 40, 80, 160], error) >= 5.8
+    with pytest.raises(InputError, match="grid needs three or more increasing nodes"):
+        solve_two_point_1d(np.ones_like, np.ones_like, np.ones_like, u, 0.0, 0.0, grid=np.array([0.0, 0.5, 0.5]))
 
 
 def travelling(x, t):  # u = sin(3 x - 4 t) + exp(-t) x, with data that vary on both ends
@@ -418,6 +465,8 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
     [
         ("poisson_two_scale_1d", 1e-10),
         ("poisson_chirp_1d", 1e-10),
+        ("convection_diffusion_1d", 1e-10),
+        ("elliptic_multiscale_1d", 1e-10),
         ("heat_high_frequency_1d", 1e-8),
         ("wave_two_mode_1d", 1e-8),
         ("advection_1d", 1e-8),
@@ -652,6 +701,8 @@ def test_refinement_stops_at_its_limits():
         ("helmholtz_2d", {"kappa": 5 * PI}, r"kappa: .* resonance .*\(3\*\*2 \+ 4\*\*2\)"),
         ("helmholtz_2d", {"kappa": -1.0}, "kappa: needs a positive number"),
         ("helmholtz_2d", {"kappa": 1e4}, "kappa: 10000 needs at least"),
+        ("convection_diffusion_1d", {"epsilon": 0.0}, "epsilon: needs a positive number"),
+        ("elliptic_multiscale_1d", {"epsilon": 1e-6}, "epsilon=1e-06 needs at least"),
         ("heat_high_frequency_1d", {"m": 0}, "m: needs a positive number"),
         ("heat_high_frequency_1d", {"m": 1e5}, "m: 100000 half waves need at least"),
         ("wave_two_mode_1d", {"speed": 0.0}, "speed: needs a positive number"),

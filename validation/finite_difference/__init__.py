@@ -22,6 +22,7 @@ from .navier_stokes_2d import kovasznay_2d, solve_navier_stokes_2d
 from .poisson_1d import poisson_chirp_1d, poisson_two_scale_1d, solve_poisson_1d
 from .reference import Reference
 from .refine import refine
+from .two_point_1d import convection_diffusion_1d, elliptic_multiscale_1d, solve_two_point_1d
 from .wave_1d import solve_wave_1d, wave_two_mode_1d
 
 __all__ = [
@@ -39,12 +40,15 @@ __all__ = [
     "solve_klein_gordon_1d",
     "solve_navier_stokes_2d",
     "solve_poisson_1d",
+    "solve_two_point_1d",
     "solve_wave_1d",
 ]
 
 REFERENCES: dict[str, Callable[..., Reference]] = {
     "poisson_two_scale_1d": poisson_two_scale_1d,
     "poisson_chirp_1d": poisson_chirp_1d,
+    "convection_diffusion_1d": convection_diffusion_1d,
+    "elliptic_multiscale_1d": elliptic_multiscale_1d,
     "heat_high_frequency_1d": heat_high_frequency_1d,
     "wave_two_mode_1d": wave_two_mode_1d,
     "advection_1d": advection_1d,
