@@ -18,6 +18,7 @@ OTHERS = [
     ("poisson_two_scale_1d", {"low": 2, "high": 200, "amplitude": -0.05}),
     ("poisson_chirp_1d", {"low": 0.7, "high": 3.3}),
     ("poisson_chirp_1d", {"low": 8, "high": -3}),
+    ("poisson_four_scale_1d", {"packet": 53.3, "width": 0.3, "amplitude": -2}),
     ("convection_diffusion_1d", {"epsilon": 0.03}),
     ("elliptic_multiscale_1d", {"epsilon": 0.07}),
     ("heat_high_frequency_1d", {"m": 7.3}),
@@ -199,7 +200,7 @@ def test_catalogue_states_names_equations_and_defaults():
     entries = catalogue()
     wanted = {"poisson_two_scale_1d", "poisson_chirp_1d", "heat_high_frequency_1d", "wave_two_mode_1d", "helmholtz_2d"}
     wanted |= {"helmholtz_modes_2d", "kovasznay_2d", "advection_1d", "klein_gordon_1d", *WITHOUT_SOLUTION}
-    wanted |= {"convection_diffusion_1d", "elliptic_multiscale_1d"}
+    wanted |= {"convection_diffusion_1d", "elliptic_multiscale_1d", "poisson_four_scale_1d"}
     assert wanted == set(FORWARD)
     for name, entry in entries.items():
         problem = load_problem(name)
@@ -228,7 +229,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 import repnet_pde
-assert len(repnet_pde.catalogue()) == 30
+assert len(repnet_pde.catalogue()) == 31
 heavy = {"torch", "deepxde", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """

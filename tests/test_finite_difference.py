@@ -40,6 +40,7 @@ PI = np.pi
 DEFAULTS = {
     "poisson_two_scale_1d": {"low": 2.0, "high": 50.0, "amplitude": 0.1},
     "poisson_chirp_1d": {"low": 3.0, "high": 10.5},
+    "poisson_four_scale_1d": {"packet": 80.0, "width": 0.04, "amplitude": 0.5},
     "convection_diffusion_1d": {"epsilon": 1e-3},
     "elliptic_multiscale_1d": {"epsilon": 1 / 40},
     "heat_high_frequency_1d": {"m": 50.0},
@@ -82,6 +83,10 @@ def homogenised(x, epsilon):
 EXACT = {  # one value a point, or the components in the last axis
     "poisson_two_scale_1d": lambda x, low, high, amplitude: np.sin(low * PI * x) + amplitude * np.sin(high * PI * x),
     "poisson_chirp_1d": lambda x, low, high: np.sin(2 * PI * (low * x + high * x**2)),
+    "poisson_four_scale_1d": lambda x, packet, width, amplitude: (
+        sum(6 / m * np.sin(m * PI * x) for m in (6, 12, 24, 36))
+        + amplitude * np.exp(-((x - 0.5) ** 2) / (2 * width**2)) * np.cos(packet * PI * (x - 0.5))
+    ),
     "convection_diffusion_1d": layer,
     "elliptic_multiscale_1d": homogenised,
     "heat_high_frequency_1d": lambda x, t, m: np.exp(-t) * np.sin(m * PI * x),
@@ -99,6 +104,7 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("poisson_two_scale_1d", {"low": 1.0, "high": 333.3, "amplitude": 0.05}),
     ("poisson_two_scale_1d", {"low": 2.0, "high": 3.0, "amplitude": 0.0}),
     ("poisson_chirp_1d", {"low": 1.0, "high": 100.0}),
+    ("poisson_four_scale_1d", {"packet": 0.0, "width": 0.3, "amplitude": -2.0}),
     ("convection_diffusion_1d", {"epsilon": 0.3}),
     ("convection_diffusion_1d", {"epsilon": 1e-4}),
     ("elliptic_multiscale_1d", {"epsilon": 0.07}),
@@ -465,6 +471,7 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
     [
         ("poisson_two_scale_1d", 1e-10),
         ("poisson_chirp_1d", 1e-10),
+        ("poisson_four_scale_1d", 1e-10),
         ("convection_diffusion_1d", 1e-10),
         ("elliptic_multiscale_1d", 1e-10),
         ("heat_high_frequency_1d", 1e-8),
@@ -701,6 +708,7 @@ def test_refinement_stops_at_its_limits():
         ("helmholtz_2d", {"kappa": 5 * PI}, r"kappa: .* resonance .*\(3\*\*2 \+ 4\*\*2\)"),
         ("helmholtz_2d", {"kappa": -1.0}, "kappa: needs a positive number"),
         ("helmholtz_2d", {"kappa": 1e4}, "kappa: 10000 needs at least"),
+        ("poisson_four_scale_1d", {"packet": 1.0, "width": 0.0, "amplitude": 1.0}, "width: needs a positive number"),
         ("convection_diffusion_1d", {"epsilon": 0.0}, "epsilon: needs a positive number"),
         ("elliptic_multiscale_1d", {"epsilon": 1e-6}, "epsilon=1e-06 needs at least"),
         ("heat_high_frequency_1d", {"m": 0}, "m: needs a positive number"),

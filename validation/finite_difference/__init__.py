@@ -19,7 +19,7 @@ from .heat_1d import heat_high_frequency_1d, solve_heat_1d
 from .helmholtz_2d import helmholtz_2d, helmholtz_modes_2d, solve_helmholtz_2d
 from .klein_gordon_1d import klein_gordon_1d, solve_klein_gordon_1d
 from .navier_stokes_2d import kovasznay_2d, solve_navier_stokes_2d
-from .poisson_1d import poisson_chirp_1d, poisson_two_scale_1d, solve_poisson_1d
+from .poisson_1d import poisson_chirp_1d, poisson_four_scale_1d, poisson_two_scale_1d, solve_poisson_1d
 from .reference import Reference
 from .refine import refine
 from .two_point_1d import convection_diffusion_1d, elliptic_multiscale_1d, solve_two_point_1d
@@ -47,6 +47,7 @@ __all__ = [
 REFERENCES: dict[str, Callable[..., Reference]] = {
     "poisson_two_scale_1d": poisson_two_scale_1d,
     "poisson_chirp_1d": poisson_chirp_1d,
+    "poisson_four_scale_1d": poisson_four_scale_1d,
     "convection_diffusion_1d": convection_diffusion_1d,
     "elliptic_multiscale_1d": elliptic_multiscale_1d,
     "heat_high_frequency_1d": heat_high_frequency_1d,

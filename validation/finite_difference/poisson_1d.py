@@ -99,6 +99,40 @@ def poisson_chirp_1d(*, low: float, high: float, tolerance: float = 1e-12, large
     )
 
 
+def poisson_four_scale_1d(
+    *, packet: float, width: float, amplitude: float, tolerance: float = 1e-12, largest: int = 2**20
+) -> Reference:
+    """u'' = f on [0, 1], u = four waves and a packet; boundary values from u.
+
+    The waves are sin 6 pi x + sin 12 pi x / 2 + sin 24 pi x / 4 + sin 36 pi x / 6; the packet is amplitude
+    exp(-y**2 / (2 width**2)) cos(packet pi y) with y = x - 1/2. Catalogue values 80, 0.04 and 0.5.
+    """
+    name = "poisson_four_scale_1d"
+    if not width > 0:
+        raise InputError(f"{name}: width: needs a positive number, got {width:g}")
+    waves = np.pi * np.array([6.0, 12.0, 24.0, 36.0])
+    rate = -1 / (2 * width**2) + 0j
+
+    def source(x):  # the packet is the real part of amplitude exp(rate y**2 + i k y)
+        y = x - 0.5
+        exponent, slope = rate * y**2 + 1j * packet * np.pi * y, 2 * rate * y + 1j * packet * np.pi
+        wavelet = amplitude * ((slope**2 + 2 * rate) * np.exp(exponent)).real
+        return wavelet - np.sin(np.multiply.outer(x, waves)) @ (6 * np.pi * waves)
+
+    end = amplitude * np.exp(rate.real / 4) * np.cos(packet * np.pi / 2)
+    periods = max(18.0, abs(packet) / 2, 1 / (2 * np.pi * width))
+    return refine(
+        name,
+        {"packet": packet, "width": width, "amplitude": amplitude},
+        lambda n: solve_poisson_1d(source, end, end, interval=(0.0, 1.0), n=n),
+        n=_first_grid(name, periods, largest),
+        order=ORDER,
+        largest=largest,
+        tolerance=tolerance,
+        rounding=lambda n: _rounding(n, periods),
+    )
+
+
 def _first_grid(name: str, periods: float, largest: int) -> int:
     """A power of two with at least eight intervals per shortest wave: coarser grids would alias."""
     n = 2 ** int(np.ceil(np.log2(max(32.0, 8 * periods))))
