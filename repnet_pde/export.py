@@ -9,6 +9,7 @@ import numpy as np
 import xarray
 
 from . import __version__, accuracy, vtk_xml
+from ._checks import evolves
 from .checkpoint import RUN, SOLUTION, write_atomically
 from .errors import InputError, choose
 
@@ -22,7 +23,7 @@ def coordinate_names(problem) -> list[str]:
     """x, y, z in space (x1, x2, ... above three dimensions), then t."""
     space = problem.dim - problem.in_time
     names = list("xyz")[:space] if space <= 3 else [f"x{i + 1}" for i in range(space)]
-    if not problem.in_time and type(problem.geometry).__name__ == "TimeDomain":
+    if evolves(problem) and not problem.in_time:
         return ["t"]
     return names + ["t"] * problem.in_time
 

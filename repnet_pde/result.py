@@ -140,7 +140,7 @@ class Result:
                 "network_relative_l2": self.reference_errors.relative_l2,
                 "network_max_error": self.reference_errors.maximum,
             }
-        return _plain(
+        return plain(
             {
                 "problem": self.problem.name,
                 "parameters": dict(self.problem.parameters),
@@ -200,12 +200,12 @@ class Result:
         return directory
 
 
-def _plain(value):
+def plain(value):
     """``value`` as JSON has it: NumPy numbers as Python's, what is not finite as None."""
     if isinstance(value, dict):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):

@@ -16,9 +16,9 @@ from .network import RepNet
 from .objective import Objective
 
 RECORDS = 100
+"""Entries of the history a stage, about."""
 UNLIMITED = 1_000_000
 """From this number of iterations on it is no more than a bound, and records lie 5 % of the iteration apart."""
-"""Entries of the history a stage, about."""
 CHECKPOINT_SECONDS = 15.0
 
 INTERRUPTED = "interrupted"

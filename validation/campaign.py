@@ -5,10 +5,10 @@ run is over when its ``outcome.json`` is there, which is written last; whatever 
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
-import math
 import os
 import platform
 import shlex
@@ -31,14 +31,10 @@ from .._checks import whole
 from ..catalogue import locate, source_digest
 from ..checkpoint import RESULT, RUN, read_json, write_atomically, write_json
 from ..errors import InputError, RepNetPDEError
+from ..result import plain
 
-CAMPAIGN, LOCK, OUTCOME, HISTORY, BALANCES = (
-    "campaign.json",
-    "campaign.lock",
-    "outcome.json",
-    "history.json",
-    "balances.json",
-)
+CAMPAIGN, LOCK = "campaign.json", "campaign.lock"
+OUTCOME, HISTORY, BALANCES = "outcome.json", "history.json", "balances.json"
 PATIENCE = 20
 """Seconds for a scheduler to answer."""
 RETRIES = 2
@@ -216,17 +212,12 @@ def machine() -> dict:
 def _balances(result) -> dict:
     """name -> {"relative", "quadrature", "time"}; None where a number is not finite."""
     found = balances.defects(result.problem, result.net, result.wavenumber)
-    return {name: {k: _finite(v) for k, v in asdict(defect).items()} for name, defect in found.items()}
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
+    return plain({name: asdict(defect) for name, defect in found.items()})
 
 
 def _history(result) -> dict:
     """Seconds, loss and error of each record; None where a number is not finite."""
-    names = ("iteration", "seconds", "loss", "relative_l2")
-    return {name: [_finite(v) for v in result.history[name]] for name in names}
+    return plain({name: result.history[name] for name in ("iteration", "seconds", "loss", "relative_l2")})
 
 
 class PeakMemory:
@@ -281,17 +272,17 @@ class Stored:
 
     def __getitem__(self, name: str):
         """An entry of ``result.json``; None where the run failed."""
-        return None if self.failed else read_json(self.directory / RESULT)[name]
+        return None if self.failed else self.result[name]
 
-    @property
+    @functools.cached_property
     def result(self) -> dict | None:
         return None if self.failed else read_json(self.directory / RESULT)
 
-    @property
+    @functools.cached_property
     def history(self) -> dict | None:
         return None if self.failed else read_json(self.directory / HISTORY)
 
-    @property
+    @functools.cached_property
     def balances(self) -> dict[str, dict]:
         return {} if self.failed else read_json(self.directory / BALANCES)
 

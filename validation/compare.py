@@ -137,8 +137,7 @@ class Cell:
     """A network under a method on a problem: medians over the seeds.
 
     errors: budget -> the error of each run, infinite where it failed. setting: what the search chose, or nothing.
-    tried: the runs of the search; search_seconds: what they cost. curves: (seconds, errors) of each run. note: why a
-    run failed.
+    tried: the runs of the search. curves: (seconds, errors) of each run. note: why a run failed.
     """
 
     name: str
@@ -146,12 +145,16 @@ class Cell:
     method: str
     errors: dict[float, list[float]] = field(default_factory=dict)
     setting: dict = field(default_factory=dict)
-    search_seconds: float = 0.0
     parameters: int | None = None
     curves: list[tuple[list[float], list[float]]] = field(default_factory=list)
     note: str = ""
     runs: list[Stored] = field(default_factory=list)
     tried: list[Stored] = field(default_factory=list)
+
+    @property
+    def search_seconds(self) -> float:
+        """What the search cost."""
+        return sum(s["wall_seconds"] or 0.0 for s in self.tried)
 
     def median(self, budget: float) -> float:
         return statistics.median(self.errors[budget]) if self.errors.get(budget) else math.inf
@@ -177,15 +180,19 @@ def compare(
     workers = {"jobs": jobs, "scheduler": scheduler, "say": say}
     with Campaign(store, "compare", plan.__dict__, command, **workers) as campaign:
         campaign.run(run for runs in plan.searches().values() for run in runs)
-        campaign.run(run for runs in plan.runs(_best(plan, store)).values() for run in runs)
+        campaign.run(run for runs in plan.runs(_best(_tried(plan, store))).values() for run in runs)
     return collect(store, plan.__dict__)
 
 
-def _best(plan: Plan, store: Path) -> dict[tuple[str, str, str], dict]:
+def _tried(plan: Plan, store: Path) -> dict[tuple[str, str, str], list[Stored | None]]:
+    """(name, network, method) -> the runs of the search, one for each setting; None where it is not over."""
+    return {key: [Stored.read(run, store) for run in runs] for key, runs in plan.searches().items()}
+
+
+def _best(tried: dict[tuple[str, str, str], list[Stored | None]]) -> dict[tuple[str, str, str], dict]:
     """The setting of the smallest error in the search; the first where none gave any."""
     found = {}
-    for key, runs in plan.searches().items():
-        stored = [Stored.read(run, store) for run in runs]
+    for key, stored in tried.items():
         errors = [math.inf if s is None else _error(s) for s in stored]
         found[key] = SETTINGS[key[1]][min(range(len(errors)), key=errors.__getitem__)]
     return found
@@ -209,11 +216,12 @@ def _error_at(stored: Stored, budget: float) -> float:
 def collect(store: Path, options: dict) -> list[Cell]:
     """What is stored of the comparison, without doing anything."""
     plan = Plan(**options)
-    settings, cells = _best(plan, store), {}
-    searches = plan.searches()
+    tried, cells = _tried(plan, store), {}
+    settings = _best(tried)
     for (*key, budget), runs in plan.runs(settings).items():
         key = tuple(key)
-        cell = cells.setdefault(key, Cell(*key, setting=settings.get(key, {})))
+        searched = [s for s in tried.get(key, ()) if s is not None]
+        cell = cells.setdefault(key, Cell(*key, setting=settings.get(key, {}), tried=searched))
         stored = [s for s in (Stored.read(run, store) for run in runs) if s is not None]
         cell.runs += stored
         longest = budget == plan.budgets[-1]
@@ -224,8 +232,6 @@ def collect(store: Path, options: dict) -> list[Cell]:
             cell.parameters = cell.parameters or s["n_parameters"]
             if longest and s.history:
                 cell.curves.append((s.history["seconds"], s.history["relative_l2"]))
-        cell.tried = [s for s in (Stored.read(run, store) for run in searches.get(key, ())) if s is not None]
-        cell.search_seconds = sum(s["wall_seconds"] or 0.0 for s in cell.tried)
     return list(cells.values())
 
 

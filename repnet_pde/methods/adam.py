@@ -6,7 +6,6 @@ import time
 import torch
 
 from .. import _checks
-from .._checks import whole
 from ..errors import InputError
 from ..objective import EVERY, Objective
 
@@ -36,7 +35,7 @@ class Adam:
     ):
         if not (isinstance(learning_rate, (int, float)) and math.isfinite(learning_rate) and learning_rate > 0):
             raise InputError(f"learning_rate: {learning_rate!r} given; a number > 0 is needed")
-        whole("batch_size", batch_size, 1)
+        _checks.whole("batch_size", batch_size, 1)
         if batch_size is not None and not hasattr(objective, "batch"):
             raise InputError("batch_size: only where samples of a function are fitted (repnet_pde.fit)")
         _checks.seconds("seconds", seconds)

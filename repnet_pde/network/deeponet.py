@@ -6,7 +6,7 @@ import torch
 
 from .._backend import dde
 from ..errors import InputError, choose
-from ._arguments import check_sizes
+from ._arguments import activation_of, check_sizes
 from .repnet import INITIALIZERS, RepNet
 
 STRATEGIES = ("independent", "split_both", "split_branch", "split_trunk")
@@ -59,7 +59,7 @@ class _RepOperator:
         super().__init__(
             layer_sizes_branch,
             layer_sizes_trunk,
-            {key: _function(name) for key, name in self.activation_names.items()},
+            {key: activation_of(name) for key, name in self.activation_names.items()},
             kernel_initializer,
             num_outputs,
             multi_output_strategy,
@@ -134,16 +134,6 @@ def _activations(activation) -> dict:
             raise InputError(f'activation: has the keys {sorted(activation)}; "branch" and "trunk" are needed')
         return dict(activation)
     return {"branch": activation, "trunk": activation}
-
-
-def _function(activation):
-    try:
-        return dde.nn.activations.get(activation)
-    except (KeyError, TypeError, IndexError, ValueError):
-        raise InputError(
-            f"activation: {activation!r} is not known; DeepXDE has elu, gelu, relu, selu, sigmoid, silu, sin, swish, "
-            "tanh, or give a function"
-        ) from None
 
 
 def _branch_options(branch) -> dict:
