@@ -180,7 +180,7 @@ def compare(
     workers = {"jobs": jobs, "scheduler": scheduler, "say": say}
     with Campaign(store, "compare", plan.__dict__, command, **workers) as campaign:
         campaign.run(run for runs in plan.searches().values() for run in runs)
-        campaign.run(run for runs in plan.runs(_best(_tried(plan, store))).values() for run in runs)
+        campaign.run(run for runs in plan.runs(_best(plan, _tried(plan, store))).values() for run in runs)
     return collect(store, plan.__dict__)
 
 
@@ -189,22 +189,21 @@ def _tried(plan: Plan, store: Path) -> dict[tuple[str, str, str], list[Stored | 
     return {key: [Stored.read(run, store) for run in runs] for key, runs in plan.searches().items()}
 
 
-def _best(tried: dict[tuple[str, str, str], list[Stored | None]]) -> dict[tuple[str, str, str], dict]:
+def _best(plan: Plan, tried: dict[tuple[str, str, str], list[Stored | None]]) -> dict[tuple[str, str, str], dict]:
     """The setting of the smallest error in the search; the first where none gave any."""
     found = {}
     for key, stored in tried.items():
-        errors = [math.inf if s is None else _error(s) for s in stored]
+        errors = [math.inf if s is None else _error_at(s, key[2], plan.budgets[0]) for s in stored]
         found[key] = SETTINGS[key[1]][min(range(len(errors)), key=errors.__getitem__)]
     return found
 
 
-def _error(stored: Stored) -> float:
-    error = stored["relative_l2"]
-    return math.inf if error is None or not math.isfinite(error) else error
-
-
-def _error_at(stored: Stored, budget: float) -> float:
-    """The last error that was recorded within ``budget`` seconds of training, or little later."""
+def _error_at(stored: Stored, method: str, budget: float) -> float:
+    """The last error that was recorded within ``budget`` seconds of training, or little later; of a method that ends
+    by itself the last of all."""
+    if method == SOLVED:
+        error = stored["relative_l2"]
+        return error if error is not None and math.isfinite(error) else math.inf
     past = stored.history
     if past is None:
         return math.inf
@@ -217,7 +216,7 @@ def collect(store: Path, options: dict) -> list[Cell]:
     """What is stored of the comparison, without doing anything."""
     plan = Plan(**options)
     tried, cells = _tried(plan, store), {}
-    settings = _best(tried)
+    settings = _best(plan, tried)
     for (*key, budget), runs in plan.runs(settings).items():
         key = tuple(key)
         searched = [s for s in tried.get(key, ()) if s is not None]
@@ -226,7 +225,7 @@ def collect(store: Path, options: dict) -> list[Cell]:
         cell.runs += stored
         longest = budget == plan.budgets[-1]
         for at in plan.budgets if key[2] not in SCHEDULED else (budget,):
-            cell.errors[at] = [_error(s) if key[2] == SOLVED else _error_at(s, at) for s in stored]
+            cell.errors[at] = [_error_at(s, key[2], at) for s in stored]
         for s in stored:
             cell.note = cell.note or (s.failed or "")
             cell.parameters = cell.parameters or s["n_parameters"]
