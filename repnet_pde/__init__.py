@@ -14,6 +14,7 @@ _EXPORTS = {
     "Problem": ".problem",
     "Sampling": ".problem",
     "Balance": ".balances",
+    "Interface": ".problem",
     "catalogue": ".catalogue",
     "load_problem": ".catalogue",
     "solve": ".solve",

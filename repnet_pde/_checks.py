@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,11 @@ def fields(problem: "Problem") -> None:
     balances = _mapping("balances", problem.balances)
     for name, balance in balances.items():
         _balance(f"balances[{name!r}]", balance, problem)
+
+    if isinstance(problem.interfaces, str) or not isinstance(problem.interfaces, Sequence):
+        raise InputError(f"interfaces: {problem.interfaces!r} given; a list of Interface objects is needed")
+    for i, interface in enumerate(problem.interfaces):
+        _interface(f"interfaces[{i}]", interface, box, problem.in_time)
 
     outputs = _names("outputs", problem.outputs)
     if not outputs:
@@ -228,6 +233,43 @@ def _balance(field: str, balance, problem) -> None:
 # The trial evaluation ---------------------------------------------------------------------------------------------
 
 
+def _interface(argument: str, interface, box, in_time: bool) -> None:
+    if not hasattr(interface, "flux"):
+        raise InputError(f"{argument}: {interface!r} given; a repnet_pde.Interface is needed")
+    axes = range(box.dim - in_time)
+    if isinstance(interface.axis, bool) or interface.axis not in axes:
+        raise InputError(f"{argument}.axis: {interface.axis!r} given; one of {', '.join(map(str, axes))} is needed")
+    at, low, high = number(f"{argument}.at", interface.at), box.lower[interface.axis], box.upper[interface.axis]
+    if not low < at < high:
+        raise InputError(f"{argument}.at: {at:g} given; a place between {low:g} and {high:g} is needed")
+    function(f"{argument}.flux", interface.flux, "x, u")
+
+
+def _fluxes(problem, points) -> None:
+    """Try the flux of each interface: of the right shape, and linear."""
+    for i, interface in enumerate(problem.interfaces):
+        argument = f"interfaces[{i}].flux"
+        x = torch.as_tensor(points).requires_grad_()
+        waves = torch.sin(x.sum(1, keepdim=True) + torch.arange(len(problem.outputs), dtype=x.dtype))
+        found = []
+        for factor in (0.0, 1.0, 2.0):
+            dde.grad.clear()
+            try:
+                flux = interface.flux(x, factor * waves)
+            except Exception as error:
+                raise InputError(f"{argument}: raised {_said(error)}") from error
+            parts = flux if isinstance(flux, (list, tuple)) else [flux]
+            for part in parts:
+                if not isinstance(part, torch.Tensor) or tuple(part.shape) != (len(x), 1):
+                    raise InputError(f"{argument}: gave {_shape(part)} for {len(x)} points; ({len(x)}, 1) is needed")
+                _finite(argument, part)
+            found.append(torch.cat([part.detach() for part in parts], 1))
+        dde.grad.clear()
+        size = found[1].abs().max().item()
+        if max(found[0].abs().max().item(), (found[2] - 2 * found[1]).abs().max().item()) > 1e-6 * size:
+            raise InputError(f"{argument}: is not linear in u")
+
+
 def trial(problem: "Problem") -> None:
     """Draw the points, evaluate everything once on a few of them with a small random network, look at the results."""
     from .residuals import collocation, residual_vectors
@@ -247,6 +289,7 @@ def trial(problem: "Problem") -> None:
         dde.grad.clear()
         _solution(problem, points)
         _balances(problem, net, points)
+        _fluxes(problem, points)
 
 
 def _inner_points(problem) -> np.ndarray:

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import json
 import math
 import operator
 import sys
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError, RepNetPDEError, choose
+
+MEASURED = "measured.json"
+"""Beside the problems: name -> error, as `repnet_pde.validation.measured` writes it."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Entry:
         equation: the docstring whole.
         parameters: name -> default value.
         path: its file.
+        measured: the error of its solution in the last full validation, relative L2 or of the unknowns, or None.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Entry:
     equation: str
     parameters: dict[str, float]
     path: Path
+    measured: float | None = None
 
 
 def folder() -> Path:
@@ -43,21 +49,22 @@ def folder() -> Path:
 
 def catalogue() -> dict[str, Entry]:
     """Every problem of the package by name. Neither torch nor DeepXDE is imported."""
-    return {name: _entry(path) for name, path in _files().items()}
+    measured = json.loads((folder() / MEASURED).read_text(encoding="utf-8"))
+    return {name: _entry(path, measured.get(name)) for name, path in _files().items()}
 
 
 def _files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder().glob("[!_]*.py"))}
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path, measured: float | None) -> Entry:
     module = ast.parse(path.read_text(encoding="utf-8"))
     equation = ast.get_docstring(module) or ""
     (function,) = (node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "problem")
     names = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
     defaults = [*function.args.defaults, *function.args.kw_defaults]
     parameters = {name: _arithmetic(d) for name, d in zip(names[-len(defaults) :], defaults, strict=True) if defaults}
-    return Entry(path.stem, equation.partition("\n")[0].rstrip("."), equation, parameters, path)
+    return Entry(path.stem, equation.partition("\n")[0].rstrip("."), equation, parameters, path, measured)
 
 
 _OPERATIONS = {

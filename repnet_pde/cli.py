@@ -35,7 +35,13 @@ def list_command(as_json: bool) -> None:
         click.echo(
             json.dumps(
                 [
-                    {"name": e.name, "title": e.title, "equation": e.equation, "parameters": e.parameters}
+                    {
+                        "name": e.name,
+                        "title": e.title,
+                        "equation": e.equation,
+                        "parameters": e.parameters,
+                        "measured_error": e.measured,
+                    }
                     for e in entries
                 ]
             )
@@ -43,9 +49,10 @@ def list_command(as_json: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table("problem", "what", "parameters")
+    table = Table("problem", "what", "parameters", "measured error")
     for e in entries:
-        table.add_row(e.name, e.title, ", ".join(f"{k}={v:g}" for k, v in e.parameters.items()))
+        measured = "–" if e.measured is None else f"{e.measured:.1e}"
+        table.add_row(e.name, e.title, ", ".join(f"{k}={v:g}" for k, v in e.parameters.items()), measured)
     _print(table)
 
 
@@ -86,15 +93,15 @@ def show(name: str) -> None:
 
 def _of_a_run(identifies: bool):
     """The arguments and options that `solve` and `identify` share."""
-    methods = "joint, shooting, " if identifies else "least-squares, marching, joint, "
+    methods = "joint, shooting, " if identifies else "least-squares, patching, marching, joint, "
     methods = f"auto, {methods}gauss-newton, "
     options = [
         click.argument("name_or_file"),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem."),
         click.option(
             "--network",
-            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-siren, repnet-slabs, fnn, fourier, msffn, "
-            "siren or pirate.  [default: the one that suits the method]",
+            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-siren, repnet-patches, repnet-slabs, fnn, "
+            "fourier, msffn, siren or pirate.  [default: the one that suits the method]",
         ),
         click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]"),
         click.option(
@@ -360,6 +367,7 @@ def _verdicts(found):
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: every error is one line on standard error and an exit code (2 bad input, 1 failed, 130 Ctrl-C)."""
     warnings.showwarning = _show_warning
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="deepxde")  # NumPy's, about its polygons
     sys.exit(_run(arguments))
 
 

@@ -16,6 +16,10 @@ class TrainingError(RepNetPDEError, RuntimeError):
     """Training cannot go on, for example because the loss is not finite (exit code 1)."""
 
 
+MOST_LISTED = 16
+"""Names that a message lists; of more those that are most like the one given."""
+
+
 def choose(argument: str, given: str, allowed) -> None:
     """Raise `InputError` unless ``given`` is one of ``allowed``; the message lists the good ones."""
     if given not in list(allowed):  # a list, so that what cannot be hashed is refused too
@@ -23,6 +27,7 @@ def choose(argument: str, given: str, allowed) -> None:
 
         close = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise InputError(
-            f"{argument}: {given!r} is not known{hint}; choose from {', '.join(map(str, allowed)) or 'none'}"
-        )
+        listed = [str(a) for a in allowed]
+        if len(listed) > MOST_LISTED:
+            listed = [*difflib.get_close_matches(str(given), listed, MOST_LISTED, 0.0), "..."]
+        raise InputError(f"{argument}: {given!r} is not known{hint}; choose from {', '.join(listed) or 'none'}")

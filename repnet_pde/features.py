@@ -16,6 +16,7 @@ import torch
 
 from .jets import Index, closed
 from .network import RepNet
+from .network.patches import Patches
 from .network.warp import horner, tanh_derivative
 
 
@@ -74,8 +75,14 @@ class Features:
         return (lower, result), self.warp(x)
 
 
-def jet_of(net: RepNet, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-    """D^α of a network that `Features` knows, before its output transform, at x (n, d): (n, indices, outputs)."""
+def jet_of(net: RepNet | Patches, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+    """D^α of a network that `Features` knows, or of patches, before its output transform, at x (n, d):
+    (n, indices, outputs)."""
+    if isinstance(net, Patches):
+        result = x.new_zeros(len(x), len(indices), net.outputs)
+        for i, rows in net.parts(x):
+            result[rows] = jet_of(net.patches[i], x[rows], indices)
+        return result
     linear = net.linears[-1]
     return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ._backend import seeded
 from ._checks import mapping, whole
 from .errors import InputError, choose
-from .networks import LAYERS, NETWORKS, check_layers, default_layers
+from .networks import LAYERS, NETWORKS, PIECEWISE, check_layers, default_layers
 
 
 def count_parameters(
@@ -43,8 +43,8 @@ def match_layers(
         InputError: an unknown network, or one that cannot be built with such layers.
     """
     choose("network", network, NETWORKS)
-    if network == "repnet-slabs":
-        raise InputError("network: repnet-slabs chooses its features itself; it has no hidden layers to match")
+    if network in PIECEWISE:
+        raise InputError(f"network: {network} chooses its features itself; it has no hidden layers to match")
     for name, value in (("inputs", inputs), ("outputs", outputs), ("parameters", parameters)):
         if value is None:
             raise InputError(f"{name}: None given; a whole number >= 1 is needed")

@@ -13,6 +13,7 @@ from .network import RepNet
 from .network._arguments import positive
 from .network.domain import box_of
 from .network.msffn import MsFFN
+from .network.patches import Patches
 from .network.pirate import PirateNet
 from .network.product import ProductRepNet
 from .network.siren import Siren, siren_initializer
@@ -45,6 +46,7 @@ DEFAULT = {
     "gauss-newton": "repnet",
     "least-squares": "repnet-sin",
     "joint": "repnet-sin",
+    "patching": "repnet-patches",
     "marching": "repnet-slabs",
     "shooting": "repnet-slabs",
 }
@@ -152,6 +154,14 @@ def _slabs(sizes, domain, expected):
     return Slabs(sizes[-1], domain)
 
 
+def _patches(sizes, domain, expected):
+    return Patches(sizes[-1], domain)
+
+
+PIECEWISE = {"repnet-slabs": "marching and shooting", "repnet-patches": "patching"}
+"""Networks that a method makes piece by piece -> the methods that need them."""
+
+
 NETWORKS = {
     "repnet": _repnet("tanh", "tanh"),
     "repnet-relu": _repnet("relu", "relu"),
@@ -159,6 +169,7 @@ NETWORKS = {
     "repnet-gaussian": _repnet("gaussian", "tanh"),
     "repnet-siren": _siren_behind,
     "repnet-slabs": _slabs,
+    "repnet-patches": _patches,
     "repnet-product": _product,
     "fourier": _fourier,
     "msffn": _msffn,
@@ -175,11 +186,12 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
     if network is None or isinstance(network, str):
         name = network or DEFAULT[method]
         choose("network", name, NETWORKS)
-        if (DEFAULT[method] == "repnet-slabs") != (name == "repnet-slabs"):
-            raise InputError(
-                f"network: {name} given with the method {method}; marching and shooting need 'repnet-slabs', which "
-                "needs one of them"
-            )
+        for piecewise, methods in PIECEWISE.items():
+            if (DEFAULT[method] == piecewise) != (name == piecewise):
+                raise InputError(
+                    f"network: {name} given with the method {method}; {methods} need{'s' * (' ' not in methods)} "
+                    f"{piecewise!r}, which needs {'one of them' if ' ' in methods else 'it'}"
+                )
         known = [
             "layers",
             *(p for p, v in inspect.signature(NETWORKS[name]).parameters.items() if v.kind is v.KEYWORD_ONLY),
@@ -187,9 +199,9 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
         for key in options:
             choose(f"network_options of {name}", key, known)
         layers = options.get("layers", default_layers(name, method))
-        if name == "repnet-slabs" and "layers" in options:
-            raise InputError("layers: given, but repnet-slabs chooses the features of each slab itself")
-        if layers is not None and name != "repnet-slabs":
+        if name in PIECEWISE and "layers" in options:
+            raise InputError(f"layers: given, but {name} chooses the features of each piece itself")
+        if layers is not None and name not in PIECEWISE:
             options["layers"] = check_layers(layers)
         return name, options
     if options:
@@ -285,8 +297,8 @@ def _fits(problem, net) -> None:
             f"network: gives {tuple(u.shape)} for 4 points, but the problem has {len(problem.outputs)} output(s): "
             f"{', '.join(problem.outputs)}"
         )
-    if isinstance(net, Slabs):
-        return  # without slabs as yet
+    if isinstance(net, (Slabs, Patches)):
+        return  # without pieces as yet
     if (getattr(net, "first_activation", None) == "relu" or _flat(net, x)) and second_order(problem):
         raise InputError(
             "network: pde has second derivatives, which a ReLU network does not have; choose another, such as repnet"

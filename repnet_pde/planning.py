@@ -18,7 +18,8 @@ from ._backend import dde, seeded
 from .errors import TrainingError
 from .jets import orders
 from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
-from .networks import DEFAULT, build_network, default_layers
+from .methods.patching import FEATURES
+from .networks import DEFAULT, PIECEWISE, build_network, default_layers
 from .residuals import collocation, residual_vectors
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
@@ -42,6 +43,8 @@ STRIDES = 2
 COARSE_PART, COARSE_OVERHEAD = 0.8, 8
 """Of a coarse solution: its part of the wavenumbers, and independent functions of an axis beyond 2 k / π. On a driven
 wave (driven_wave_1d) 0.8 and 8 left 1e-4 of the equations' residual, 1.0 and 4 left a tenth."""
+MANY = 1500
+"""Coefficients from which on patches are taken instead of features of the whole domain, unasked."""
 NEWTON_STEPS = 12
 """Factorisations of a trial on a nonlinear problem."""
 
@@ -85,7 +88,12 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
         return "joint", "inverse problem: Gauss-Newton on the last layer and the unknowns together"
     spread = network is None or (isinstance(network, str) and network.startswith("repnet"))
     if spread and (layers is None or len(layers) == 1) and not problem.unknowns:
+        if network in (None, "repnet-patches") and (problem.interfaces or network):
+            reason = "interfaces" if problem.interfaces else "the network"
+            return "patching", f"{reason}: least squares on patches"
         if is_linear(problem):
+            if network is None and layers is None and patching_suits(problem) and _expected(problem) > MANY:
+                return "patching", "linear problem with many waves: least squares on patches"
             return "least-squares", "linear problem: least squares for the last layer"
         if network in (None, "repnet-slabs") and marches(problem):
             return "marching", "nonlinear problem in time: Newton's method on the last layer, slab by slab"
@@ -115,6 +123,27 @@ def marches(problem) -> bool:
         transform = problem.output_transform
         found = orders(data, len(problem.outputs), transform)
     return found is not None and 1 <= max(index[-1] for index in found) <= 2
+
+
+def patching_suits(problem) -> bool:
+    """Whether a problem can be solved on patches: conditions at points, equations, and not too many coordinates."""
+    if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
+        return False
+    if problem.dim not in FEATURES:
+        return False
+    with seeded(0):
+        data = collocation(problem, few=20)
+        return orders(data, len(problem.outputs), problem.output_transform) is not None
+
+
+def _expected(problem) -> float:
+    """Coefficients that least squares on the whole domain would begin with."""
+    wavenumber, _ = problem_wavenumber(problem)
+    bands = problem_bands(problem, wavenumber)
+    if bands is None:
+        return len(problem.outputs) * _wanted(problem, wavenumber, 1.0)
+    ranks = (rank_of_bands(b, h) for b, h in zip(bands, problem.box.half_width, strict=True))
+    return len(problem.outputs) * MARGIN * math.prod(ranks)
 
 
 def shooting_suits(problem) -> bool:
@@ -162,7 +191,7 @@ def is_linear(problem) -> bool:
 
 def points_for(problem, first: str, net, wavenumber) -> dict:
     """How many points the first method of a run needs, as arguments of `collocation`."""
-    if first in ("least-squares", "marching", "joint"):
+    if first in ("least-squares", "marching", "patching", "joint"):
         return {"features": net.linears[-1].in_features if hasattr(net, "linears") else 0, "wavenumber": wavenumber}
     least = ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()) if first == "gauss-newton" else 0
     return {"least": least, "wavenumber": wavenumber}
@@ -228,9 +257,7 @@ def plan_samples(problem, network: str, options: dict, seed: int, limit: float |
 def joint_suits(problem, network, options) -> bool:
     """Whether the joint method can be used: observations, something unknown, one layer, local rows."""
     layers = (options or {}).get("layers")
-    named = network is None or (
-        isinstance(network, str) and network.startswith("repnet-") and network != "repnet-slabs"
-    )
+    named = network is None or (isinstance(network, str) and network.startswith("repnet-") and network not in PIECEWISE)
     if not (named and (layers is None or len(layers) == 1) and problem.dtype == "float64"):
         return False
     if not (problem.observations and (problem.unknowns or problem.unknown_fields)) or problem.input_transform:

@@ -43,6 +43,22 @@ class Sampling:
         choose("sampling.distribution", self.distribution, DISTRIBUTIONS)
 
 
+@dataclass(frozen=True)
+class Interface:
+    """A plane across which coefficients of the equations jump: u is continuous there, and so is its flux.
+
+    Args:
+        axis: the number of the coordinate that is constant on it.
+        at: its place, inside the domain.
+        flux: ``flux(x, u)`` gives a tensor (n, 1) or a list of them, linear in u and its first derivatives, such as
+            a ∂u/∂n; it is taken on either side, where x lies 1e-10 of the domain's width away from the plane.
+    """
+
+    axis: int
+    at: float
+    flux: Callable
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """A boundary-value, initial-value or inverse problem, in DeepXDE's own objects.
@@ -72,6 +88,8 @@ class Problem:
         tolerance: the relative L2 error of the solution, and for inverse problems of each unknown, that `solve` or
             `identify` is stated to reach with nothing else asked for; None where nothing is stated.
         balances: name -> `Balance`: laws that follow from equation and conditions, for `balances.defects`.
+        interfaces: `Interface` objects: where coefficients jump and with them derivatives of u. Only the method
+            patching knows them.
         name, parameters, source: set by `repnet_pde.load_problem`.
 
     Raises:
@@ -94,6 +112,7 @@ class Problem:
     unknown_fields: Sequence[str] = ()
     tolerance: float | None = None
     balances: Mapping[str, Any] = field(default_factory=dict)
+    interfaces: Sequence[Interface] = ()
     name: str = "problem"
     parameters: Mapping[str, float] = field(default_factory=dict)
     source: str | None = None

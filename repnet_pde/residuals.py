@@ -19,6 +19,9 @@ def collocation(
     features: int = 0,
     distribution: str | None = None,
     interval: tuple[float, float] | None = None,
+    inside: np.ndarray | None = None,
+    boundary: int | None = None,
+    initial: int | None = None,
 ):
     """The ``dde.data.PDE`` (or TimePDE) of a problem, with its points drawn.
 
@@ -32,21 +35,29 @@ def collocation(
         distribution: in place of the problem's own.
         interval: (start, end) of a part of the time domain; initial conditions then select no points unless it begins
             at the start.
+        inside: points (n, d) to be taken inside the domain. boundary, initial: with them, the numbers of points there
+            that the problem leaves open.
 
     Raises:
         InputError: a condition selects none of the points.
     """
     points = problem.points(wavenumber)
-    inside = points.domain if problem.sampling.domain else max(points.domain, least)
-    numbers = {"num_domain": min(few, inside) if few else inside, "num_boundary": points.boundary}
+    count = points.domain if problem.sampling.domain else max(points.domain, least)
+    numbers = {"num_domain": min(few, count) if few else count, "num_boundary": points.boundary}
     if problem.in_time:
         numbers["num_initial"] = points.initial
     if features:
         numbers |= _by_features(problem, features)
+    if inside is not None:
+        numbers["num_domain"] = len(inside)
+        numbers |= {} if problem.sampling.boundary is not None else {"num_boundary": boundary}
+        numbers |= {} if problem.sampling.initial is not None or not problem.in_time else {"num_initial": initial}
     geometry = problem.geometry
     if interval is not None:
         geometry = dde.geometry.GeometryXTime(geometry.geometry, dde.geometry.TimeDomain(*interval))
     geometry = _interior(geometry)
+    if inside is not None:
+        geometry = _placed(geometry, inside)
     later = interval is not None and interval[0] > problem.box.lower[-1]
     kind = dde.data.TimePDE if problem.in_time else dde.data.PDE
     for name, condition in problem.conditions.items():
@@ -73,26 +84,37 @@ def collocation(
 
 
 def _interior(geometry):
-    """A copy of the geometry whose points inside the domain stay off its boundary.
+    """A copy of the geometry whose points inside the domain, and those at the start of time, stay off its boundary.
 
     DeepXDE compares with a relative tolerance of 1e-5: about one draw in a hundred has a point just inside x = 1 that
     would be given to the boundary conditions as well, with a residual of the size of that distance.
     """
     result = copy.copy(geometry)
 
-    def clear(draw, count, *args, **kwargs):
+    def clear(draw, redraw, initial, count, *args, **kwargs):
         x = draw(count, *args, **kwargs)
         for _ in range(100):
             on = np.asarray(geometry.on_boundary(x), dtype=bool)
-            if hasattr(geometry, "on_initial"):
+            if hasattr(geometry, "on_initial") and not initial:
                 on |= np.asarray(geometry.on_initial(x), dtype=bool)
             if not on.any():
                 break
-            x[on] = geometry.random_points(int(on.sum()), random="pseudo")
+            x[on] = redraw(int(on.sum()), random="pseudo")
         return x
 
-    for name in ("random_points", "uniform_points"):
-        setattr(result, name, functools.partial(clear, getattr(geometry, name)))
+    for name in ("random_points", "uniform_points", "random_initial_points"):
+        if hasattr(geometry, name):
+            initial = name == "random_initial_points"
+            redraw = geometry.random_initial_points if initial else geometry.random_points
+            setattr(result, name, functools.partial(clear, getattr(geometry, name), redraw, initial))
+    return result
+
+
+def _placed(geometry, x: np.ndarray):
+    """A copy of the geometry whose points inside the domain are ``x``."""
+    result = copy.copy(geometry)
+    x = x.astype(dde.config.real(np))
+    result.random_points = result.uniform_points = lambda *args, **kwargs: x
     return result
 
 

@@ -15,7 +15,7 @@ from ._backend import dde, seeded, set_precision
 from .checkpoint import CHECKPOINT, remove_temporaries
 from .errors import InputError
 from .identification import analyse
-from .networks import GENTLE, build_network
+from .networks import GENTLE, PIECEWISE, build_network
 from .objective import Objective
 from .planning import coarse_options, joint_options, plan_least_squares, plan_samples, points_for
 from .problem import Problem
@@ -104,7 +104,7 @@ class Run:
         self.objective = Objective(
             self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights, problem
         )
-        if solved is None and settings.network != "repnet-slabs":  # whose network has no parameters yet
+        if solved is None and settings.network not in PIECEWISE:  # whose network has no parameters yet
             _trains(self.objective)
         if first == "joint" and settings.network != "custom":
             self.objective.twin = self._twin
@@ -164,7 +164,7 @@ class Run:
         return verify(
             self.problem,
             self.net,
-            None if settings.network == "repnet-slabs" else self.data,
+            None if settings.network in PIECEWISE else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
             indicator=getattr(self.training.ended, "twin_distance", indicator),

@@ -110,6 +110,8 @@ def run(
     first = stages[0][0]
     if dtype == "float32" and first in ("least-squares", "gauss-newton", "joint"):
         raise InputError(f"dtype: 'float32' given, but {first} needs 'float64'")
+    if problem.interfaces and first != "patching":
+        raise InputError(f"method: {first} given, but the problem has interfaces, which only patching knows")
     name, network_options = check_network(network, network_options, first)
     weights = check_weights(loss_weights, problem.term_names)
     settings = Settings(name, network_options, method, stages, weights, seed, dtype, notes, **identification)

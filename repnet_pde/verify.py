@@ -9,6 +9,7 @@ import torch
 from ._backend import dde, seeded
 from .features import Features, jet_of
 from .jets import Index, closed, orders, term_jets
+from .network.patches import Patches
 from .residuals import collocation, residual_vectors
 
 CHUNK = 2000
@@ -78,7 +79,7 @@ def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
 
 def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
     """D^α u (n, indices, outputs) of any network at x (n, d), transforms included; in general by reverse mode."""
-    if Features.known(net) and net._output_transform is None:
+    if (Features.known(net) or isinstance(net, Patches)) and net._output_transform is None:
         return jet_of(net, x, indices)
     every = closed(indices)
     inputs = x.detach().clone().requires_grad_()
@@ -101,27 +102,45 @@ def _slope(v: torch.Tensor, inputs: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index]) -> dict[str, float]:
-    """Root mean square of each term's residual at the points of ``data`` over the size of the terms it consists of.
-
-    That size is the root mean square of Σ_α |∂r/∂D^α u| times the root mean square of D^α u over all points: a
-    dimensionless measure of how well the equation is met. ``indices`` are from `jets.orders`.
-    """
+    """Root mean square of each term's residual at the points of ``data`` over its size (`sized_terms`)."""
     x = torch.as_tensor(data.train_x)
     jet = torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
-    sizes = jet.square().mean(0).sqrt()
-    # A derivative that vanishes, as u'' in u'' = 0, is left with its rounding: no size to compare with.
-    half = ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
-    units = torch.stack([(half ** torch.tensor(index, dtype=x.dtype)).prod() for index in indices])
-    sizes = sizes.maximum(ROUNDING * sizes[indices.index((0,) * x.shape[1])] / units[:, None])
     found = {}
-    for term in term_jets(data, names, x, jet, indices):
-        if not len(term.residual):
-            continue
-        weights = sum(a.abs() for _, a in term.parts)
-        size = (weights * sizes).sum((1, 2)).square().mean().sqrt().item()
+    for term, size in sized_terms(data, names, x, jet, indices):
         rms = term.residual.square().mean().sqrt().item()
         found[term.name] = rms / size if size > 0 else (math.inf if rms > 0 else 0.0)
     return found
+
+
+def sized_terms(data, names: Sequence[str], x, jet, indices: Sequence[Index], transform=None):
+    """Every term that has rows as (`TermJet`, its size), at u given by its jet at x.
+
+    The size is the root mean square of Σ_α |∂r/∂D^α u| times the size of D^α u (`derivative_sizes`): a residual
+    relative to it is a dimensionless measure of how well the equation is met. ``indices`` are from `jets.orders`.
+    """
+    sizes = derivative_sizes(x, jet, indices)
+    for term in term_jets(data, names, x, jet, indices, transform):
+        if len(term.residual):
+            weights = sum(a.abs() for _, a in term.parts)
+            yield term, (weights * sizes).sum((1, 2)).square().mean().sqrt().item()
+
+
+def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+    """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
+
+    A derivative that vanishes, as u″ in u″ = 0, is left with its rounding: none is smaller than those of the next lower
+    order over the half width of the points along their axis, or `ROUNDING` times those below them.
+    """
+    raw = jet.square().mean(0).sqrt()
+    sizes = raw.clone()
+    half = ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
+    for i, index in enumerate(indices):
+        for j, lower in enumerate(indices):
+            steps = torch.tensor(index) - torch.tensor(lower)
+            if (steps >= 0).all() and steps.any():
+                part = 1.0 if steps.sum() == 1 else ROUNDING
+                sizes[i] = sizes[i].maximum(part * raw[j] / (half**steps).prod())
+    return sizes
 
 
 def verdict(fresh, training, indicator: float | None, finished: bool) -> tuple[str, str]:

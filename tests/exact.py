@@ -31,6 +31,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return Traced(function(*(_tensor(value, self.tensor) for value in inputs)))
 
     def __array_function__(self, function, types, arguments, options):
+        if function is np.where:
+            condition, *values = arguments
+            return Traced(torch.where(condition.tensor, *(_tensor(v, self.tensor) for v in values)))
         replacements = {np.concatenate: torch.cat, np.stack: torch.stack, np.hstack: torch.hstack}
         if function not in replacements:
             return NotImplemented

@@ -578,7 +578,7 @@ COMMANDS = {
     "no problem": (["solve"], "NAME_OR_FILE"),
     "two problems": (["solve", "helmholtz_2d", "burgers_1d"], "burgers_1d"),
     "wrong name": (["solve", "helmholz_2d"], "did you mean 'helmholtz_2d'"),
-    "wrong name to show": (["show", "burgers"], "choose from advection_1d, allen_cahn_1d"),
+    "wrong name to show": (["show", "burgers"], "choose from burgers_1d, burgers_inverse_1d"),
     "empty name": (["solve", ""], "there is no file"),
     "--set without =": (["solve", "helmholtz_2d", "--set", "kappa"], "KEY=VALUE"),
     "--set without a name": (["solve", "helmholtz_2d", "--set", "=3"], "KEY=VALUE"),

@@ -1,12 +1,14 @@
 """The catalogue: exact solutions have zero residuals, references agree with them, loaded instances are independent."""
 
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from exact import as_network
 from repnet_pde.validation.finite_difference import burgers_cole_hopf
+from repnet_pde.validation.measured import measured
 
 from repnet_pde import accuracy, catalogue, load_problem
 from repnet_pde.accuracy import reference_of
@@ -28,12 +30,20 @@ OTHERS = [
     ("helmholtz_modes_2d", {"a1": 2.3, "a2": 0.4, "k": 3.7}),
     ("helmholtz_modes_2d", {"a1": 1, "a2": -6, "k": 0}),
     ("klein_gordon_1d", {"omega": 7.3}),
+    ("bratu_1d", {"strength": 3.4}),
+    ("helmholtz_heterogeneous_2d", {"kappa": 9.1, "variation": -0.3}),
+    ("poisson_rings_2d", {"m": 2.3}),
+    ("poisson_nonlinear_2d", {"m": 1}),
+    ("poisson_perforated_2d", {"k": 7.1, "radius": 0.15}),
+    ("heat_multiscale_2d", {"m": 3}),
+    ("wave_four_frequency_1d", {"omega": 0.13, "amplitude": 3}),
+    ("elliptic_layered_2d", {"contrast": 0.1, "m": 3}),
     ("kovasznay_2d", {"reynolds": 40}),
 ]
 INVERSE = [name for name, entry in catalogue().items() if "data_seed" in entry.parameters]  # test_inverse_problems.py
 SAMPLED = [name for name, entry in catalogue().items() if "sample_seed" in entry.parameters]  # test_fit.py
 FORWARD = [name for name in catalogue() if name not in (*INVERSE, *SAMPLED)]
-WITHOUT_SOLUTION = ["allen_cahn_1d", "burgers_1d"]
+WITHOUT_SOLUTION = ["allen_cahn_1d", "burgers_1d", "elliptic_multiscale_2d", "korteweg_de_vries_1d"]
 WITH_SOLUTION = [name for name in FORWARD if name not in WITHOUT_SOLUTION]
 CASES = [(name, {}) for name in WITH_SOLUTION] + OTHERS
 IDS = [f"{name}-{'-'.join(f'{v:g}' for v in parameters.values()) or 'default'}" for name, parameters in CASES]
@@ -53,8 +63,9 @@ def test_the_exact_solution_satisfies_equation_and_conditions(name, parameters):
     problem = load_problem(name, **parameters)
     data = collocation(problem, distribution="pseudo")
     found = sizes(residual_vectors(data, as_network(problem.solution)))
-    # The same function at slightly other points is no solution: its residuals have the size of the terms.
-    scale = sizes(residual_vectors(data, as_network(problem.solution, torch.tensor([0.7, 0.93][: problem.dim]), 0.037)))
+    # The same function at slightly other points, and tilted, is no solution: its residuals have the size of the terms.
+    moved = as_network(problem.solution, torch.tensor([0.7, 0.93, 0.6][: problem.dim]), 0.037)
+    scale = sizes(residual_vectors(data, lambda x: moved(x) * (1 + 0.1 * x.sum(1, keepdim=True))))
     for term, small, large in zip(problem.term_names, found, scale, strict=True):
         assert large > 1e-2, term
         assert small < 1e-10 * large, term
@@ -68,7 +79,10 @@ def test_the_solution_agrees_with_the_reference_at_its_nodes(name, parameters):
     difference = problem.solution(x) - u
     assert reference.converged
     assert np.abs(difference).max() <= reference.error_estimate
-    assert reference.error_estimate < 1e-5 * np.abs(u).max()
+    assert (
+        reference.error_estimate
+        < (1e-3 if name in ("poisson_perforated_2d", "elliptic_layered_2d") else 1e-5) * np.abs(u).max()
+    )
 
 
 def test_points_inside_are_not_taken_for_the_boundary(monkeypatch):
@@ -200,7 +214,9 @@ def test_catalogue_states_names_equations_and_defaults():
     entries = catalogue()
     wanted = {"poisson_two_scale_1d", "poisson_chirp_1d", "heat_high_frequency_1d", "wave_two_mode_1d", "helmholtz_2d"}
     wanted |= {"helmholtz_modes_2d", "kovasznay_2d", "advection_1d", "klein_gordon_1d", *WITHOUT_SOLUTION}
-    wanted |= {"convection_diffusion_1d", "elliptic_multiscale_1d", "poisson_four_scale_1d"}
+    wanted |= {"convection_diffusion_1d", "elliptic_multiscale_1d", "poisson_four_scale_1d", "bratu_1d"}
+    wanted |= {"helmholtz_heterogeneous_2d", "poisson_rings_2d", "poisson_nonlinear_2d", "poisson_perforated_2d"}
+    wanted |= {"heat_multiscale_2d", "elliptic_layered_2d", "wave_four_frequency_1d"}
     assert wanted == set(FORWARD)
     for name, entry in entries.items():
         problem = load_problem(name)
@@ -211,6 +227,16 @@ def test_catalogue_states_names_equations_and_defaults():
         assert problem.name == name and problem.source == str(entry.path)
         assert problem.reference == name or name in (*INVERSE, *SAMPLED)
         assert module.__doc__.startswith(entry.title) and entry.equation == inspect.cleandoc(module.__doc__)
+
+
+def test_what_was_measured():
+    """Of problems of the catalogue that were validated whole; and the file that is shipped names no others."""
+    made = [("chirp_1d", 1.26e-9, 0), ("jump_1d", 1e-3, 2), ("burst_1d", None, 0), ("mine.py", 1e-3, 0)]
+    found = [SimpleNamespace(problem=name, error=error, missing=missing) for name, error, missing in made]
+    assert measured(found) == {"chirp_1d": 1.3e-9}
+    for name, entry in catalogue().items():
+        tolerance = load_problem(name).tolerance
+        assert entry.measured is None or tolerance is None or 0 < entry.measured <= tolerance, name
 
 
 def test_parameters_reach_the_problem():
@@ -229,7 +255,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 import repnet_pde
-assert len(repnet_pde.catalogue()) == 31
+assert len(repnet_pde.catalogue()) == 41
 heavy = {"torch", "deepxde", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -40,6 +40,7 @@ def test_list_as_json(command):
     assert [problem["name"] for problem in listed] == list(catalogue())
     for problem, entry in zip(listed, catalogue().values(), strict=True):
         assert problem["parameters"] == entry.parameters
+        assert problem["measured_error"] == entry.measured
         assert problem["title"] == entry.title and problem["equation"] == entry.equation
 
 

@@ -20,10 +20,16 @@ from repnet_pde.validation.finite_difference import (
     solve_advection_1d,
     solve_allen_cahn_1d,
     solve_burgers_1d,
+    solve_divergence_2d,
     solve_heat_1d,
+    solve_heat_2d,
     solve_helmholtz_2d,
     solve_klein_gordon_1d,
+    solve_korteweg_de_vries_1d,
+    solve_layered_helmholtz_2d,
     solve_navier_stokes_2d,
+    solve_perforated_2d,
+    solve_periodic_2d,
     solve_poisson_1d,
     solve_two_point_1d,
     solve_wave_1d,
@@ -31,6 +37,7 @@ from repnet_pde.validation.finite_difference import (
 )
 from scipy.integrate import solve_ivp, trapezoid
 from scipy.linalg import expm
+from scipy.optimize import brentq
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import splu
 
@@ -52,6 +59,11 @@ DEFAULTS = {
     "burgers_1d": {"nu": 0.01 / PI},
     "allen_cahn_1d": {"d": 1e-3},
     "klein_gordon_1d": {"omega": 5 * PI},
+    "bratu_1d": {"strength": 2.0},
+    "helmholtz_heterogeneous_2d": {"kappa": 20 * PI, "variation": 0.5},
+    "poisson_rings_2d": {"m": 8.0},
+    "poisson_nonlinear_2d": {"m": 3.0},
+    "heat_multiscale_2d": {"m": 20.0},
 }
 
 
@@ -80,6 +92,11 @@ def homogenised(x, epsilon):
     return np.concatenate([slope * integral(0, part) - integral(1, part) for part in np.array_split(x, 40)])
 
 
+def bratu(x, strength):
+    theta = brentq(lambda t: t - np.sqrt(strength / 2) * np.cosh(t / 2), 0, 2.3993572805, xtol=1e-15)
+    return -2 * np.log(np.cosh(theta * (x - 0.5)) / np.cosh(theta / 2))
+
+
 EXACT = {  # one value a point, or the components in the last axis
     "poisson_two_scale_1d": lambda x, low, high, amplitude: np.sin(low * PI * x) + amplitude * np.sin(high * PI * x),
     "poisson_chirp_1d": lambda x, low, high: np.sin(2 * PI * (low * x + high * x**2)),
@@ -99,6 +116,13 @@ EXACT = {  # one value a point, or the components in the last axis
     "kovasznay_2d": kovasznay,
     "klein_gordon_1d": lambda x, t, omega: x * np.cos(omega * t) + (x * t) ** 3,
     "burgers_1d": lambda x, t, nu: burgers_cole_hopf(x, t, nu),
+    "bratu_1d": bratu,
+    "helmholtz_heterogeneous_2d": lambda x, y, kappa, variation: (
+        np.sin(kappa * (x - variation * np.cos(2 * PI * x) / (2 * PI))) * np.sin(kappa * y)
+    ),
+    "poisson_rings_2d": lambda x, y, m: np.sin(m * PI * (x**2 + y**2)),
+    "poisson_nonlinear_2d": lambda x, y, m: np.sin(m * PI * x) * np.cos(m * PI * y),
+    "heat_multiscale_2d": lambda x, y, t, m: np.exp(-((m / 500) ** 2 + 1) * t) * np.sin(m * PI * x) * np.sin(PI * y),
 }
 CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("poisson_two_scale_1d", {"low": 1.0, "high": 333.3, "amplitude": 0.05}),
@@ -123,6 +147,11 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("kovasznay_2d", {"reynolds": 40.0}),
     ("klein_gordon_1d", {"omega": 0.0}),
     ("klein_gordon_1d", {"omega": 71.3}),
+    ("bratu_1d", {"strength": 3.5}),
+    ("helmholtz_heterogeneous_2d", {"kappa": 9.1, "variation": -0.3}),
+    ("poisson_rings_2d", {"m": 20.0}),
+    ("poisson_nonlinear_2d", {"m": 1.0}),
+    ("heat_multiscale_2d", {"m": 1.0}),
     ("burgers_1d", {"nu": 0.001 / PI}),
     ("burgers_1d", {"nu": 0.1}),
     ("burgers_1d", {"nu": 1.0}),
@@ -482,6 +511,11 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
         ("kovasznay_2d", 1e-5),
         ("klein_gordon_1d", 1e-8),
         ("burgers_1d", 1e-6),
+        ("bratu_1d", 1e-10),
+        ("helmholtz_heterogeneous_2d", 1e-5),
+        ("poisson_rings_2d", 1e-8),
+        ("poisson_nonlinear_2d", 1e-5),
+        ("heat_multiscale_2d", 1e-6),
     ],
 )
 def test_accuracy_at_catalogue_parameters(solved, name, goal):
@@ -500,7 +534,8 @@ def test_boundary_and_initial_values_are_met(solved, name, parameters):
     r = solved(name, parameters)
     for d in range(len(r.axes)):
         for end in (0, -1):
-            if not name.endswith("_2d") and len(r.axes) == 2 and (d, end) == (1, -1):
+            in_time = name.startswith("heat") or (len(r.axes) == 2 and not name.endswith("_2d"))
+            if in_time and (d, end) == (len(r.axes) - 1, -1):
                 continue  # final time
             chosen = list(r.axes)
             chosen[d] = r.axes[d][[end]]
@@ -512,9 +547,132 @@ def test_boundary_and_initial_values_are_met(solved, name, parameters):
                 exact = EXACT[name](*grids, **parameters)
             if name == "advection_1d" and d == 0:  # no value is given there, but that both ends have the same
                 exact = r.values[:1]
+            if name == "poisson_nonlinear_2d":
+                exact = np.take(r.values, [0], axis=d)
             if name == "kovasznay_2d":  # p is not given there
                 found, exact = found[..., :2], exact[..., :2]
             assert np.allclose(found, exact.reshape(found.shape), rtol=0, atol=1e-12)
+
+
+def test_new_solvers_have_their_orders():
+    """Manufactured solutions that vanish nowhere by chance; the periodic one is exact once its waves are resolved."""
+
+    def u(x, y):
+        return np.sin(2.3 * x + 0.4) * np.exp(0.7 * y)
+
+    def layered(n):
+        def wavenumber(x):
+            return 3 + x
+
+        def source(x, y):
+            return (2.3**2 - 0.7**2 - wavenumber(x) ** 2) * u(x, y)
+
+        return maximum_error(solve_layered_helmholtz_2d(wavenumber, source, u, n=n), u)
+
+    def divergence(n):
+        def v(x, y):
+            return np.sin(PI * x + 0.3) * np.sin(2 * PI * y + 0.4)
+
+        def source(x, y):  # a = exp(x + y / 2)
+            v_x = PI * np.cos(PI * x + 0.3) * np.sin(2 * PI * y + 0.4)
+            v_y = 2 * PI * np.sin(PI * x + 0.3) * np.cos(2 * PI * y + 0.4)
+            return np.exp(x + y / 2) * (5 * PI**2 * v(x, y) - v_x - v_y / 2)
+
+        return maximum_error(solve_divergence_2d(lambda x, y: np.exp(x + y / 2), source, v, n=n), v)
+
+    def heat(n):
+        def v(x, y, t):
+            return np.exp(-t * PI**2 * (0.3 + 4 * 0.1)) * np.sin(PI * x) * np.sin(2 * PI * y)
+
+        grid = solve_heat_2d(lambda x, y: v(x, y, 0), diffusivities=(0.3, 0.1), final_time=0.5, n=n, times=4)
+        return maximum_error(grid, v)
+
+    assert fitted_order([16, 24, 32, 48], layered) > 5
+    assert 1.9 < fitted_order([16, 32, 64], divergence) < 2.1
+    assert fitted_order([12, 16, 24, 32], heat) > 5
+
+    def w(x, y):
+        return np.sin(PI * x) + np.cos(2 * PI * y) + 3
+
+    def source(x, y):
+        return -(PI**2) * np.sin(PI * x) - 4 * PI**2 * np.cos(2 * PI * y) - w(x, y) ** 3
+
+    grid = solve_periodic_2d(lambda u: -(u**3), lambda u: -3 * u**2, source, interval=(-1, 1), n=16)
+    assert maximum_error(grid, w) < 1e-10
+
+
+def test_a_coefficient_that_jumps(solved):
+    """Order 2 although the coefficient and the source jump along lines of nodes."""
+    r = solved("elliptic_layered_2d", {"contrast": 100.0, "m": 5.0})
+    (x, y), s = r.axes, np.sin(5 * PI * r.axes[0])
+    first, second = (np.interp(wall, x, s) for wall in (1 / 3, 2 / 3))
+    middle, right = first + (s - first) / 100, first + (second - first) / 100 + s - second
+    exact = np.where(x < 1 / 3, s, np.where(x < 2 / 3, middle, right))
+    assert r.converged and r.order > 1.9
+    error = np.abs(r.values[..., 0] - np.outer(exact, np.sin(2 * PI * y))).max()
+    assert error <= r.error_estimate < 1e-3
+
+
+def test_differences_next_to_circles():
+    """Order 2 around holes; a quadratic is exact, and nodes in holes have no value."""
+    holes = {"centres": [(0.3, 0.4), (0.7, 0.75)], "radius": 0.17}
+
+    def u(x, y):
+        return np.sin(3 * x + 0.4) * np.exp(2 * y)
+
+    def error(n):
+        (x, y), values = solve_perforated_2d(lambda x, y: 5 * u(x, y), u, **holes, n=n)
+        inside = ~np.isnan(values[..., 0])
+        grid = np.stack(np.meshgrid(x, y, indexing="ij"), -1)
+        distance = min(np.linalg.norm(grid[inside] - c, axis=-1).min() for c in holes["centres"])
+        assert holes["radius"] <= distance < holes["radius"] + 1 / n and not inside.all()
+        return np.abs(values[..., 0] - u(*np.moveaxis(grid, -1, 0)))[inside].max()
+
+    assert fitted_order([20, 40, 80, 160], error) > 1.8
+    (x, y), values = solve_perforated_2d(lambda x, y: 0 * x - 6, lambda x, y: x**2 + 2 * y**2 + x * y, **holes, n=31)
+    exact = np.add.outer(x**2, 2 * y**2) + np.outer(x, y)
+    assert np.nanmax(np.abs(values[..., 0] - exact)) < 1e-11
+
+
+def test_a_reference_with_holes(solved):
+    r = solved("poisson_perforated_2d", {"k": 6 * PI, "radius": 0.1})
+    x, u = r.points()
+    assert r.converged and len(x) < r.values.size and not np.isnan(u).any()
+    error = np.abs(u[:, 0] - np.sin(6 * PI * x[:, 0]) * np.sin(6 * PI * x[:, 1])).max()
+    assert error <= r.error_estimate < 1e-3
+    with pytest.raises(InputError, match="no values between its nodes"):
+        r(np.array([[0.5, 0.5]]))
+
+
+def test_a_soliton_keeps_its_form():
+    """u = 3 c sech²(√c (x − c t) / 2μ) on a period much longer than it; order 6."""
+    mu, c = 0.03, 0.5
+
+    def soliton(x, t):
+        from_crest = (x - c * t + 1) % 2 - 1
+        return 3 * c / np.cosh(np.sqrt(c) * from_crest / (2 * mu)) ** 2
+
+    def error(n):
+        grid = solve_korteweg_de_vries_1d(
+            lambda x: soliton(x, 0), mu=mu, interval=(-1, 1), final_time=1.5, n=n, times=4, rtol=1e-10
+        )
+        return maximum_error(grid, soliton)
+
+    assert 5.5 < fitted_order([160, 224, 320], error) < 6.8
+    assert error(256) < 1e-3
+
+
+@pytest.mark.parametrize(("name", "largest"), [("korteweg_de_vries_1d", 512), ("elliptic_multiscale_2d", 512)])
+def test_references_without_an_exact_solution_converge(name, largest):
+    parameters = {
+        "korteweg_de_vries_1d": {"mu": 0.1},
+        "elliptic_multiscale_2d": {"epsilon": 0.5, "finer": 0.25, "contrast": 1},
+    }
+    r = REFERENCES[name](**parameters[name], largest=largest)
+    n, finer = (REFERENCES[name](**parameters[name], largest=size) for size in (largest // 2, largest))
+    stride = tuple(slice(None, None, (len(b) - 1) // (len(a) - 1)) for a, b in zip(n.axes, finer.axes, strict=True))
+    assert r.converged
+    assert np.abs(finer.values[stride] - n.values).max() <= n.error_estimate
 
 
 def test_burgers_is_odd_and_matches_the_published_slope(solved):
@@ -717,6 +875,15 @@ def test_refinement_stops_at_its_limits():
         ("wave_two_mode_1d", {"speed": 1e3}, "raise `largest`, lower `times` or `speed`"),
         ("advection_1d", {"speed": 0.0}, "speed: needs a number other than zero"),
         ("advection_1d", {"speed": 1e4}, "raise `largest`, lower `times` or `speed`"),
+        ("bratu_1d", {"strength": -1}, "strength: needs a positive number"),
+        ("helmholtz_heterogeneous_2d", {"kappa": 1e4, "variation": 0.5}, "kappa: 10000 needs at least"),
+        ("poisson_rings_2d", {"m": 1e4}, "m: 10000 needs at least"),
+        ("poisson_nonlinear_2d", {"m": 0.5}, "m: needs a whole number"),
+        ("heat_multiscale_2d", {"m": 1000}, "m: 1000 needs at least"),
+        ("elliptic_multiscale_2d", {"epsilon": 0.2, "finer": 0, "contrast": 1}, "positive periods"),
+        ("elliptic_layered_2d", {"contrast": 0, "m": 5}, "contrast: needs a positive number"),
+        ("korteweg_de_vries_1d", {"mu": 0}, "mu: needs a positive number"),
+        ("korteweg_de_vries_1d", {"mu": 1e-5}, "mu: 1e-05 needs at least"),
         ("klein_gordon_1d", {"omega": 1e4}, "raise `largest`, lower `times` or `omega`"),
         ("burgers_1d", {"nu": -0.1}, "nu: needs a positive viscosity"),
         ("allen_cahn_1d", {"d": 0.0}, "d: needs a positive diffusivity"),

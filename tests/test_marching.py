@@ -157,3 +157,14 @@ def test_slabs_before_the_first():
     assert net(x).shape == (5, 2) and not net(x).any()
     (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
     torch.autograd.grad(slope.sum(), x)
+
+
+def test_the_derivative_at_the_end_of_time_is_that_of_the_last_slab():
+    net = Slabs(1, ([0.0, 0.0], [1.0, 1.0]))
+    net.add(net.make(1.0, 10, [3.0, 3.0], [(np.array([1.0]), np.empty(0), np.empty(0))] * 2), 1.0)
+    net.slabs[0].linears[-1].weight.data.normal_()
+    x = torch.tensor([[0.3, 1.0], [0.3, 1.5]], dtype=torch.float64, requires_grad=True)
+    (found,) = torch.autograd.grad(net(x).sum(), x)
+    (wanted,) = torch.autograd.grad(net.slabs[0](x[:1]).sum(), x)
+    assert torch.allclose(found[0], wanted[0], rtol=1e-12, atol=0)
+    assert found[1, 1] == 0  # later times are moved to the end

@@ -16,7 +16,7 @@ from ..catalogue import load_problem, locate
 from ..errors import InputError, choose
 from ..matching import count_parameters, match_layers
 from ..methods import METHODS
-from ..networks import LAYERS, NETWORKS, PUBLISHED
+from ..networks import LAYERS, NETWORKS, PIECEWISE, PUBLISHED
 from ..training import UNLIMITED
 from .campaign import Campaign, Run, Stored
 
@@ -63,9 +63,9 @@ class Plan:
         for name in self.names:
             locate(name)
         for network in self.networks:
-            choose("networks", network, [n for n in NETWORKS if n not in ("repnet-slabs", "repnet-product")])
+            choose("networks", network, [n for n in NETWORKS if n not in (*PIECEWISE, "repnet-product")])
         for method in self.methods:
-            choose("methods", method, [m for m in METHODS if m not in ("marching", "joint", "shooting")])
+            choose("methods", method, [m for m in METHODS if m not in ("patching", "marching", "joint", "shooting")])
         for budget in self.budgets:
             if not (math.isfinite(budget) and budget > 0):
                 raise InputError(f"budget: {budget!r} given; seconds > 0 are needed")

@@ -1,8 +1,10 @@
-"""The table of digits: what ``method="auto"`` reaches without tuning, and what network and optimiser contribute to it.
+"""The tables of digits: what ``method="auto"`` reaches without tuning, and what network and optimiser contribute to it.
 
     python -m repnet_pde.validation.many_digits
+    python -m repnet_pde.validation.many_digits --columns auto
 
-For every problem, medians over the seeds of relative L2 error and wall time (points, planning, solution; not
+The second has all problems, with the peak of the memory; the first those for which the others have a chance. For every
+problem, medians over the seeds of relative L2 error and wall time (points, planning, solution; not
 imports and references) of
 
 - auto: network, method, points and features chosen by the package;
@@ -29,6 +31,8 @@ import repnet_pde
 from repnet_pde import InputError, TrainingError, load_problem, solve
 from repnet_pde.checkpoint import read_json, write_json
 
+from .campaign import PeakMemory
+
 LIMIT = {"least-squares": 20.0, "gauss-newton": 30.0}
 """Seconds for the other networks: after which no further first layer is tried, or Gauss-Newton ends."""
 
@@ -47,6 +51,12 @@ class Case:
     aim: float
     parameters: dict = field(default_factory=dict)
     linear: bool = True
+    peers: bool = True
+
+
+def alone(*arguments, **options) -> Case:
+    """A row without the other networks."""
+    return Case(*arguments, **options, peers=False)
 
 
 CASES = (
@@ -63,6 +73,25 @@ CASES = (
     Case("Allen-Cahn, d = 0.001", "allen_cahn_1d", 1e-4, 60, 1e-8, linear=False),
     Case("Kovasznay, Re = 20", "kovasznay_2d", 1e-9, 60, 1e-12, linear=False),
     Case("Kovasznay, Re = 40", "kovasznay_2d", 1e-9, 60, 1e-12, {"reynolds": 40}, linear=False),
+    alone("four-scale Poisson", "poisson_four_scale_1d", 1e-10, 20, 1e-12),
+    alone("Bratu, λ = 2", "bratu_1d", 1e-10, 20, 1e-12, linear=False),
+    alone("convection and diffusion, ε = 0.001", "convection_diffusion_1d", 1e-8, 20, 1e-11),
+    alone("oscillating coefficient, ε = 1/40", "elliptic_multiscale_1d", 1e-8, 20, 1e-11),
+    alone("coefficient of several scales, 2-D", "elliptic_multiscale_2d", 1e-2, 600, 1e-4),
+    alone("layers, a = 1, 100, 1", "elliptic_layered_2d", 1e-3, 60, 1e-6),
+    alone("perforated plate, 6π", "poisson_perforated_2d", 1e-8, 60, 1e-11),
+    alone("rings, sin 8π(x² + y²)", "poisson_rings_2d", 1e-8, 60, 1e-12),
+    alone("nonlinear Poisson, periodic", "poisson_nonlinear_2d", 1e-9, 60, 1e-12, linear=False),
+    alone("Helmholtz, κ = 8π", "helmholtz_2d", 1e-8, 60, 1e-11, {"kappa": 8 * math.pi}),
+    alone("Helmholtz, κ = 48π", "helmholtz_2d", 1e-4, 600, 1e-8, {"kappa": 48 * math.pi}),
+    alone("Helmholtz, κ(x) = 10π to 30π", "helmholtz_heterogeneous_2d", 1e-6, 120, 1e-10),
+    alone("heat in 2-D, m = 20", "heat_multiscale_2d", 1e-7, 120, 1e-10),
+    alone("wave, four frequencies", "wave_four_frequency_1d", 1e-3, 300, 1e-7),
+    alone("fast wave, c = 10", "wave_two_mode_1d", 1e-8, 60, 1e-11, {"speed": 10}),
+    alone("advection, speed 30", "advection_1d", 1e-8, 60, 1e-11),
+    alone("Klein-Gordon", "klein_gordon_1d", 1e-8, 60, 1e-11, linear=False),
+    alone("Korteweg-de Vries, μ = 0.022", "korteweg_de_vries_1d", 1e-5, 300, 1e-8, linear=False),
+    alone("Allen-Cahn, d = 0.0001", "allen_cahn_1d", 1e-4, 300, 1e-7, {"d": 1e-4}, linear=False),
 )
 COLUMNS = ("auto", "repnet tanh", "fnn", "msffn", "fnn Adam+L-BFGS")
 
@@ -86,7 +115,8 @@ def run(case: Case, column: str, seed: int, auto: dict | None, least: float) -> 
         settings["time_limit"] = LIMIT[arguments[1]]
     begun = time.perf_counter()
     try:
-        result = solve(problem, *arguments, **settings)
+        with PeakMemory() as memory:
+            result = solve(problem, *arguments, **settings)
     except (InputError, TrainingError, MemoryError) as error:
         return {"error": None, "seconds": time.perf_counter() - begun, "note": " ".join(str(error).split())}
     row = result.to_dict()
@@ -94,6 +124,7 @@ def run(case: Case, column: str, seed: int, auto: dict | None, least: float) -> 
     return {
         "error": row["relative_l2"],
         "seconds": row["wall_seconds"],
+        "peak_memory_mib": memory.mib,
         "features": layers[0],
         "network": row["network"],
         "method": row["method"],
@@ -132,8 +163,8 @@ def markdown(results: dict, cases, columns, seeds: int, command: str) -> str:
         "",
         f"    {command}",
         "",
-        "| problem | asked for | " + " | ".join(f"{c} | s" for c in columns) + " | finite differences |",
-        "|---" * (3 + 2 * len(columns)) + "|",
+        "| problem | asked for | " + " | ".join(f"{c} | s" for c in columns) + " | MiB | finite differences |",
+        "|---" * (4 + 2 * len(columns)) + "|",
     ]
     for case in cases:
         cells = [case.label, f"{case.must:.0e} in {case.seconds:g} s"]
@@ -150,6 +181,7 @@ def markdown(results: dict, cases, columns, seeds: int, command: str) -> str:
             text += f" ({len(rows)} of {seeds} seeds run)" if len(rows) < seeds else ""
             cells += [text, f"{seconds:.2g}"]
         auto = results[case.label, "auto"]
+        cells.append(f"{max(row.get('peak_memory_mib', math.nan) for row in auto):.0f}")
         found = [row["error"] for row in auto if row["error"] is not None]
         cells.append(finite_differences(auto, statistics.median(found)) if found else "")
         lines.append(f"| {' | '.join(cells)} |")
@@ -186,8 +218,9 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
     torch.set_num_threads(threads)
     runs.mkdir(parents=True, exist_ok=True)
     wanted = [text for text in problems.split(",") if text]
-    cases = [case for case in CASES if not wanted or any(text in case.label for text in wanted)]
     chosen = columns.split(",")
+    cases = [case for case in CASES if not wanted or any(text in case.label for text in wanted)]
+    cases = [case for case in cases if case.peers or chosen == ["auto"]]
     if set(chosen) - set(COLUMNS) or "auto" not in chosen:
         raise click.UsageError(f"--columns: {columns!r} given; auto and any others of {', '.join(COLUMNS)} are needed")
     chosen.sort(key=COLUMNS.index)

@@ -1,7 +1,7 @@
 """Is every problem solved as its file says? Errors, reference, convergence, indicator, balances, and a verdict.
 
-Each problem is solved with every seed, and the first of them again with fewer features (least squares), looser
-tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
+Each problem is solved with every seed, and the first of them again with fewer features (least squares, patching),
+looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
 """
 
 import inspect
@@ -14,13 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from .._checks import whole
-from ..catalogue import catalogue, locate
+from ..catalogue import catalogue, load_problem, locate
 from ..methods import sequence
 from ..methods.marching import Marching
+from ..methods.patching import FEATURES
 from .campaign import Campaign, Run, Stored
 
 PASSED, REMARK, FAILED = "passed", "remark", "failed"
-LADDER = {"features": (0.3, 0.42, 0.6, 0.8), "tolerance": (1e3, 1e2, 1e1), "samples": (0.25, 0.5)}
+LADDER = {
+    "features": (0.3, 0.42, 0.6, 0.8),
+    "features of a patch": (0.3, 0.42, 0.6),
+    "tolerance": (1e3, 1e2, 1e1),
+    "samples": (0.25, 0.5),
+}
 """Factors of what the first run had."""
 FLOOR = 30.0
 """Errors below this many times the smallest do not count for a rate: they are rounding."""
@@ -166,6 +172,8 @@ def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
         varied = "samples"
     elif found["method"] == "least-squares" and found["network_options"].get("layers"):
         varied = "features"
+    elif found["method"] == "patching":
+        varied = "features of a patch"
     elif found["method"] == "marching":
         varied = "tolerance"
     else:
@@ -176,6 +184,11 @@ def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
         changes = {
             "samples": lambda v: {"parameters": {"samples": v}},
             "tolerance": lambda v: {"method": "marching", "method_options": {"marching": {"tolerance": v}}},
+            "features of a patch": lambda v: {
+                "method": "patching",
+                "iterations": 1,  # later ones would make up for the features by more patches
+                "method_options": {"patching": {"features": v}},
+            },
             "features": lambda v: {
                 "method": "least-squares",
                 "network": found["network"],
@@ -189,6 +202,8 @@ def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
 
 def _size(run: Stored, varied: str) -> float:
     """What the first run had of it."""
+    if varied == "features of a patch":
+        return FEATURES[load_problem(run.run.problem).dim]
     if varied == "tolerance":
         return inspect.signature(Marching).parameters["tolerance"].default
     return run["parameters"]["samples"] if varied == "samples" else run["network_options"]["layers"][0]

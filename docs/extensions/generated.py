@@ -6,6 +6,7 @@ the commands from click, methods and networks from their tables.
 
 import inspect
 import re
+from pathlib import Path
 
 import click
 from pygments.lexers.special import TextLexer
@@ -13,8 +14,9 @@ from pygments.lexers.special import TextLexer
 from repnet_pde.catalogue import catalogue
 from repnet_pde.cli import cli
 from repnet_pde.methods import METHODS
-from repnet_pde.networks import LAYERS, NETWORKS
+from repnet_pde.networks import LAYERS, NETWORKS, PIECEWISE
 
+DOCS = Path(__file__).parents[1]
 KINDS = {
     "Equations": "Boundary- and initial-value problems.",
     "Inverse problems": "Unknown numbers and fields, with synthetic data that an independent solver makes.",
@@ -29,8 +31,11 @@ def problems() -> str:
         file = entry.path.read_text(encoding="utf-8")
         title, _, equation = entry.equation.partition("\n")
         given = ", ".join(f"`{name}={value:.10g}`" for name, value in entry.parameters.items()) or "none"
+        error = "" if entry.measured is None else f" Measured error: {entry.measured:.1e}."
+        picture = f"solutions/{entry.name}.png"
+        shown = f"![The solution of {entry.name}]({picture})\n\n" if (DOCS / picture).exists() else ""
         sections[_kind(file)].append(
-            f"({entry.name})=\n### {entry.name}\n\n{title}\n{equation}\n\nParameters: {given}.\n\n"
+            f"({entry.name})=\n### {entry.name}\n\n{title}\n{equation}\n\nParameters: {given}.{error}\n\n{shown}"
             f"<details><summary>Its file</summary>\n\n```python\n{file}```\n\n</details>\n"
         )
     return "\n".join(f"## {kind}\n\n{KINDS[kind]}\n\n" + "\n".join(found) for kind, found in sections.items())
@@ -73,7 +78,7 @@ def networks() -> str:
     rows = ["| network | options |", "|---|---|"]
     for name, build in NETWORKS.items():
         options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        options = ["layers", *options] if name != "repnet-slabs" else options
+        options = ["layers", *options] if name not in PIECEWISE else options
         rows.append(f"| `{name}` | {', '.join(f'`{o}`' for o in options) or 'none'} |")
     return "\n".join(rows) + "\n"
 

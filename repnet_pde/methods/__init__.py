@@ -20,6 +20,7 @@ from .joint import Joint
 from .lbfgs import LBFGS
 from .least_squares import LeastSquares
 from .marching import Marching
+from .patching import Patching
 from .quasi_newton import QuasiNewton
 from .shooting import Shooting
 from .soap import SOAP
@@ -31,6 +32,7 @@ METHODS = {
     "ssbroyden": QuasiNewton,
     "least-squares": LeastSquares,
     "marching": Marching,
+    "patching": Patching,
     "gauss-newton": GaussNewton,
     "joint": Joint,
     "shooting": Shooting,

@@ -15,15 +15,29 @@ from .advection_1d import advection_1d, solve_advection_1d
 from .allen_cahn_1d import allen_cahn_1d, solve_allen_cahn_1d
 from .burgers_1d import burgers_1d, burgers_cole_hopf, solve_burgers_1d
 from .cache import cached
+from .elliptic_2d import (
+    elliptic_layered_2d,
+    elliptic_multiscale_2d,
+    helmholtz_heterogeneous_2d,
+    poisson_nonlinear_2d,
+    poisson_perforated_2d,
+    poisson_rings_2d,
+    solve_divergence_2d,
+    solve_layered_helmholtz_2d,
+    solve_perforated_2d,
+    solve_periodic_2d,
+)
 from .heat_1d import heat_high_frequency_1d, solve_heat_1d
+from .heat_2d import heat_multiscale_2d, solve_heat_2d
 from .helmholtz_2d import helmholtz_2d, helmholtz_modes_2d, solve_helmholtz_2d
 from .klein_gordon_1d import klein_gordon_1d, solve_klein_gordon_1d
+from .korteweg_de_vries_1d import korteweg_de_vries_1d, solve_korteweg_de_vries_1d
 from .navier_stokes_2d import kovasznay_2d, solve_navier_stokes_2d
 from .poisson_1d import poisson_chirp_1d, poisson_four_scale_1d, poisson_two_scale_1d, solve_poisson_1d
 from .reference import Reference
 from .refine import refine
-from .two_point_1d import convection_diffusion_1d, elliptic_multiscale_1d, solve_two_point_1d
-from .wave_1d import solve_wave_1d, wave_two_mode_1d
+from .two_point_1d import bratu_1d, convection_diffusion_1d, elliptic_multiscale_1d, solve_two_point_1d
+from .wave_1d import solve_driven_wave_1d, solve_wave_1d, wave_four_frequency_1d, wave_two_mode_1d
 
 __all__ = [
     "REFERENCES",
@@ -35,10 +49,17 @@ __all__ = [
     "solve_advection_1d",
     "solve_allen_cahn_1d",
     "solve_burgers_1d",
+    "solve_divergence_2d",
+    "solve_driven_wave_1d",
     "solve_heat_1d",
+    "solve_heat_2d",
     "solve_helmholtz_2d",
     "solve_klein_gordon_1d",
+    "solve_korteweg_de_vries_1d",
+    "solve_layered_helmholtz_2d",
     "solve_navier_stokes_2d",
+    "solve_perforated_2d",
+    "solve_periodic_2d",
     "solve_poisson_1d",
     "solve_two_point_1d",
     "solve_wave_1d",
@@ -50,8 +71,10 @@ REFERENCES: dict[str, Callable[..., Reference]] = {
     "poisson_four_scale_1d": poisson_four_scale_1d,
     "convection_diffusion_1d": convection_diffusion_1d,
     "elliptic_multiscale_1d": elliptic_multiscale_1d,
+    "bratu_1d": bratu_1d,
     "heat_high_frequency_1d": heat_high_frequency_1d,
     "wave_two_mode_1d": wave_two_mode_1d,
+    "wave_four_frequency_1d": wave_four_frequency_1d,
     "advection_1d": advection_1d,
     "helmholtz_2d": helmholtz_2d,
     "helmholtz_modes_2d": helmholtz_modes_2d,
@@ -59,6 +82,14 @@ REFERENCES: dict[str, Callable[..., Reference]] = {
     "burgers_1d": burgers_1d,
     "allen_cahn_1d": allen_cahn_1d,
     "klein_gordon_1d": klein_gordon_1d,
+    "korteweg_de_vries_1d": korteweg_de_vries_1d,
+    "helmholtz_heterogeneous_2d": helmholtz_heterogeneous_2d,
+    "poisson_rings_2d": poisson_rings_2d,
+    "poisson_perforated_2d": poisson_perforated_2d,
+    "poisson_nonlinear_2d": poisson_nonlinear_2d,
+    "elliptic_layered_2d": elliptic_layered_2d,
+    "elliptic_multiscale_2d": elliptic_multiscale_2d,
+    "heat_multiscale_2d": heat_multiscale_2d,
 }
 
 

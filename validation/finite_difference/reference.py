@@ -19,7 +19,7 @@ class Reference:
         name: of what was solved.
         parameters: of what was solved.
         axes: the grid's 1-D coordinate arrays in the order of the problem's coordinates, time last.
-        values: shape (grid shape, c) for c components, float64.
+        values: shape (grid shape, c) for c components, float64; NaN at nodes outside of the domain.
         error_estimate: estimated maximum absolute error at the nodes, meant as a bound.
         relative_l2_estimate: estimated relative L2 error over the grid (trapezoidal weights), meant as a bound.
         order: observed order of the refinement (the asymptotic one is what the solver declares).
@@ -47,15 +47,15 @@ class Reference:
 
         Drawn, not strided: a stride can fall into step with a high frequency.
         """
-        shape = self.values.shape[:-1]
-        total = int(np.prod(shape))
+        inside = np.flatnonzero(~np.isnan(self.values).any(-1))
+        total = len(inside)
         if limit is not None and limit < 1:
             raise InputError(f"limit: {limit} points asked for; give at least 1 or None for all {total}")
         if limit is None or limit >= total:
             chosen = np.arange(total)
         else:
             chosen = np.sort(np.random.default_rng(seed).choice(total, limit, replace=False))
-        indices = np.unravel_index(chosen, shape)
+        indices = np.unravel_index(inside[chosen], self.values.shape[:-1])
         return np.stack([a[i] for a, i in zip(self.axes, indices, strict=True)], axis=1), self.values[indices]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -64,6 +64,10 @@ class Reference:
         Interpolation adds its own error, of order 6 in the grid's spacing, to `error_estimate`.
         """
         x = np.asarray(x, dtype=float)
+        if np.isnan(self.values).any():
+            raise InputError(
+                f"reference {self.name!r}: has nodes outside of the domain, and no values between its nodes"
+            )
         if x.ndim != 2 or x.shape[1] != len(self.axes):
             raise InputError(f"x: reference {self.name!r} needs shape (n, {len(self.axes)}), got {x.shape}")
         for d, axis in enumerate(self.axes):

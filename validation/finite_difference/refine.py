@@ -28,6 +28,7 @@ def refine(
     tolerance: float = 1e-12,
     seconds: float = math.inf,
     rounding: Callable[[int], float] = lambda n: 4 * n * EPS,
+    holes: bool = False,
 ) -> Reference:
     """The finest of nested solutions, with an error estimate by Richardson's argument.
 
@@ -42,7 +43,8 @@ def refine(
     time integrator, or a grid too coarse) the argument does not hold and the larger of the last two
     differences is taken instead. `converged` is then False unless that still meets the tolerance or is as
     small as rounding. No estimate is smaller than `rounding(n)` times the largest value, or 100 units of
-    rounding: two grids can share such an error, which their difference does not show.
+    rounding: two grids can share such an error, which their difference does not show. With ``holes`` nodes that are NaN
+    on every grid lie outside of the domain.
     """
     if n > largest:
         raise InputError(f"n: the first grid has {n} intervals, more than largest={largest}")
@@ -56,11 +58,11 @@ def refine(
         finer = solve(n)
         level_seconds = time.perf_counter() - level_begun
         if grid is not None:
-            differences.append(_difference(grid, finer))
+            differences.append(_difference(grid, finer, holes))
         grid = finer
         solved.append((n, level_seconds, grid))
         (maximum, p), (l2, _) = _estimate(differences, order, 0), _estimate(differences, order, 1)
-        scale, norm = float(np.abs(grid[1]).max()), _l2(*grid)
+        scale, norm = _largest(grid[1], holes), _l2(*grid, holes)
         stalled = len(differences) > 1 and not p >= order / 2
         if not stalled and not math.isnan(p):
             best_order = p
@@ -88,7 +90,7 @@ def refine(
         wall_seconds=time.perf_counter() - begun,
         converged=bool(len(differences) > 1 and maximum <= 1e-2 * scale and (reached or not stalled)),
         levels=(
-            *((k, seconds, _difference(coarse, grid)[1] / unit) for k, seconds, coarse in solved[:-1]),
+            *((k, seconds, _difference(coarse, grid, holes)[1] / unit) for k, seconds, coarse in solved[:-1]),
             (n, level_seconds, relative_l2),
         ),
     )
@@ -107,7 +109,11 @@ def _estimate(differences: list[tuple[float, float]], order: float, which: int) 
     return SAFETY * d[-1] / (2.0 ** min(observed, order) - 1), observed
 
 
-def _difference(coarse: Grid, fine: Grid) -> tuple[float, float]:
+def _largest(values: np.ndarray, holes: bool) -> float:
+    return float((np.nanmax if holes else np.max)(np.abs(values)))
+
+
+def _difference(coarse: Grid, fine: Grid, holes: bool) -> tuple[float, float]:
     """Maximum and L2 norm of fine - coarse on the coarse nodes; infinite where one of them is not finite."""
     strides = []
     for d, (a, b) in enumerate(zip(coarse[0], fine[0], strict=True)):
@@ -115,17 +121,20 @@ def _difference(coarse: Grid, fine: Grid) -> tuple[float, float]:
         if len(b[::stride]) != len(a) or not np.allclose(a, b[::stride], rtol=0, atol=1e-9 * (a[-1] - a[0])):
             raise InputError(f"solve: the grids are not nested along axis {d}")
         strides.append(slice(None, None, stride))
-    if not (np.isfinite(coarse[1]).all() and np.isfinite(fine[1]).all()):
+    old, new = coarse[1], fine[1][tuple(strides)]
+    known = np.isfinite(old) & np.isfinite(new)
+    outside = np.isnan(old) & np.isnan(new) if holes else np.zeros_like(known)
+    if not (known | outside).all() or not known.any():
         return math.inf, math.inf
-    difference = fine[1][tuple(strides)] - coarse[1]
-    return float(np.abs(difference).max()), _l2(coarse[0], difference)
+    difference = new - old
+    return _largest(difference, holes), _l2(coarse[0], difference, holes)
 
 
-def _l2(axes: tuple[np.ndarray, ...], values: np.ndarray) -> float:
+def _l2(axes: tuple[np.ndarray, ...], values: np.ndarray, holes: bool) -> float:
     """L2 norm over the grid's box with trapezoidal weights."""
     weights = []
     for axis in axes:
         half = np.diff(axis) / 2
         weights.append(np.append(half, 0) + np.append(0, half))
-    squares = (values**2).sum(axis=-1)
+    squares = (np.nansum if holes else np.sum)(values**2, axis=-1)
     return math.sqrt(reduce(lambda total, w: np.tensordot(w, total, axes=(0, 0)), weights, squares))

@@ -47,8 +47,9 @@ def difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
 
 
 def periodic_difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
-    """The first or second derivative at n nodes of one period, central everywhere: an (n, n) matrix."""
-    offsets = np.arange(-(ORDER // 2), ORDER // 2 + 1)
+    """A derivative at n nodes of one period, central everywhere and of order 6: an (n, n) matrix."""
+    reach = ORDER // 2 + (derivative - 1) // 2
+    offsets = np.arange(-reach, reach + 1)
     rows, columns = np.repeat(np.arange(n), len(offsets)), (np.arange(n)[:, None] + offsets).ravel() % n
     entries = np.tile(weights(offsets, derivative), n) / step**derivative
     return sparse.csr_array((entries, (rows, columns)), shape=(n, n))

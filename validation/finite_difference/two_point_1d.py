@@ -23,6 +23,9 @@ STAGES = NODES["gauss"]
 LAYER = 40.0  # widths of a boundary layer after which exp is below rounding
 WAVE = 16  # intervals for each wave on the first grid
 
+NEWTON_STEPS = 30
+NEWTON_TOLERANCE = 1e-13
+
 Coefficient = Callable[[np.ndarray], np.ndarray]
 
 
@@ -142,6 +145,39 @@ def elliptic_multiscale_1d(*, epsilon: float, tolerance: float = 1e-12, largest:
         {"epsilon": epsilon},
         solve,
         n=_first_grid(name, epsilon, WAVE, largest),
+        order=ORDER,
+        largest=largest,
+        tolerance=tolerance,
+        rounding=_rounding,
+    )
+
+
+def bratu_1d(*, strength: float, tolerance: float = 1e-12, largest: int = 2**16) -> Reference:
+    """u'' + strength exp(u) = 0 on [0, 1], u(0) = u(1) = 0, the lower branch, by Newton's method from 0.
+
+    Catalogue value 2. There is no solution for a strength above 3.5138.
+    """
+    if not strength > 0:
+        raise InputError(f"bratu_1d: strength: needs a positive number, got {strength:g}")
+
+    def solve(n):
+        grid = np.linspace(0, 1, n + 1)
+        stages = np.zeros((n, len(STAGES)))
+        for _ in range(NEWTON_STEPS):
+            rate = strength * np.exp(stages)
+            u, new = _collocate(grid, np.ones_like(rate), np.zeros_like(rate), -rate, rate * (stages - 1), 0.0, 0.0)
+            if not np.abs(new).max() < 100:  # beyond the last solution
+                return (grid,), np.full((n + 1, 1), np.nan)
+            change, stages = np.abs(new - stages).max(), new
+            if change <= NEWTON_TOLERANCE:
+                return (grid,), u[:, None]
+        return (grid,), np.full((n + 1, 1), np.nan)
+
+    return refine(
+        "bratu_1d",
+        {"strength": strength},
+        solve,
+        n=32,
         order=ORDER,
         largest=largest,
         tolerance=tolerance,

@@ -63,6 +63,56 @@ def solve_wave_1d(
     return (x, t), u[:, :, None]
 
 
+def solve_driven_wave_1d(
+    driver: Callable[[np.ndarray], np.ndarray], *, n: int
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """u_tt = u_xx on [0, 1] x [0, 1], at rest at first, u(0, t) = driver(t) with driver(0) = 0, u(1, t) = 0.
+
+    The leapfrog scheme with equal steps in x and t, which has no error at all (R. Courant, K. Friedrichs, H. Lewy,
+    Math. Ann. 100 (1928) 32-74), on 2 n intervals. `driver` maps times (k,) to (k,). Returns the axes (t - x, t + x),
+    of 2 n + 1 uniform nodes each, and u of shape (2 n + 1, 2 n + 1, 1); NaN outside of the square in x and t.
+    """
+    if n < 2:
+        raise InputError(f"driven_wave_1d: needs n >= 2, got n={n}")
+    m = 2 * n
+    u = np.zeros((m + 1, m + 1))  # time, place
+    u[:, 0] = driver(np.linspace(0.0, 1.0, m + 1))
+    for i in range(2, m + 1):
+        u[i, 1:-1] = u[i - 1, 2:] + u[i - 1, :-2] - u[i - 2, 1:-1]
+    i, j = np.meshgrid(np.arange(m + 1), np.arange(m + 1), indexing="ij")
+    place, time = j + n - i, j + i - n
+    inside = (place >= 0) & (place <= m) & (time >= 0) & (time <= m)
+    values = np.full((m + 1, m + 1), np.nan)
+    values[inside] = u[time[inside], place[inside]]
+    return (np.linspace(-1.0, 1.0, m + 1), np.linspace(0.0, 2.0, m + 1)), values[:, :, None]
+
+
+def wave_four_frequency_1d(
+    *, omega: float, amplitude: float, tolerance: float = 1e-10, largest: int = 1024
+) -> Reference:
+    """u_tt = u_xx on [0, 1] x [0, 1], at rest at first, driven at x = 0 by the sum of sin(2 pi f omega t), f = 1, 5, 10
+    and 20, times amplitude / 4; in the coordinates t - x and t + x. Catalogue values 1 and 1.
+    """
+    first = 2 ** int(np.ceil(np.log2(max(32.0, 160 * abs(omega)))))
+    if 4 * first > largest:
+        raise InputError(f"omega: {omega:g} needs at least {4 * first} intervals, more than largest={largest}")
+
+    def driver(t):
+        return amplitude / 4 * sum(np.sin(2 * np.pi * omega * f * t) for f in (1, 5, 10, 20))
+
+    return refine(
+        "wave_four_frequency_1d",
+        {"omega": omega, "amplitude": amplitude},
+        lambda n: solve_driven_wave_1d(driver, n=n),
+        n=first,
+        order=2,
+        largest=largest,
+        tolerance=tolerance,
+        rounding=lambda n: EPS * 4 * n,
+        holes=True,
+    )
+
+
 def wave_two_mode_1d(
     *, speed: float, tolerance: float = 1e-10, times: int | None = None, largest: int = 1024
 ) -> Reference:

@@ -1,0 +1,117 @@
+"""Least squares on many patches: each patch reduced to what its faces see, then one sparse QR over the patches.
+
+Of a patch with coefficients c two kinds of rows are known: those of its own, A c ≈ b (equation and conditions), and
+traces F c, which meet the traces of other patches. Functions on the patch are expressed in a basis in which [A; F] is
+orthonormal, so that nothing depends on how badly the features are conditioned. In it the singular vectors of A with
+σ > `DETERMINED` are fixed by the patch's own rows, as an affine function of none of the others; the few that are left,
+nearly solutions of the homogeneous equation, go into the coupled problem (static condensation; the subdomains of
+S. Dong, Z. Li, Comput. Methods Appl. Mech. Engrg. 387 (2021) 114129, are coupled by the same continuity rows).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+CUTOFF = 1e-14
+"""Smallest singular value, relative to the largest, of a function on a patch that counts."""
+DETERMINED = 1e-2
+
+
+@dataclass
+class Condensed:
+    """A patch as the coupled problem sees it: c = back (free y + fixed) for y (k,), whose own rows are ``rows`` y ≈
+    ``right``.
+
+    traces (t, k), offset (t,): F c = traces y + offset.
+    """
+
+    back: torch.Tensor
+    free: torch.Tensor
+    fixed: torch.Tensor
+    rows: torch.Tensor
+    right: torch.Tensor
+    traces: torch.Tensor
+    offset: torch.Tensor
+
+    def coefficients(self, y: torch.Tensor) -> torch.Tensor:
+        """c (p,). ``back`` has large entries and comes last: applied to ``free``, its rounding errors would count."""
+        return self.back @ (self.free @ y + self.fixed)
+
+
+def condense(own: torch.Tensor, right: torch.Tensor, traces: torch.Tensor) -> Condensed:
+    """Reduce a patch.
+
+    Args:
+        own: its rows (m, p), scaled. right: (m,). traces: (t, p), scaled.
+    """
+    m = len(own)
+    q, r = torch.linalg.qr(torch.cat([own, traces]))
+    u, s, vh = torch.linalg.svd(r, full_matrices=False)
+    keep = s > CUTOFF * s[0]
+    basis, back = q @ u[:, keep], vh[keep].T / s[keep]
+    a, f = basis[:m], basis[m:]
+    # The singular values are at most about 1, so that the Gram matrix shows them down to 1e-8, far below what is asked.
+    squares, vectors = torch.linalg.eigh(a.T @ a)
+    free, fixed = vectors[:, squares < DETERMINED**2], vectors[:, squares >= DETERMINED**2]
+    squares = squares[squares >= DETERMINED**2]
+    af = a @ fixed
+    z = (af.T @ right) / squares
+    z = z + (af.T @ (right - af @ z)) / squares
+    rest = torch.linalg.qr(torch.column_stack([a @ free, right - af @ z]), mode="r").R[: free.shape[1]]
+    fixed = fixed @ z
+    return Condensed(back, free, fixed, rest[:, :-1], rest[:, -1], f @ free, f @ fixed)
+
+
+@dataclass
+class Block:
+    """Rows that several patches share: ``matrix`` has the columns of ``patches`` side by side."""
+
+    patches: tuple[int, ...]
+    matrix: torch.Tensor
+    right: torch.Tensor
+
+
+def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
+    """Least squares for y of all patches, of ``sizes``, from the rows of all blocks.
+
+    QR by merging rows, patch after patch in the order of their numbers (A. George, M. T. Heath, Linear Algebra Appl. 34
+    (1980) 69–83): the rows that contain a patch are reduced to those that determine it and others, without it, that are
+    passed on. What no row determines is zero.
+    """
+    waiting: dict[int, list[Block]] = {p: [] for p in range(len(sizes))}
+    for block in blocks:
+        waiting[min(block.patches)].append(block)
+    done = []
+    for p in range(len(sizes)):
+        here = waiting.pop(p)
+        others = sorted({q for block in here for q in block.patches} - {p})
+        columns, width = {}, 0
+        for q in (p, *others):
+            columns[q] = slice(width, width + sizes[q])
+            width += sizes[q]
+        parts = [torch.zeros(sizes[p], width + 1, dtype=torch.float64)]  # so that there are enough rows
+        for block in here:
+            part = block.matrix.new_zeros(len(block.right), width + 1)
+            start = 0
+            for q in block.patches:
+                part[:, columns[q]] = block.matrix[:, start : start + sizes[q]]
+                start += sizes[q]
+            part[:, -1] = block.right
+            parts.append(part)
+        r = torch.linalg.qr(torch.cat(parts), mode="r").R
+        n = sizes[p]
+        for k in torch.nonzero(r[:n, :n].diagonal() == 0)[:, 0].tolist():  # which no row determines
+            r[k] = 0
+            r[k, k] = 1
+        done.append((others, r[:n, :n], r[:n, n:-1], r[:n, -1]))
+        if others and len(r) > n:
+            left = r[n : n + width - n]
+            waiting[others[0]].append(Block(tuple(others), left[:, n:-1], left[:, -1]))
+    found: list[torch.Tensor] = [None] * len(sizes)
+    for p in reversed(range(len(sizes))):
+        others, upper, beside, right = done[p]
+        if others:
+            right = right - beside @ torch.cat([found[q] for q in others])
+        found[p] = torch.linalg.solve_triangular(upper, right[:, None], upper=True)[:, 0]
+    return found

@@ -1,0 +1,96 @@
+"""One network for each box of a partition of the domain, together one solution."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from .._backend import dde
+from .domain import box_of
+from .repnet import RepNet
+
+
+class Patches(dde.nn.NN):
+    """RepNets with one hidden layer of sine features, each on a box of its own.
+
+    The boxes overlap on faces only; a point of several belongs to the first of them, one outside of all to none, where
+    the network is zero. A new network has no patch. ``load_state_dict`` makes the patches that the state has.
+
+    Args:
+        outputs: number of components.
+        domain: geometry or (lower, upper), the bounding box of all patches; points beyond it are moved to it.
+    """
+
+    def __init__(self, outputs: int, domain):
+        super().__init__()
+        self.outputs, self.box = outputs, box_of(domain)
+        self.regularizer = None
+        self.slope_note = None
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def make(self, lower: np.ndarray, upper: np.ndarray, width: int, wavenumber: float) -> RepNet:
+        """A network with ``width`` features of wavenumbers up to ``wavenumber`` (along each axis of the box normalised
+        to [−1, 1]) on a box; it is not added."""
+        half = (np.asarray(upper) - lower) / 2
+        return RepNet(
+            [len(half), width, self.outputs],
+            "tanh",
+            "zeros",
+            first_activation="sin",
+            domain=(lower, upper),
+            bands=[[(0.0, wavenumber / h)] for h in half],
+        )
+
+    def add(self, net: RepNet) -> None:
+        """Append a patch; the output transform is the whole network's, not the patch's."""
+        net._output_transform = None
+        self.patches.append(net)
+        first = net.first
+        bounds = torch.stack([first.center - first.half_width, first.center + first.half_width])
+        self.bounds = torch.cat([self.bounds, bounds[None]])
+
+    def clear(self) -> None:
+        """Take all patches away."""
+        self.patches = torch.nn.ModuleList()
+        self.register_buffer("bounds", torch.empty(0, 2, self.box.dim, dtype=dde.config.real(torch)))
+
+    @torch.no_grad()
+    def which(self, x: torch.Tensor) -> torch.Tensor:
+        """The number (n,) of the patch of each point (n, d), or −1."""
+        found = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
+        first, order = x[:, 0].sort()  # only the points near a patch are looked at
+        begins = torch.searchsorted(first, self.bounds[:, 0, 0].contiguous()).tolist()
+        ends = torch.searchsorted(first, self.bounds[:, 1, 0].contiguous(), right=True).tolist()
+        for i in reversed(range(len(self))):
+            lower, upper = self.bounds[i]
+            rows = order[begins[i] : ends[i]]
+            found[rows[((x[rows] >= lower) & (x[rows] <= upper)).all(1)]] = i
+        return found
+
+    def parts(self, x: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """(patch, rows of its points) for every patch that has any of the points x (n, d); rows ascend."""
+        which = self.which(x)
+        order, counts = which.argsort(stable=True), torch.bincount(which + 1, minlength=len(self) + 1).tolist()
+        start = counts[0]
+        for i, count in enumerate(counts[1:]):
+            if count:
+                yield i, order[start : start + count]
+            start += count
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, d) to (n, c)."""
+        lower, upper = (torch.as_tensor(v).to(inputs) for v in (self.box.lower, self.box.upper))
+        x = torch.where(inputs < lower, lower, torch.where(inputs > upper, upper, inputs))  # clamp halves derivatives
+        u = (0 * torch.sin(inputs.sum(1, keepdim=True))).repeat(1, self.outputs)  # with derivatives of all orders
+        for i, rows in self.parts(x):
+            u = u.index_copy(0, rows, self.patches[i](x[rows]))
+        return u if self._output_transform is None else self._output_transform(inputs, u)
+
+    def load_state_dict(self, state, *arguments, **options):
+        self.clear()
+        for i, (lower, upper) in enumerate(state["bounds"].double().cpu().numpy()):
+            self.add(self.make(lower, upper, len(state[f"patches.{i}.first.offset"]), 1.0))
+        return super().load_state_dict(state, *arguments, **options)
