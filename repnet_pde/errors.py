@@ -17,7 +17,7 @@ class TrainingError(RepNetPDEError, RuntimeError):
 
 
 MOST_LISTED = 16
-"""Names that a message lists; of more those that are most like the one given."""
+"""Names that a message lists; of more the four that are most like the one given."""
 
 
 def choose(argument: str, given: str, allowed) -> None:
@@ -29,5 +29,5 @@ def choose(argument: str, given: str, allowed) -> None:
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         listed = [str(a) for a in allowed]
         if len(listed) > MOST_LISTED:
-            listed = [*difflib.get_close_matches(str(given), listed, MOST_LISTED, 0.0), "..."]
+            listed = [*(difflib.get_close_matches(str(given), listed, 4, 0.5) or listed[:MOST_LISTED]), "..."]
         raise InputError(f"{argument}: {given!r} is not known{hint}; choose from {', '.join(listed) or 'none'}")
