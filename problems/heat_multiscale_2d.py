@@ -46,6 +46,6 @@ def problem(m=20):
         solution=solution,
         reference="heat_multiscale_2d",
         wavenumber=(m * math.pi, math.pi, 1.5),
-        tolerance=1e-9,
+        tolerance=1e-7,
         balances={"energy": Balance(density=lambda x, u: u**2 / 2, rate=loss)},
     )
