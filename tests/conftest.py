@@ -7,6 +7,7 @@ import sys
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("DDE_BACKEND", "pytorch")  # else two processes at once make DeepXDE's folder in a new home
 
 
 @pytest.fixture(scope="session", autouse=True)
