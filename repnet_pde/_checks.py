@@ -26,6 +26,12 @@ def whole(argument: str, value, least: int) -> None:
         raise InputError(f"{argument}: {value!r} given; a whole number >= {least} or None is needed")
 
 
+def fraction(argument: str, value) -> None:
+    """Raise unless ``value`` is a number between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise InputError(f"{argument}: {value!r} given; a number between 0 and 1 is needed")
+
+
 def number(argument: str, value) -> float:
     """``value`` as a float; raise unless it is a finite number."""
     try:
@@ -230,9 +236,6 @@ def _balance(field: str, balance, problem) -> None:
         raise InputError(f"{field}.flux: given, but time is the only coordinate; None is needed")
 
 
-# The trial evaluation ---------------------------------------------------------------------------------------------
-
-
 def _interface(argument: str, interface, box, in_time: bool) -> None:
     if not hasattr(interface, "flux"):
         raise InputError(f"{argument}: {interface!r} given; a repnet_pde.Interface is needed")
@@ -243,6 +246,9 @@ def _interface(argument: str, interface, box, in_time: bool) -> None:
     if not low < at < high:
         raise InputError(f"{argument}.at: {at:g} given; a place between {low:g} and {high:g} is needed")
     function(f"{argument}.flux", interface.flux, "x, u")
+
+
+# The trial evaluation ---------------------------------------------------------------------------------------------
 
 
 def _fluxes(problem, points) -> None:

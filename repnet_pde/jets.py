@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ._backend import dde
-from .residuals import residual_vectors, unknown_columns
+from ._backend import dde, seeded
+from .residuals import collocation, residual_vectors, unknown_columns
 
 HIGHEST = 6
 """Highest order of derivatives that is looked for."""
@@ -159,6 +159,12 @@ def orders(data, outputs: int, transform=None) -> list[Index] | None:
     if any(sum(index) == highest for index in used):
         return None
     return sorted(used | {(0,) * x.shape[1]}, key=lambda a: (sum(a), a))
+
+
+def orders_of_problem(problem) -> list[Index] | None:
+    """`orders` of a problem's residuals, from a few of its points."""
+    with seeded(0):
+        return orders(collocation(problem, few=20), len(problem.outputs), problem.output_transform)
 
 
 def values(data, x: torch.Tensor, jet: torch.Tensor, indices, transform=None) -> list[torch.Tensor]:

@@ -16,7 +16,7 @@ import torch
 from . import accuracy, regression, samples
 from ._backend import dde, seeded
 from .errors import TrainingError
-from .jets import orders
+from .jets import orders_of_problem
 from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
 from .methods.patching import FEATURES
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
@@ -118,10 +118,7 @@ def marches(problem) -> bool:
         return False
     if problem.observations:
         return False
-    with seeded(0):
-        data = collocation(problem, few=20)
-        transform = problem.output_transform
-        found = orders(data, len(problem.outputs), transform)
+    found = orders_of_problem(problem)
     return found is not None and 1 <= max(index[-1] for index in found) <= 2
 
 
@@ -131,9 +128,7 @@ def patching_suits(problem) -> bool:
         return False
     if problem.dim not in FEATURES:
         return False
-    with seeded(0):
-        data = collocation(problem, few=20)
-        return orders(data, len(problem.outputs), problem.output_transform) is not None
+    return orders_of_problem(problem) is not None
 
 
 def _expected(problem) -> float:
@@ -262,8 +257,7 @@ def joint_suits(problem, network, options) -> bool:
         return False
     if not (problem.observations and (problem.unknowns or problem.unknown_fields)) or problem.input_transform:
         return False
-    with seeded(0):
-        return orders(collocation(problem, few=20), len(problem.outputs), problem.output_transform) is not None
+    return orders_of_problem(problem) is not None
 
 
 def joint_options(problem, options: dict, wavenumber) -> dict:

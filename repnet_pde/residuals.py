@@ -94,9 +94,7 @@ def _interior(geometry):
     def clear(draw, redraw, initial, count, *args, **kwargs):
         x = draw(count, *args, **kwargs)
         for _ in range(100):
-            on = np.asarray(geometry.on_boundary(x), dtype=bool)
-            if hasattr(geometry, "on_initial") and not initial:
-                on |= np.asarray(geometry.on_initial(x), dtype=bool)
+            on = on_boundary(geometry, x, start=not initial)
             if not on.any():
                 break
             x[on] = redraw(int(on.sum()), random="pseudo")
@@ -108,6 +106,14 @@ def _interior(geometry):
             redraw = geometry.random_initial_points if initial else geometry.random_points
             setattr(result, name, functools.partial(clear, getattr(geometry, name), redraw, initial))
     return result
+
+
+def on_boundary(geometry, x: np.ndarray, start: bool = True) -> np.ndarray:
+    """Which of the points (n, d) DeepXDE takes to lie on the boundary or, with ``start``, the start of time: (n,)."""
+    on = np.asarray(geometry.on_boundary(x), dtype=bool)
+    if start and hasattr(geometry, "on_initial"):
+        on |= np.asarray(geometry.on_initial(x), dtype=bool)
+    return on
 
 
 def _placed(geometry, x: np.ndarray):

@@ -38,9 +38,10 @@ def main(directory: Path, pictures: Path | None) -> None:
     if pictures is None:
         return
     pictures.mkdir(parents=True, exist_ok=True)
+    names = catalogue()
     for v in found:
         drawn = [run.directory / "solution.png" for run in v.runs if (run.directory / "solution.png").exists()]
-        if v.problem in catalogue() and drawn:
+        if v.problem in names and drawn:
             (pictures / f"{v.problem}.png").write_bytes(shrunk(drawn[0])[0])
 
 

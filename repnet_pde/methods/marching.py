@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from .._backend import seeded
+from .._checks import fraction
 from ..errors import InputError, TrainingError
 from ..features import jet_of
-from ..jets import Index, orders
+from ..jets import Index, orders_of_problem
 from ..network.slabs import Slabs
 from ..network.warp import axis_map, graded
 from ..objective import Objective
@@ -73,8 +73,7 @@ class Marching:
     default_iterations = 1000
 
     def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-5):
-        if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 < tolerance < 1:
-            raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
+        fraction("tolerance", tolerance)
         problem = objective.problem
         if not isinstance(objective.net, Slabs) or problem is None:
             raise InputError("network: marching needs 'repnet-slabs', made by solve")
@@ -107,10 +106,7 @@ class Marching:
     @property
     def indices(self) -> list[Index]:
         if self._indices is None:
-            problem = self.problem
-            with seeded(0):
-                data = collocation(problem, few=20)
-                found = orders(data, len(problem.outputs), self.net._output_transform)
+            found = orders_of_problem(self.problem)
             if found is None or not 1 <= max(index[-1] for index in found) <= 2:
                 raise InputError(
                     "method: marching needs residuals that depend on u at one point each and on its first or second "

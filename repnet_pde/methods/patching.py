@@ -10,15 +10,15 @@ import torch
 from scipy.stats import qmc
 
 from .._backend import dde, seeded
-from .._checks import whole
+from .._checks import fraction, whole
 from ..accuracy import inside, predict, test_points
 from ..errors import InputError, TrainingError
 from ..features import Features, jet_of
-from ..jets import Index, TermJet, multi_indices, orders, taylor, term_jets
+from ..jets import Index, TermJet, multi_indices, orders_of_problem, taylor, term_jets
 from ..network.patches import Patches
 from ..objective import Objective
 from ..problem import Interface
-from ..residuals import collocation
+from ..residuals import collocation, on_boundary
 from ..verify import derivative_sizes, sized_terms
 from ..wavenumbers import problem_wavenumber
 from ._condensed import Block, condense, couple
@@ -103,8 +103,7 @@ class Patching:
         features: int | None = None,
         most_patches: int | None = None,
     ):
-        if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 < tolerance < 1:
-            raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
+        fraction("tolerance", tolerance)
         whole("features", features, 1)
         whole("most_patches", most_patches, 1)
         problem = objective.problem
@@ -126,7 +125,6 @@ class Patching:
         self.boxes: np.ndarray | None = None
         self.worst: list[float] = []
         self.best: dict | None = None
-        self.best_residual = math.inf
         self.twin_distance: float | None = None
         self._reason: str | None = None
         self._indices: list[Index] | None = None
@@ -138,9 +136,7 @@ class Patching:
     @property
     def indices(self) -> list[Index]:
         if self._indices is None:
-            with seeded(0):
-                data = collocation(self.problem, few=20)
-                found = orders(data, len(self.problem.outputs), self.net._output_transform)
+            found = orders_of_problem(self.problem)
             if found is None:
                 raise InputError(
                     "method: patching needs residuals that depend on u at one point each; choose another method"
@@ -159,9 +155,9 @@ class Patching:
         self._solve(net, self.net if len(self.net) else None, 0)
         residuals = self._judge(net)
         marked = residuals > max(self.tolerance, MARKED * residuals.max())
+        if self.best is None or residuals.max() < min(self.worst):
+            self.best = net.state_dict()
         self.worst.append(float(residuals.max()))
-        if self.best is None or not self.best_residual <= self.worst[-1]:
-            self.best, self.best_residual = net.state_dict(), self.worst[-1]
         self.net.load_state_dict(net.state_dict())
         said = f"relative residual {min(self.worst):.1e} on the worst of {len(boxes)} patches"
         if self.worst[-1] <= self.tolerance:
@@ -266,17 +262,12 @@ class Patching:
             if gathered:
                 x[::2] = (1 - np.cos(np.pi * x[::2])) / 2
             x = bounds[0] + (bounds[1] - bounds[0]) * x
-            x = x[inside(self.problem, x) & ~self._on_boundary(x)]
+            x = x[inside(self.problem, x) & ~on_boundary(self.problem.geometry, x)]
             found.append(x[: count - have])
             have += len(found[-1])
             if have == count:
                 break
         return np.concatenate(found)
-
-    def _on_boundary(self, x: np.ndarray) -> np.ndarray:
-        geometry = self.problem.geometry
-        result = np.asarray(geometry.on_boundary(x), dtype=bool)
-        return result | np.asarray(geometry.on_initial(x), dtype=bool) if self.problem.in_time else result
 
     def _faces(self, net: Patches, count: int, seed: int) -> list[Face]:
         """Every pair of patches with the part of a face that they share, as far as it lies in the geometry."""
@@ -491,7 +482,6 @@ class Patching:
             "boxes": None if self.boxes is None else torch.from_numpy(self.boxes),
             "worst": self.worst,
             "best": self.best,
-            "best_residual": self.best_residual,
             "twin_distance": self.twin_distance,
             "reason": self._reason,
         }
@@ -500,8 +490,7 @@ class Patching:
         self.iteration, self.seed = state["iteration"], state["seed"]
         self.worst, self.best = list(state["worst"]), state["best"]
         self.boxes = None if state["boxes"] is None else state["boxes"].numpy()
-        self.best_residual, self.twin_distance = state["best_residual"], state["twin_distance"]
-        self._reason = state["reason"]
+        self.twin_distance, self._reason = state["twin_distance"], state["reason"]
 
 
 class _System:
