@@ -1,9 +1,11 @@
 """A nonlinear Poisson equation, periodic in both directions.
 
-    Δu − u²/10 = f on [−1, 1]²,   u and its derivatives periodic,
+    Δu − u²/10 = f on [−1, 1]²,   u and its derivatives periodic,   u(0, 0) = 0,
 
-where f belongs to u = sin mπx cos mπy, m whole: f = −2 (mπ)² u − u²/10. The nonlinear term alone fixes the constant
-that the Laplacian leaves open, so that two solutions lie close together. The equation times u:
+where f belongs to u = sin mπx cos mπy, m whole: f = −2 (mπ)² u − u²/10. The value at the origin is one more condition
+than the literature has. Without it there is a second solution, about 1/(20 (mπ)²) above this one, since the nonlinear
+term alone fixes the constant that the Laplacian leaves open, and the residual of what lies between the two is below
+1e-10 of f. The equation times u:
 
     ∫ (|∇u|² + u³/10 + f u) dx = 0.
 """
@@ -44,7 +46,8 @@ def problem(m=3):
         pde=pde,
         conditions={
             f"periodic_{'xy'[axis]}{'_slope' * order}": periodic(axis, order) for axis in (0, 1) for order in (0, 1)
-        },
+        }
+        | {"origin": dde.icbc.PointSetBC(np.zeros((1, 2)), np.zeros((1, 1)))},
         solution=lambda x: np.sin(k * x[:, 0:1]) * np.cos(k * x[:, 1:2]),
         reference="poisson_nonlinear_2d",
         wavenumber=k,

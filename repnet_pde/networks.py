@@ -47,6 +47,7 @@ DEFAULT = {
     "least-squares": "repnet-sin",
     "joint": "repnet-sin",
     "patching": "repnet-patches",
+    "low-rank": "repnet-product",
     "marching": "repnet-slabs",
     "shooting": "repnet-slabs",
 }

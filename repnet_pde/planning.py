@@ -18,8 +18,10 @@ from ._backend import dde, seeded
 from .errors import TrainingError
 from .jets import orders_of_problem
 from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
+from .methods.low_rank import LowRank, coefficients
 from .methods.patching import FEATURES
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
+from .objective import Objective
 from .residuals import collocation, residual_vectors
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
@@ -45,6 +47,9 @@ COARSE_PART, COARSE_OVERHEAD = 0.8, 8
 wave (driven_wave_1d) 0.8 and 8 left 1e-4 of the equations' residual, 1.0 and 4 left a tenth."""
 MANY = 1500
 """Coefficients from which on patches are taken instead of features of the whole domain, unasked."""
+LOOK_AHEAD = 5
+LOW_RANK = 0.3
+"""Relative residual that a sum of `LOOK_AHEAD` products has to reach to be preferred, unasked."""
 NEWTON_STEPS = 12
 """Factorisations of a trial on a nonlinear problem."""
 
@@ -91,9 +96,14 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
         if network in (None, "repnet-patches") and (problem.interfaces or network):
             reason = "interfaces" if problem.interfaces else "the network"
             return "patching", f"{reason}: least squares on patches"
+        if network == "repnet-product" and low_rank_suits(problem):
+            return "low-rank", "the network: a sum of few products"
         if is_linear(problem):
-            if network is None and layers is None and patching_suits(problem) and _expected(problem) > MANY:
-                return "patching", "linear problem with many waves: least squares on patches"
+            if network is None and layers is None and _expected(problem) > MANY:
+                if problem.dim > 2 and low_rank_suits(problem) and low_rank_converges(problem):
+                    return "low-rank", "linear problem in many coordinates: a sum of few products"
+                if patching_suits(problem):
+                    return "patching", "linear problem with many waves: least squares on patches"
             return "least-squares", "linear problem: least squares for the last layer"
         if network in (None, "repnet-slabs") and marches(problem):
             return "marching", "nonlinear problem in time: Newton's method on the last layer, slab by slab"
@@ -124,11 +134,32 @@ def marches(problem) -> bool:
 
 def patching_suits(problem) -> bool:
     """Whether a problem can be solved on patches: conditions at points, equations, and not too many coordinates."""
+    return problem.dim in FEATURES and _plain(problem)
+
+
+def low_rank_suits(problem) -> bool:
+    """Whether a problem can be solved for a sum of products: equations, conditions at points, and nothing unknown."""
+    return problem.dim > 1 and _plain(problem)
+
+
+def low_rank_converges(problem) -> bool:
+    """Whether the residual of a sum of a few products falls: a cheap look ahead."""
+    with seeded(0):
+        wavenumber, _ = problem_wavenumber(problem)
+        net = build_network(problem, DEFAULT["low-rank"], low_rank_options(problem, {}, wavenumber), wavenumber)
+        data = collocation(problem, **points_for(problem, "low-rank", net, wavenumber))
+        objective = Objective(data, net, [], problem.term_names, {}, problem)
+        method = LowRank(objective, LowRank.default_iterations, tolerance=LARGE, most_products=LOOK_AHEAD)
+        while method.stopped is None:
+            method.step()
+    return min(method.worst) < LOW_RANK
+
+
+def _plain(problem) -> bool:
+    """Equations whose residuals, like those of the conditions, depend on u at points, and nothing unknown."""
     if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
         return False
-    if problem.dim not in FEATURES:
-        return False
-    return orders_of_problem(problem) is not None
+    return not problem.interfaces and orders_of_problem(problem) is not None
 
 
 def _expected(problem) -> float:
@@ -186,6 +217,8 @@ def is_linear(problem) -> bool:
 
 def points_for(problem, first: str, net, wavenumber) -> dict:
     """How many points the first method of a run needs, as arguments of `collocation`."""
+    if first == "low-rank":
+        return {"features": coefficients(net)}
     if first in ("least-squares", "marching", "patching", "joint"):
         return {"features": net.linears[-1].in_features if hasattr(net, "linears") else 0, "wavenumber": wavenumber}
     least = ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()) if first == "gauss-newton" else 0
@@ -268,6 +301,13 @@ def joint_options(problem, options: dict, wavenumber) -> dict:
     more = 2.0 if problem.dim == 1 else 1.3
     most = MOST_FEATURES // 2 // len(problem.outputs)
     return {"layers": [min(most, math.ceil(_wanted(problem, wavenumber, more)))]} | options
+
+
+def low_rank_options(problem, options: dict, wavenumber) -> dict:
+    """The network's options for the low-rank method: one product at first, sines that reach the wavenumbers."""
+    numbers = [max(k, np.pi / h) for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
+    most = max(rank_of_bands([(0, 1.25 * k)], h) for k, h in zip(numbers, problem.box.half_width, strict=True))
+    return {"layers": [math.ceil(MARGIN * most), 1], "wavenumber": numbers} | options
 
 
 def coarse_options(problem, wavenumber) -> dict:

@@ -17,7 +17,7 @@ from .errors import InputError
 from .identification import analyse
 from .networks import GENTLE, PIECEWISE, build_network
 from .objective import Objective
-from .planning import coarse_options, joint_options, plan_least_squares, plan_samples, points_for
+from .planning import coarse_options, joint_options, low_rank_options, plan_least_squares, plan_samples, points_for
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
@@ -88,6 +88,8 @@ class Run:
         if first == "joint" and settings.network != "custom":
             settings.planned = settings.planned or not settings.network_options
             settings.network_options = joint_options(problem, settings.network_options, self.wavenumber)
+        if first == "low-rank" and settings.network != "custom":
+            settings.network_options = low_rank_options(problem, settings.network_options, self.wavenumber)
         if solved is not None:
             self.net, self.data = solved.net, solved.data
         else:

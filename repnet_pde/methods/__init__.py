@@ -19,6 +19,7 @@ from .gauss_newton import GaussNewton
 from .joint import Joint
 from .lbfgs import LBFGS
 from .least_squares import LeastSquares
+from .low_rank import LowRank
 from .marching import Marching
 from .patching import Patching
 from .quasi_newton import QuasiNewton
@@ -33,6 +34,7 @@ METHODS = {
     "least-squares": LeastSquares,
     "marching": Marching,
     "patching": Patching,
+    "low-rank": LowRank,
     "gauss-newton": GaussNewton,
     "joint": Joint,
     "shooting": Shooting,

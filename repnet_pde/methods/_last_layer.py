@@ -23,6 +23,9 @@ CONVERGED = 1e-3
 CONTRACTION = 0.3
 """An old Jacobian is kept while each step is smaller than this part of the one before."""
 SMALLEST_STEP = 1e-3
+ROUNDING = 1e-12
+DAMPED = (1e-10, 1e-7, 1e-4)
+"""Levenberg-Marquardt damping, as a cutoff, that is tried when a step fails: a singular Jacobian makes it too long."""
 SLOW = 0.9
 """A step that leaves more than this part of the residual, and is no larger than it, is at the floor."""
 
@@ -109,6 +112,7 @@ class JetSystem:
         self.linear = net.linears[-1]
         self.at = self.features.at(self.x, indices)
         self.continuity, self.known = continuity, start is None
+        self.zero = start is not None and not start.any()
         self.c = torch.cat([self.linear.weight.detach().reshape(-1), self.linear.bias.detach()])
         if continuity is not None:
             self.at_start = self.features.at(continuity[0], time_indices(self.x.shape[1], order))
@@ -258,10 +262,12 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
         del terms
         fresh = getattr(system, "known", True)  # else there is no state yet whose residual could be compared
         norm = residual.norm().item() if fresh else math.inf
-        factor = Factorization(jacobian, cutoff)
+        factor, damped = Factorization(jacobian, cutoff), 0
         last, first = math.inf, True
+        if not fresh and getattr(system, "zero", False):
+            fresh, norm = True, (1 + ROUNDING) * residual.norm().item()
         while done < steps:
-            if first:  # for the coefficients themselves, so that they are the smallest and rounding counts least
+            if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
                 now = system.size()
                 delta = factor.solve(residual - jacobian @ now) - now
             else:
@@ -289,11 +295,16 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
             accepted = new < norm or (first and not fresh)
             if first and count == 1 and step == 1.0:
                 affine = bool((actual - predicted).norm() <= AFFINE * max(residual.norm().item(), new) + rounding)
+            if first and not accepted and predicted.norm() < SLOW * norm and damped < len(DAMPED):
+                factor, damped = Factorization(jacobian, DAMPED[damped]), damped + 1
+                continue
             floor = accepted and new > SLOW * norm  # what is left does not fall
             if accepted:
                 norm, residual = new, actual
             # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
             settled = affine or (first and moved <= norm)
+            if damped and accepted:
+                break
             if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
                 # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
                 converged = affine or first or rounding < 0.1 * norm

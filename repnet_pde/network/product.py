@@ -48,7 +48,7 @@ class ProductRepNet(dde.nn.NN):
             raise InputError(f"layer_sizes: {list(layer_sizes)} given; [inputs, features, products, outputs] is needed")
         self.layer_sizes, self.regularizer = sizes, None
         dim, features, products, outputs = sizes
-        self.box, dtype = box_of(domain, dim), dde.config.real(torch)
+        self.box, self.wavenumber = box_of(domain, dim), wavenumber
         numbers = [None] * dim if wavenumber is None else list(wavenumber)
         wanted = [
             waves_to_features(0 if k is None else k * h) for k, h in zip(numbers, self.box.half_width, strict=True)
@@ -59,12 +59,12 @@ class ProductRepNet(dde.nn.NN):
             side = Box(self.box.lower[axis : axis + 1], self.box.upper[axis : axis + 1])
             plan = start(1, widths[axis], "sin", side, wavenumber=numbers[axis])
             self.first.append(ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, side))
-            self.factors.append(torch.nn.Linear(widths[axis], products, dtype=dtype))
+            self.factors.append(_linear(widths[axis], products))
         self.slow = None
         if slow:
             plan = start(dim, slow, "sin", self.box, wavenumber=SLOW_WAVENUMBER / self.box.half_width)
             self.slow = ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, self.box)
-        self.last = torch.nn.Linear(products + slow, outputs, dtype=dtype)
+        self.last = _linear(products + slow, outputs)
         for linear in (*self.factors, self.last):
             torch.nn.init.xavier_normal_(linear.weight)
             torch.nn.init.zeros_(linear.bias)
@@ -80,6 +80,18 @@ class ProductRepNet(dde.nn.NN):
         """Their number."""
         return self.factors[0].out_features
 
+    def resize(self, products: int) -> None:
+        """Make factors and output layer anew for another number of products."""
+        if products != self.products:
+            others = self.last.in_features - self.products
+            self.factors = torch.nn.ModuleList(_linear(f.in_features, products) for f in self.factors)
+            self.last = _linear(products + others, self.last.out_features)
+            self.layer_sizes = (*self.layer_sizes[:2], products, self.layer_sizes[3])
+
+    def load_state_dict(self, state, *arguments, **options):
+        self.resize(len(state["factors.0.bias"]))
+        return super().load_state_dict(state, *arguments, **options)
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, d) to (n, outputs), through the input and output transforms where they are set."""
         x = inputs if self._input_transform is None else self._input_transform(inputs)
@@ -88,3 +100,7 @@ class ProductRepNet(dde.nn.NN):
             product = product * self.factors[axis](self.features(x, axis))
         u = self.last(product if self.slow is None else torch.cat([product, torch.sin(self.slow(x))], 1))
         return u if self._output_transform is None else self._output_transform(inputs, u)
+
+
+def _linear(inputs: int, outputs: int) -> torch.nn.Linear:
+    return torch.nn.Linear(inputs, outputs, dtype=dde.config.real(torch))

@@ -34,6 +34,7 @@ from .klein_gordon_1d import klein_gordon_1d, solve_klein_gordon_1d
 from .korteweg_de_vries_1d import korteweg_de_vries_1d, solve_korteweg_de_vries_1d
 from .navier_stokes_2d import kovasznay_2d, solve_navier_stokes_2d
 from .poisson_1d import poisson_chirp_1d, poisson_four_scale_1d, poisson_two_scale_1d, solve_poisson_1d
+from .poisson_4d import poisson_multiscale_4d, solve_poisson_4d
 from .reference import Reference
 from .refine import refine
 from .two_point_1d import bratu_1d, convection_diffusion_1d, elliptic_multiscale_1d, solve_two_point_1d
@@ -61,6 +62,7 @@ __all__ = [
     "solve_perforated_2d",
     "solve_periodic_2d",
     "solve_poisson_1d",
+    "solve_poisson_4d",
     "solve_two_point_1d",
     "solve_wave_1d",
 ]
@@ -90,6 +92,7 @@ REFERENCES: dict[str, Callable[..., Reference]] = {
     "elliptic_layered_2d": elliptic_layered_2d,
     "elliptic_multiscale_2d": elliptic_multiscale_2d,
     "heat_multiscale_2d": heat_multiscale_2d,
+    "poisson_multiscale_4d": poisson_multiscale_4d,
 }
 
 

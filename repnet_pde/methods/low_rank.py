@@ -1,0 +1,458 @@
+"""Low rank: sums of few products of functions of one coordinate each, by Gauss-Newton on all of their coefficients."""
+
+import math
+
+import numpy as np
+import torch
+
+from .._backend import seeded
+from .._checks import fraction, whole
+from ..accuracy import predict, test_points
+from ..errors import InputError, TrainingError
+from ..features import DERIVATIVES
+from ..jacobian import Linearization
+from ..jets import Index, orders_of_problem, term_jets
+from ..network.product import SLOW_WAVENUMBER, ProductRepNet
+from ..objective import Objective
+from ..residuals import collocation
+from ..verify import FRESH, sized_terms
+from ._damped import Dense
+from ._dense import CUTOFF, Factorization
+
+SWEEPS = 4
+"""Alternating solves of every coordinate for products that are new."""
+START, EASE, TIGHTEN = 1e-8, 10.0, 3.0
+"""λ over the trace of JᵀJ at the start; it falls by the one after a step that lowers the residual and grows by the
+other after one that does not."""
+SMALLEST, LARGEST = 1e-24, 1e3
+SLOW, PATIENCE, STEPS = 0.02, 4, 40
+"""Products are added after so many steps in a row that each lower the square of the residual by a smaller part, or
+after so many steps."""
+FLOOR = 1e-28
+"""Square of the residual over that of the data at which only rounding is left."""
+SETTLED = 1e-6
+PROGRESS = 0.5
+"""Part to which two enlargements have to lower a residual below `SETTLED`."""
+TYPICAL = 8
+FEW = 100
+OWN = 1e-3
+TWIN_STEPS = 10
+NODES = 6
+"""Points for each sine at which a factor is carried over to other sines."""
+
+
+class LowRank:
+    """Solves for u = Σ_r Π_l φ_lr(x_l) (canonical polyadic form), its factors one-layer sine RepNets.
+
+    The number of coefficients grows with the number of coordinates and not with its exponential. Products are added
+    while the residual at fresh points is above ``tolerance``. New ones are found by alternating least squares, one
+    coordinate after another, from random factors (G. Beylkin, M. J. Mohlenkamp, SIAM J. Sci. Comput. 26 (2005)
+    2133-2159); then Gauss-Newton with Levenberg-Marquardt damping works on all factors of all products together, and a
+    last alternating sweep of linear solves removes what rounding left. The rows are the equations and conditions as
+    they are; nonlinear ones are linearised in every step.
+
+    Args:
+        objective: the loss on a `ProductRepNet` without slow sines; its weights are not used.
+        iterations: most steps of Gauss-Newton.
+        tolerance: relative residual at fresh points that is asked for.
+        most_products: most of them, for each output.
+    """
+
+    default_iterations = 400
+
+    def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-11, most_products: int = 12):
+        fraction("tolerance", tolerance)
+        if most_products is None:
+            raise InputError("most_products: None given; a whole number >= 1 is needed")
+        whole("most_products", most_products, 1)
+        problem = objective.problem
+        if not isinstance(objective.net, ProductRepNet) or objective.net.slow is not None or problem is None:
+            raise InputError("network: low-rank needs 'repnet-product' without slow sines, made by solve")
+        if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
+            raise InputError(
+                "method: low-rank needs a problem with equations, and without unknowns, observations and "
+                "input_transform; choose another method"
+            )
+        self.objective, self.iterations = objective, iterations
+        self.tolerance, self.most_products = tolerance, most_products
+        self.problem, self.net = problem, objective.net
+        self.iteration = 0
+        self.damping: float | None = None
+        self.scales: list[float] = []
+        self.worst: list[float] = []
+        self.best: dict | None = None
+        self.done = self.slow = 0
+        """Steps since products were added, and how many of the last were slow."""
+        self.twin_distance: float | None = None
+        self._reason: str | None = None
+        self._system: _System | None = None
+        self._indices: list[Index] | None = None
+
+    @property
+    def stopped(self) -> str | None:
+        return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+
+    @property
+    def indices(self) -> list[Index]:
+        if self._indices is None:
+            self._indices = orders_of_problem(self.problem)
+            if self._indices is None:
+                raise InputError(
+                    "method: low-rank needs residuals that depend on u at one point each; choose another method"
+                )
+        return self._indices
+
+    def step(self) -> None:
+        """One step of Gauss-Newton; before the first one with new products, find these."""
+        self.iteration += 1
+        if self._system is None:
+            self._system = _System(self.problem, self.net, self.objective.data, self.indices, self.scales)
+            if self.damping is not None or self.worst:
+                self._system.load()
+        system = self._system
+        if self.damping is None:
+            for _ in range(1 if self.worst else self.net.products // len(self.problem.outputs)):
+                _add(system)
+            self.scales, self.damping = system.scales, START * system.trace()
+            self.done = self.slow = 0
+        self.damping, gain = system.improve(self.damping)
+        self.done += 1
+        self.slow = self.slow + 1 if gain < SLOW else 0
+        if gain == 0 or self.slow >= PATIENCE or self.done >= STEPS or system.norm() ** 2 <= FLOOR * system.goal:
+            self._judge(system)
+        elif self.iteration >= self.iterations:
+            system.store()
+        self.objective.mean_squares()
+
+    def _judge(self, system: "_System") -> None:
+        """Polish, measure the residual at fresh points, and decide whether products are to be added."""
+        system.polish()
+        system.store()
+        residual = self._residual()
+        if not self.worst or residual < min(self.worst):
+            self.best = self.net.state_dict()
+        self.worst.append(residual)
+        self.damping = None
+        number = self.net.products // len(self.problem.outputs)
+        said = f"relative residual {min(self.worst):.1e} with up to {number} product{'s' * (number > 1)}"
+        if residual <= self.tolerance:
+            self._reason = f"{said}, below the tolerance"
+        elif number >= self.most_products:
+            self._reason = f"{said}, the most that were asked for"
+        elif (
+            min(self.worst) < SETTLED
+            and len(self.worst) > 2
+            and not min(self.worst[-2:]) < PROGRESS * min(self.worst[:-2])
+        ):
+            self._reason = f"{said}: two enlargements do not lower it"
+        if self._reason is not None:
+            self.net.load_state_dict(self.best)
+            self._system = None
+            self._compare()
+
+    def _residual(self) -> float:
+        """The largest relative residual of the terms at fresh points."""
+        with seeded(0):
+            data = collocation(self.problem, few=FRESH, distribution="pseudo")
+        system = _System(self.problem, self.net, data, self.indices).load()
+        terms = sized_terms(
+            data, self.problem.term_names, system.x, system.jet(), self.indices, self.net._output_transform
+        )
+        return max(t.residual.square().mean().sqrt().item() / size if size > 0 else 0.0 for t, size in terms)
+
+    def _compare(self) -> None:
+        """The distance to a solution with other sines and other points, which starts from this one."""
+        options = {"domain": self.problem.box, "wavenumber": self.net.wavenumber}
+        with seeded(1):
+            other = ProductRepNet(self.net.layer_sizes, **options)
+            data = collocation(self.problem, features=coefficients(self.net), distribution="pseudo")
+        other._output_transform = self.net._output_transform
+        _imitate(other, self.net)
+        system = _System(self.problem, other, data, self.indices).load()
+        system.rescale()
+        system.balance()
+        damping = START * system.trace()
+        for _ in range(TWIN_STEPS):
+            damping, gain = system.improve(damping)
+            if gain < SLOW:
+                break
+        system.polish()
+        system.store()
+        x = test_points(self.problem, 1000)
+        u, v = (predict(n, x, self.problem.dim, self.problem.dtype) for n in (self.net, other))
+        self.twin_distance = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
+
+    def state_dict(self) -> dict:
+        if self._system is not None:
+            self._system.store()
+        names = ("iteration", "damping", "scales", "worst", "best", "done", "slow", "twin_distance")
+        return {name: getattr(self, name) for name in names} | {"reason": self._reason}
+
+    def load_state_dict(self, state: dict) -> None:
+        state = dict(state)
+        self._reason = state.pop("reason")
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def coefficients(net: ProductRepNet) -> int:
+    """Those of `TYPICAL` products, which set the numbers of points."""
+    return TYPICAL * sum(f.in_features + 1 for f in net.factors)
+
+
+class _System:
+    """The residuals at fixed points as functions of the factors' coefficients, one (products, features + 1) tensor for
+    each coordinate, without any product at first; ``store`` writes them into the network."""
+
+    def __init__(self, problem, net: ProductRepNet, data, indices: list[Index], scales=()):
+        self.names, self.transform, self.outputs = problem.term_names, net._output_transform, len(problem.outputs)
+        self.problem, self.net, self.data, self.indices = problem, net, data, indices
+        self.x = torch.as_tensor(data.train_x)
+        self.tables = [self._table(axis) for axis in range(net.box.dim)]
+        self.scales, self.goal = list(scales), 0.0
+        self.c = [table[0].new_empty(0, table[0].shape[1]) for table in self.tables]
+
+    def _table(self, axis: int) -> list[torch.Tensor]:
+        """The derivatives (n, features + 1) of the sines of one coordinate and of the constant, by order."""
+        weight, bias = self.net.first[axis].linear_equivalent()
+        z = self.x[:, axis : axis + 1] @ weight.detach().T + bias.detach()
+        one = torch.ones_like(z[:, :1])
+        result = []
+        for order in range(max(a[axis] for a in self.indices) + 1):
+            sines = weight.detach()[:, 0] ** order * DERIVATIVES["sin"](z, order)
+            result.append(torch.cat([sines, one if order == 0 else 0 * one], 1))
+        return result
+
+    @torch.no_grad()
+    def load(self) -> "_System":
+        """Take the coefficients of the network, with its output layer multiplied into the first factor."""
+        self.c = [torch.cat([f.weight, f.bias[:, None]], 1) for f in self.net.factors]
+        number = len(self.c[0])
+        used = self.net.last.weight[torch.arange(number) % self.outputs, torch.arange(number)]
+        self.c[0] = self.c[0] * used[:, None]
+        return self
+
+    @torch.no_grad()
+    def store(self) -> None:
+        """Write the coefficients into the network, which is given as many products."""
+        self.net.resize(len(self.c[0]))
+        for c, factor in zip(self.c, self.net.factors, strict=True):
+            factor.weight.copy_(c[:, :-1])
+            factor.bias.copy_(c[:, -1])
+        number = len(self.c[0])
+        which = torch.arange(number)
+        self.net.last.weight.zero_()
+        self.net.last.weight[which % self.outputs, which] = 1
+        self.net.last.bias.zero_()
+
+    def rescale(self, first: bool = False) -> None:
+        """Scale the terms by their data, or where they have none by their size for the present u, so that a row is a
+        relative residual; ``first``, where u is of any size, adapts it."""
+        jet = self.jet()
+        data = [r.square().mean().sqrt().item() if len(r) else 0.0 for r in self._raw(torch.zeros_like(jet))]
+        found = sized_terms(self.data, self.names, self.x, jet, self.indices, self.transform)
+        size = {term.name: size or 1.0 for term, size in found}
+        sizes = [size.get(name, 1.0) for name in self.names]
+        unit = max(d / s for d, s in zip(data, sizes, strict=True)) or 1.0 if first else 1.0
+        sizes = [d if d > OWN * unit * s else unit * s for d, s in zip(data, sizes, strict=True)]
+        self.scales = [1 / (s * math.sqrt(max(len(r), 1))) for s, r in zip(sizes, self._raw(jet), strict=True)]
+        self.goal = sum((d / s) ** 2 for d, s in zip(data, sizes, strict=True))
+
+    # Starts ---------------------------------------------------------------------------------------------------------
+
+    def starts(self) -> list[list[torch.Tensor]]:
+        """Factors, of root mean square 1, that a new product of each output may start from."""
+        found = [self._lines(), self._random(smooth=True), self._random(smooth=False)]
+        result = []
+        for start in filter(None, found):
+            sizes = [
+                (t[0] @ c.T).square().mean(0).sqrt().clamp_min(1e-300) for t, c in zip(self.tables, start, strict=True)
+            ]
+            result.append([c / size[:, None] for c, size in zip(start, sizes, strict=True)])
+        return result
+
+    def _random(self, smooth: bool) -> list[torch.Tensor]:
+        start = []
+        for axis, table in enumerate(self.tables):
+            c = torch.randn(self.outputs, table[0].shape[1], dtype=self.x.dtype)
+            if smooth:
+                slopes = self.net.first[axis].slopes()
+                c[:, :-1] *= slopes <= max(SLOW_WAVENUMBER, slopes.min().item())
+            start.append(c)
+        return start
+
+    def _lines(self) -> list[torch.Tensor] | None:
+        """Functions that vary like the residual of an equation along the lines through the point where it is largest
+        (as in cross approximation); None where there is none."""
+        count = len(self.problem.residual_names)
+        raw = [r.abs() * s for r, s in zip(self._raw(self.jet()), self.scales or [1.0] * len(self.names), strict=True)]
+        worst = max(range(count), key=lambda i: raw[i].max())
+        if raw[worst].max() == 0:
+            return None
+        centre = self.x[len(self.x) - len(raw[worst]) + int(raw[worst].argmax())]
+        lines = []
+        for axis, c in enumerate(self.c):
+            line = centre.repeat(NODES * c.shape[1], 1)
+            line[:, axis] = _nodes(self.net.box, axis, len(line))
+            lines.append(line)
+        points = torch.cat(lines).numpy()
+        with seeded(0):
+            data = collocation(self.problem, inside=points, boundary=FEW, initial=FEW)
+        there = _System(self.problem, self.net, data, self.indices)
+        there.c = self.c
+        values, begin = there._raw(there.jet())[worst][-len(points) :], len(there.x) - len(points)  # DeepXDE's order
+        start = []
+        for axis, part in enumerate(values.split([len(line) for line in lines])):
+            table = there.tables[axis][0][begin : begin + len(part)]
+            start.append(Factorization(table).solve(-part).repeat(self.outputs, 1))
+            begin += len(part)
+        return start
+
+    # Evaluation -----------------------------------------------------------------------------------------------------
+
+    def values(self) -> list[list[torch.Tensor]]:
+        """The derivatives (n, products) of every factor, by coordinate and order."""
+        return [[t @ c.T for t in table] for table, c in zip(self.tables, self.c, strict=True)]
+
+    def jet(self) -> torch.Tensor:
+        """D^α u (n, indices, outputs) before the output transform."""
+        values = self.values()
+        found = []
+        for index in self.indices:
+            product = math.prod(v[order] for v, order in zip(values[1:], index[1:], strict=True))
+            product = product * values[0][index[0]]
+            found.append(torch.stack([product[:, c :: self.outputs].sum(1) for c in range(self.outputs)], 1))
+        return torch.stack(found, 1)
+
+    def _raw(self, jet: torch.Tensor) -> list[torch.Tensor]:
+        terms = term_jets(self.data, self.names, self.x, jet, self.indices, self.transform)
+        return [term.residual[:, 0] for term in terms]
+
+    def residual(self) -> torch.Tensor:
+        """All scaled rows (m,)."""
+        return torch.cat([r * s for r, s in zip(self._raw(self.jet()), self.scales, strict=True)])
+
+    def norm(self) -> float:
+        return self.residual().norm().item()
+
+    def _linearized(self, axes, which=slice(None)):
+        """(residual (m,), its derivatives (m, coefficients)) of every term, scaled, for the coefficients of ``axes``
+        of the products ``which``."""
+        values = self.values()
+        names, transform = self.names, self.transform
+        for term, scale in zip(
+            term_jets(self.data, names, self.x, self.jet(), self.indices, transform), self.scales, strict=True
+        ):
+            rows = sum(
+                torch.cat([self._rows(values, axis, p, scale * a, which) for axis in axes], 1) for p, a in term.parts
+            )
+            yield scale * term.residual[:, 0], rows
+
+    def _rows(self, values, axis: int, part: slice, a: torch.Tensor, which) -> torch.Tensor:
+        """Σ_α A_α D^α u for u linear in the coefficients of one coordinate: (m, products · features)."""
+        products = torch.arange(len(self.c[0]))[which]
+        result = 0
+        for order, table in enumerate(self.tables[axis]):
+            inner = 0
+            for i, index in enumerate(self.indices):
+                if index[axis] == order and a[:, i].any():
+                    others = a[:, i][:, products % self.outputs]
+                    for other, v in enumerate(values):
+                        if other != axis:
+                            others = others * v[index[other]][part][:, products]
+                    inner = inner + others
+            if torch.is_tensor(inner):
+                result = result + inner[:, :, None] * table[part][:, None]
+        if not torch.is_tensor(result):
+            return a.new_zeros(len(a), len(products) * self.c[axis].shape[1])
+        return result.flatten(1)
+
+    def _dense(self, axes, which=slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
+        residuals, rows = zip(*self._linearized(axes, which), strict=True)
+        return torch.cat(residuals), torch.cat(rows)
+
+    def trace(self) -> float:
+        return sum(rows.square().sum().item() for _, rows in self._linearized(range(len(self.tables))))
+
+    # Steps ----------------------------------------------------------------------------------------------------------
+
+    def sweep(self, which: range) -> None:
+        """Solve for the products ``which``, one coordinate after another."""
+        chosen = list(which)
+        for axis in range(len(self.tables)):
+            residual, rows = self._dense([axis], chosen)
+            now = self.c[axis][chosen].reshape(-1)
+            found = Factorization(rows).solve(residual - rows @ now)
+            self.c[axis][chosen] = found.view(len(chosen), -1)
+            self.balance()
+
+    def balance(self) -> None:
+        """Give the factors of each product the same root mean square."""
+        sizes = torch.stack([v[0].square().mean(0).sqrt().clamp_min(1e-150) for v in self.values()])
+        mean = sizes.log().mean(0).exp()
+        self.c = [c * (mean / s)[:, None] for c, s in zip(self.c, sizes, strict=True)]
+
+    def improve(self, damping: float) -> tuple[float, float]:
+        """One step of Levenberg-Marquardt: (the next λ, the part by which the square of the residual fell)."""
+        residual, rows = self._dense(range(len(self.tables)))
+        if not torch.isfinite(rows).all() or not torch.isfinite(residual).all():
+            raise TrainingError("low-rank: the residual is not finite")
+        dense = Dense([Linearization("", residual, rows)], [1.0], 0)
+        before, norm = self.c, residual.norm().item()
+        while True:
+            delta = dense.step(damping).split([c.numel() for c in before])
+            self.c = [c + d.view_as(c) for c, d in zip(before, delta, strict=True)]
+            new = self.norm()
+            if new < norm:
+                self.balance()
+                return max(damping / EASE, SMALLEST * dense.trace), 1 - (new / norm) ** 2
+            self.c = before
+            if damping > LARGEST * dense.trace:
+                return damping, 0.0
+            damping *= TIGHTEN
+
+    def polish(self) -> None:
+        """Solve for one coordinate after another with all products; kept where the residual falls."""
+        for axis in range(len(self.tables)):
+            before, norm = self.c, self.norm()
+            residual, rows = self._dense([axis])
+            found = Factorization(rows, CUTOFF).solve(residual - rows @ self.c[axis].reshape(-1))
+            self.c = [found.view_as(c) if i == axis else c for i, c in enumerate(self.c)]
+            if not self.norm() < norm:
+                self.c = before
+
+
+def _add(system: _System) -> None:
+    """Add one product for each output: that of the `_System.starts` which alternating least squares brings furthest."""
+    before, best = system.c, None
+    new = range(len(before[0]), len(before[0]) + system.outputs)
+    starts = system.starts()
+    if not system.scales or not new.start:
+        system.c = starts[0]
+        system.rescale(first=True)
+    for start in starts:
+        system.c = [torch.cat([c, s * (axis > 0)]) for axis, (c, s) in enumerate(zip(before, start, strict=True))]
+        for _ in range(SWEEPS):
+            system.sweep(new)
+        norm = system.norm()
+        if best is None or norm < best[0]:
+            best = norm, system.c
+    system.c = best[1]
+
+
+@torch.no_grad()
+def _imitate(net: ProductRepNet, other: ProductRepNet) -> None:
+    """Fit the products of another network of the same sizes by the sines of ``net``, factor by factor."""
+    for axis, (mine, theirs) in enumerate(zip(net.factors, other.factors, strict=True)):
+        x = _nodes(net.box, axis, NODES * mine.in_features)[:, None].expand(-1, net.box.dim)
+        sines = torch.cat([net.features(x, axis), torch.ones_like(x[:, :1])], 1)
+        found = Factorization(sines).solve(-theirs(other.features(x, axis)))
+        mine.weight.copy_(found[:-1].T)
+        mine.bias.copy_(found[-1])
+    net.last.load_state_dict(other.last.state_dict())
+
+
+def _nodes(box, axis: int, count: int) -> torch.Tensor:
+    """Chebyshev nodes (count,) of one axis."""
+    places = torch.cos(math.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    return float(box.lower[axis]) + float(box.upper[axis] - box.lower[axis]) * (1 - places) / 2
