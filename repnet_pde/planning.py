@@ -166,10 +166,8 @@ def _expected(problem) -> float:
     """Coefficients that least squares on the whole domain would begin with."""
     wavenumber, _ = problem_wavenumber(problem)
     bands = problem_bands(problem, wavenumber)
-    if bands is None:
-        return len(problem.outputs) * _wanted(problem, wavenumber, 1.0)
-    ranks = (rank_of_bands(b, h) for b, h in zip(bands, problem.box.half_width, strict=True))
-    return len(problem.outputs) * MARGIN * math.prod(ranks)
+    wanted = _wanted(problem, wavenumber, 1.0) if bands is None else _banded(problem, bands)
+    return len(problem.outputs) * wanted
 
 
 def shooting_suits(problem) -> bool:
@@ -320,11 +318,13 @@ def coarse_options(problem, wavenumber) -> dict:
 
 def _wanted(problem, wavenumber, more: float) -> float:
     """Sine features for wavenumbers up to 1.25 times these."""
-    ranks = (
-        rank_of_bands([(0, 1.25 * max(k, np.pi / h))], h)
-        for k, h in zip(wavenumber, problem.box.half_width, strict=True)
-    )
-    return MARGIN * more * math.prod(ranks)
+    bands = [[(0, 1.25 * max(k, np.pi / h))] for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
+    return more * _banded(problem, bands)
+
+
+def _banded(problem, bands) -> float:
+    """Sine features for wavenumbers in bands of each axis."""
+    return MARGIN * math.prod(rank_of_bands(b, h) for b, h in zip(bands, problem.box.half_width, strict=True))
 
 
 def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -> Iterator[dict]:
@@ -347,12 +347,7 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
 
     bands = problem_bands(problem, wavenumber) if sine and len(scale) else None
     if bands is not None:
-        ranks = (rank_of_bands(b, h) for b, h in zip(bands, half_width, strict=True))
-        for more in (1.0, 1.6):
-            width = min(most, math.ceil(MARGIN * more * math.prod(ranks)))
-            yield {"layers": [width]} | options | {"bands": bands}
-            if tried[-1].held_out > BETTER:
-                break
+        yield {"layers": [min(most, math.ceil(_banded(problem, bands)))]} | options | {"bands": bands}
 
     def filled(more: float, scale: np.ndarray) -> dict:
         chosen = dict(options)

@@ -24,6 +24,12 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __getitem__(self, index):
         return Traced(self.tensor[index])
 
+    def sum(self, axis, keepdims):
+        return Traced(self.tensor.sum(axis, keepdim=keepdims))
+
+    def prod(self, axis, keepdims):
+        return Traced(self.tensor.prod(axis, keepdim=keepdims))
+
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options:
             return NotImplemented

@@ -36,6 +36,7 @@ OTHERS = [
     ("poisson_nonlinear_2d", {"m": 1}),
     ("poisson_perforated_2d", {"k": 7.1, "radius": 0.15}),
     ("heat_multiscale_2d", {"m": 3}),
+    ("poisson_multiscale_4d", {"k": 4.3}),
     ("wave_four_frequency_1d", {"omega": 0.13, "amplitude": 3}),
     ("elliptic_layered_2d", {"contrast": 0.1, "m": 3}),
     ("kovasznay_2d", {"reynolds": 40}),
@@ -64,7 +65,7 @@ def test_the_exact_solution_satisfies_equation_and_conditions(name, parameters):
     data = collocation(problem, distribution="pseudo")
     found = sizes(residual_vectors(data, as_network(problem.solution)))
     # The same function at slightly other points, and tilted, is no solution: its residuals have the size of the terms.
-    moved = as_network(problem.solution, torch.tensor([0.7, 0.93, 0.6][: problem.dim]), 0.037)
+    moved = as_network(problem.solution, torch.tensor([0.7, 0.93, 0.6, 0.8][: problem.dim]), 0.037)
     scale = sizes(residual_vectors(data, lambda x: moved(x) * (1 + 0.1 * x.sum(1, keepdim=True))))
     for term, small, large in zip(problem.term_names, found, scale, strict=True):
         assert large > 1e-2, term
@@ -216,7 +217,7 @@ def test_catalogue_states_names_equations_and_defaults():
     wanted |= {"helmholtz_modes_2d", "kovasznay_2d", "advection_1d", "klein_gordon_1d", *WITHOUT_SOLUTION}
     wanted |= {"convection_diffusion_1d", "elliptic_multiscale_1d", "poisson_four_scale_1d", "bratu_1d"}
     wanted |= {"helmholtz_heterogeneous_2d", "poisson_rings_2d", "poisson_nonlinear_2d", "poisson_perforated_2d"}
-    wanted |= {"heat_multiscale_2d", "elliptic_layered_2d", "wave_four_frequency_1d"}
+    wanted |= {"heat_multiscale_2d", "elliptic_layered_2d", "wave_four_frequency_1d", "poisson_multiscale_4d"}
     assert wanted == set(FORWARD)
     for name, entry in entries.items():
         problem = load_problem(name)

@@ -64,6 +64,7 @@ DEFAULTS = {
     "poisson_rings_2d": {"m": 8.0},
     "poisson_nonlinear_2d": {"m": 3.0},
     "heat_multiscale_2d": {"m": 20.0},
+    "poisson_multiscale_4d": {"k": 6 * PI},
 }
 
 
@@ -123,6 +124,9 @@ EXACT = {  # one value a point, or the components in the last axis
     "poisson_rings_2d": lambda x, y, m: np.sin(m * PI * (x**2 + y**2)),
     "poisson_nonlinear_2d": lambda x, y, m: np.sin(m * PI * x) * np.cos(m * PI * y),
     "heat_multiscale_2d": lambda x, y, t, m: np.exp(-((m / 500) ** 2 + 1) * t) * np.sin(m * PI * x) * np.sin(PI * y),
+    "poisson_multiscale_4d": lambda x, y, z, w, k: (
+        np.sin(PI * (x + y + z + w)) + np.sin(k * x) * np.sin(k * y) * np.sin(k * z) * np.sin(k * w) / 10
+    ),
 }
 CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("poisson_two_scale_1d", {"low": 1.0, "high": 333.3, "amplitude": 0.05}),
@@ -152,6 +156,7 @@ CASES = [case for case in DEFAULTS.items() if case[0] in EXACT] + [
     ("poisson_rings_2d", {"m": 20.0}),
     ("poisson_nonlinear_2d", {"m": 1.0}),
     ("heat_multiscale_2d", {"m": 1.0}),
+    ("poisson_multiscale_4d", {"k": 2.3}),
     ("burgers_1d", {"nu": 0.001 / PI}),
     ("burgers_1d", {"nu": 0.1}),
     ("burgers_1d", {"nu": 1.0}),
@@ -516,6 +521,7 @@ def test_estimates_bound_the_true_errors(solved, name, parameters):
         ("poisson_rings_2d", 1e-8),
         ("poisson_nonlinear_2d", 1e-5),
         ("heat_multiscale_2d", 1e-6),
+        ("poisson_multiscale_4d", 1e-2),
     ],
 )
 def test_accuracy_at_catalogue_parameters(solved, name, goal):
@@ -880,6 +886,7 @@ def test_refinement_stops_at_its_limits():
         ("poisson_rings_2d", {"m": 1e4}, "m: 10000 needs at least"),
         ("poisson_nonlinear_2d", {"m": 0.5}, "m: needs a whole number"),
         ("heat_multiscale_2d", {"m": 1000}, "m: 1000 needs at least"),
+        ("poisson_multiscale_4d", {"k": 100}, "k: 100 given; up to 25.1 is resolved"),
         ("elliptic_multiscale_2d", {"epsilon": 0.2, "finer": 0, "contrast": 1}, "positive periods"),
         ("elliptic_layered_2d", {"contrast": 0, "m": 5}, "contrast: needs a positive number"),
         ("korteweg_de_vries_1d", {"mu": 0}, "mu: needs a positive number"),
@@ -893,7 +900,7 @@ def test_refinement_stops_at_its_limits():
         ("helmholtz_modes_2d", {"a1": 1.0, "a2": 4.0, "k": -1.0}, "k: needs a number >= 0"),
         ("helmholtz_modes_2d", {"a1": 1.0, "a2": 400.0, "k": 1.0}, "a2: .* needs at least"),
         ("helmholtz_modes_2d", {"a1": 1.0, "a2": 4.0, "k": 2.5 * PI}, "resonance of the square"),
-        ("poisson_chirp_1d", {"low": 1.0, "high": 1e7}, "waves need at least"),
+        ("poisson_chirp_1d", {"low": 1.0, "high": 1e7}, "waves needs at least"),
     ],
 )
 def test_bad_input_is_named(cache_folder, name, parameters, message):

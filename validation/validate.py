@@ -1,7 +1,7 @@
 """Is every problem solved as its file says? Errors, reference, convergence, indicator, balances, and a verdict.
 
-Each problem is solved with every seed, and the first of them again with fewer features (least squares, patching),
-looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
+Each problem is solved with every seed, and the first of them again with fewer features (least squares, patching) or
+products (low rank), looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
 """
 
 import inspect
@@ -16,6 +16,7 @@ import numpy as np
 from .._checks import whole
 from ..catalogue import catalogue, load_problem, locate
 from ..methods import sequence
+from ..methods.low_rank import LowRank
 from ..methods.marching import Marching
 from ..methods.patching import FEATURES
 from .campaign import Campaign, Run, Stored
@@ -25,6 +26,7 @@ LADDER = {
     "features": (0.3, 0.42, 0.6, 0.8),
     "features of a patch": (0.3, 0.42, 0.6),
     "tolerance": (1e3, 1e2, 1e1),
+    "products": (1 / 12, 1 / 4, 1 / 2),
     "samples": (0.25, 0.5),
 }
 """Factors of what the first run had."""
@@ -176,6 +178,8 @@ def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
         varied = "features of a patch"
     elif found["method"] == "marching":
         varied = "tolerance"
+    elif found["method"] == "low-rank":
+        varied = "products"
     else:
         return None, []
     steps, size = [], _size(run, varied)
@@ -184,6 +188,7 @@ def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
         changes = {
             "samples": lambda v: {"parameters": {"samples": v}},
             "tolerance": lambda v: {"method": "marching", "method_options": {"marching": {"tolerance": v}}},
+            "products": lambda v: {"method": "low-rank", "method_options": {"low-rank": {"most_products": v}}},
             "features of a patch": lambda v: {
                 "method": "patching",
                 "iterations": 1,  # later ones would make up for the features by more patches
@@ -206,6 +211,8 @@ def _size(run: Stored, varied: str) -> float:
         return FEATURES[load_problem(run.run.problem).dim]
     if varied == "tolerance":
         return inspect.signature(Marching).parameters["tolerance"].default
+    if varied == "products":
+        return inspect.signature(LowRank).parameters["most_products"].default
     return run["parameters"]["samples"] if varied == "samples" else run["network_options"]["layers"][0]
 
 

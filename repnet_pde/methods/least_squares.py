@@ -58,7 +58,7 @@ class LeastSquares:
     def accept(self, outcome: Outcome) -> None:
         """Take a solution that is in the network already as the result of one more iteration."""
         self.iteration += 1
-        self._reason = _reason(outcome)
+        self._reason = _reason(outcome, linear=self.iteration == 1)
         self.objective.mean_squares()
 
     def state_dict(self) -> dict:
@@ -68,10 +68,11 @@ class LeastSquares:
         self.iteration, self._reason = state["iteration"], state["reason"]
 
 
-def _reason(outcome: Outcome) -> str | None:
-    if outcome.affine:
+def _reason(outcome: Outcome, linear: bool) -> str | None:
+    """``linear``: whether residuals that are affine say so of the problem, and not of a small step."""
+    if outcome.affine and linear:
         return f"linear problem solved, numerical rank {outcome.rank} of {outcome.columns}"
-    if outcome.converged:
+    if outcome.converged or outcome.affine:
         return f"Newton's method converged, numerical rank {outcome.rank} of {outcome.columns}"
     if outcome.stalled:
         return "stalled: no step of Newton's method lowers the residual"

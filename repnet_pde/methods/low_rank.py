@@ -34,8 +34,10 @@ SETTLED = 1e-6
 PROGRESS = 0.5
 """Part to which two enlargements have to lower a residual below `SETTLED`."""
 TYPICAL = 8
+"""Products for whose coefficients there are points enough; more have the same."""
 FEW = 100
 OWN = 1e-3
+"""Part of its usual size from which on a term's own data scale it."""
 TWIN_STEPS = 10
 NODES = 6
 """Points for each sine at which a factor is carried over to other sines."""
@@ -46,7 +48,7 @@ class LowRank:
 
     The number of coefficients grows with the number of coordinates and not with its exponential. Products are added
     while the residual at fresh points is above ``tolerance``. New ones are found by alternating least squares, one
-    coordinate after another, from random factors (G. Beylkin, M. J. Mohlenkamp, SIAM J. Sci. Comput. 26 (2005)
+    coordinate after another, from several starts (G. Beylkin, M. J. Mohlenkamp, SIAM J. Sci. Comput. 26 (2005)
     2133-2159); then Gauss-Newton with Levenberg-Marquardt damping works on all factors of all products together, and a
     last alternating sweep of linear solves removes what rounding left. The rows are the equations and conditions as
     they are; nonlinear ones are linearised in every step.
@@ -78,7 +80,7 @@ class LowRank:
         self.problem, self.net = problem, objective.net
         self.iteration = 0
         self.damping: float | None = None
-        self.scales: list[float] = []
+        self.scales, self.goal = [], 0.0
         self.worst: list[float] = []
         self.best: dict | None = None
         self.done = self.slow = 0
@@ -106,21 +108,22 @@ class LowRank:
         """One step of Gauss-Newton; before the first one with new products, find these."""
         self.iteration += 1
         if self._system is None:
-            self._system = _System(self.problem, self.net, self.objective.data, self.indices, self.scales)
+            self._system = _System(self.problem, self.net, self.objective.data, self.indices)
+            self._system.scales, self._system.goal = self.scales, self.goal
             if self.damping is not None or self.worst:
                 self._system.load()
         system = self._system
         if self.damping is None:
             for _ in range(1 if self.worst else self.net.products // len(self.problem.outputs)):
                 _add(system)
-            self.scales, self.damping = system.scales, START * system.trace()
+            self.scales, self.goal, self.damping = system.scales, system.goal, START * system.trace()
             self.done = self.slow = 0
         self.damping, gain = system.improve(self.damping)
         self.done += 1
         self.slow = self.slow + 1 if gain < SLOW else 0
         if gain == 0 or self.slow >= PATIENCE or self.done >= STEPS or system.norm() ** 2 <= FLOOR * system.goal:
             self._judge(system)
-        elif self.iteration >= self.iterations:
+        else:
             system.store()
         self.objective.mean_squares()
 
@@ -130,7 +133,7 @@ class LowRank:
         system.store()
         residual = self._residual()
         if not self.worst or residual < min(self.worst):
-            self.best = self.net.state_dict()
+            self.best = {name: value.clone() for name, value in self.net.state_dict().items()}
         self.worst.append(residual)
         self.damping = None
         number = self.net.products // len(self.problem.outputs)
@@ -183,9 +186,7 @@ class LowRank:
         self.twin_distance = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
 
     def state_dict(self) -> dict:
-        if self._system is not None:
-            self._system.store()
-        names = ("iteration", "damping", "scales", "worst", "best", "done", "slow", "twin_distance")
+        names = ("iteration", "damping", "scales", "goal", "worst", "best", "done", "slow", "twin_distance")
         return {name: getattr(self, name) for name in names} | {"reason": self._reason}
 
     def load_state_dict(self, state: dict) -> None:
@@ -204,12 +205,12 @@ class _System:
     """The residuals at fixed points as functions of the factors' coefficients, one (products, features + 1) tensor for
     each coordinate, without any product at first; ``store`` writes them into the network."""
 
-    def __init__(self, problem, net: ProductRepNet, data, indices: list[Index], scales=()):
+    def __init__(self, problem, net: ProductRepNet, data, indices: list[Index]):
         self.names, self.transform, self.outputs = problem.term_names, net._output_transform, len(problem.outputs)
         self.problem, self.net, self.data, self.indices = problem, net, data, indices
         self.x = torch.as_tensor(data.train_x)
         self.tables = [self._table(axis) for axis in range(net.box.dim)]
-        self.scales, self.goal = list(scales), 0.0
+        self.scales, self.goal = [], 0.0
         self.c = [table[0].new_empty(0, table[0].shape[1]) for table in self.tables]
 
     def _table(self, axis: int) -> list[torch.Tensor]:

@@ -11,12 +11,14 @@ from repnet_pde.errors import InputError
 
 from .helmholtz_2d import solve_helmholtz_2d
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
 HOLES = ((0.25, 0.25), (0.7, 0.2), (0.3, 0.7), (0.75, 0.7))
 """Centres of the discs of poisson_perforated_2d."""
+PER_WAVE = 8 / (2 * np.pi)
+"""Intervals of a first grid on the unit square over the wavenumber: eight a wave."""
 NEWTON_STEPS = 40
 NEWTON_TOLERANCE = 1e-10
 
@@ -186,7 +188,7 @@ def helmholtz_heterogeneous_2d(
     """-Laplace u - kappa(x)**2 u = f on [0, 1]**2 with u = sin(phi(x)) sin(kappa y) on the boundary, phi' = kappa(x) =
     kappa (1 + variation sin(2 pi x)). Catalogue values kappa = 20 pi, variation = 0.5.
     """
-    first = _first_grid(f"kappa: {kappa:g}", abs(kappa) * (1 + abs(variation)), largest)
+    first = first_grid(f"kappa: {kappa:g}", PER_WAVE * abs(kappa) * (1 + abs(variation)), largest)
 
     def phase(x):
         return kappa * (x - variation * np.cos(2 * np.pi * x) / (2 * np.pi))
@@ -215,7 +217,7 @@ def helmholtz_heterogeneous_2d(
 def poisson_rings_2d(*, m: float, tolerance: float = 1e-10, largest: int = 1024) -> Reference:
     """Laplace u = f on [0, 1]**2 with the boundary values of u = sin(m pi (x**2 + y**2)); catalogue value m = 8."""
     k = m * np.pi
-    first = _first_grid(f"m: {m:g}", 2 * np.sqrt(2) * abs(k), largest)
+    first = first_grid(f"m: {m:g}", PER_WAVE * 2 * np.sqrt(2) * abs(k), largest)
 
     def minus_source(x, y):
         square = x**2 + y**2
@@ -266,7 +268,7 @@ def poisson_perforated_2d(*, k: float, radius: float, tolerance: float = 1e-6, l
     """-Laplace u = 2 k**2 u with the boundary values of u = sin(k x) sin(k y), on [0, 1]**2 less four discs; catalogue
     values k = 6 pi, radius = 0.1.
     """
-    first = _first_grid(f"k: {k:g}", max(abs(k), 25.0), largest)
+    first = first_grid(f"k: {k:g}", PER_WAVE * max(abs(k), 25.0), largest)
 
     def exact(x, y):
         return np.sin(k * x) * np.sin(k * y)
@@ -291,9 +293,7 @@ def elliptic_layered_2d(*, contrast: float, m: float, tolerance: float = 1e-6, l
     """
     if not contrast > 0:
         raise InputError(f"contrast: needs a positive number, got {contrast:g}")
-    first = 3 * 2 ** int(np.ceil(np.log2(max(8.0, 4 * abs(m) / 3))))
-    if 4 * first > largest:
-        raise InputError(f"m: {m:g} needs at least {4 * first} intervals, more than largest={largest}")
+    first = first_grid(f"m: {m:g}", 4 * abs(m), largest, least=24, unit=3)
     walls, k = (1 / 3, 2 / 3), m * np.pi
     at = [np.sin(k * wall) for wall in walls]
 
@@ -341,11 +341,7 @@ def elliptic_multiscale_2d(
             result = result + (above / (2 + contrast * np.cos(omega * y)) + (2 + np.sin(omega * y)) / above) / 2
         return result
 
-    first = 2 ** int(np.ceil(np.log2(max(32.0, 16 / min(epsilon, finer)))))
-    if 4 * first > largest:
-        raise InputError(
-            f"epsilon, finer: the shorter needs at least {4 * first} intervals, more than largest={largest}"
-        )
+    first = first_grid("epsilon, finer: the shorter", 16 / min(epsilon, finer), largest, least=32)
     return refine(
         "elliptic_multiscale_2d",
         {"epsilon": epsilon, "finer": finer, "contrast": contrast},
@@ -365,11 +361,3 @@ def _with_boundary(boundary: Function, x: np.ndarray) -> np.ndarray:
     for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
         u[edge] = boundary(*(grid[edge] for grid in grids))
     return u
-
-
-def _first_grid(parameter: str, wavenumber: float, largest: int) -> int:
-    """A power of two with at least eight intervals per wave on the unit square."""
-    n = 2 ** int(np.ceil(np.log2(max(16.0, 8 * wavenumber / (2 * np.pi)))))
-    if 4 * n > largest:
-        raise InputError(f"{parameter} needs at least {4 * n} intervals, more than largest={largest}")
-    return n

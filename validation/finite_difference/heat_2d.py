@@ -12,7 +12,7 @@ from scipy.linalg import expm
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 
@@ -51,9 +51,7 @@ def heat_multiscale_2d(*, m: float, tolerance: float = 1e-10, largest: int = 256
     """
     if m != int(m) or m < 1:
         raise InputError(f"m: needs a whole number >= 1, got {m:g}")
-    first = 2 ** int(np.ceil(np.log2(max(16.0, 3 * m))))
-    if 4 * first > largest:
-        raise InputError(f"m: {m:g} needs at least {4 * first} intervals, more than largest={largest}")
+    first = first_grid(f"m: {m:g}", 3 * m, largest)
     return refine(
         "heat_multiscale_2d",
         {"m": m},

@@ -19,7 +19,7 @@ from scipy.fft import dstn, idstn
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 
 ORDER = 6
 SINGULAR = 1e-8  # relative distance of kappa**2 to an eigenvalue below which there is no usable solution
@@ -111,7 +111,7 @@ def helmholtz_2d(*, kappa: float, tolerance: float = 1e-10, largest: int = 1024)
     """
     if not kappa > 0:
         raise InputError(f"kappa: needs a positive number, got {kappa}")
-    first = _first_grid(f"kappa: {kappa:g}", kappa, largest)
+    first = first_grid(f"kappa: {kappa:g}", kappa, largest)
 
     def exact(x, y):
         return np.sin(kappa * x) * np.sin(kappa * y)
@@ -139,7 +139,7 @@ def helmholtz_modes_2d(*, a1: float, a2: float, k: float, tolerance: float = 1e-
     kappa, slow, fast = 2 * k, a1 * np.pi, a2 * np.pi
     wavenumbers = {f"k: {k:g}": kappa, f"a1: {a1:g}": 2 * abs(slow), f"a2: {a2:g}": 2 * abs(fast)}
     fastest = max(wavenumbers, key=wavenumbers.get)
-    first = _first_grid(fastest, wavenumbers[fastest], largest)
+    first = first_grid(fastest, wavenumbers[fastest], largest)
 
     def exact(xi, eta):
         return np.sin(slow * (2 * xi - 1)) * np.sin(fast * (2 * eta - 1))
@@ -161,14 +161,6 @@ def helmholtz_modes_2d(*, a1: float, a2: float, k: float, tolerance: float = 1e-
         tolerance=tolerance,
         rounding=lambda n: _rounding(n, kappa),
     )
-
-
-def _first_grid(parameter: str, wavenumber: float, largest: int) -> int:
-    """A power of two with at least six intervals per wave on the unit square."""
-    n = 2 ** int(np.ceil(np.log2(max(16.0, wavenumber))))
-    if 4 * n > largest:
-        raise InputError(f"{parameter} needs at least {4 * n} intervals, more than largest={largest}")
-    return n
 
 
 def _rounding(n: int, kappa: float) -> float:

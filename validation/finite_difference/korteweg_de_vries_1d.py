@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 from .stencils import ORDER, SMALLEST, periodic_difference_matrix
 
 
@@ -71,13 +71,11 @@ def solve_korteweg_de_vries_1d(
     return (x, t), u[:, :, None]
 
 
-def korteweg_de_vries_1d(*, mu: float, tolerance: float = 1e-10, largest: int = 2**13) -> Reference:
+def korteweg_de_vries_1d(*, mu: float, tolerance: float = 1e-8, largest: int = 2**13) -> Reference:
     """u_t + u u_x + mu**2 u_xxx = 0 on [-1, 1] x [0, 1], periodic, u(x, 0) = cos(pi x); catalogue value mu = 0.022."""
     if not mu > 0:
         raise InputError(f"mu: needs a positive number, got {mu:g}")
-    first = 2 ** int(np.ceil(np.log2(max(64.0, 5 / mu))))
-    if 4 * first > largest:
-        raise InputError(f"mu: {mu:g} needs at least {4 * first} intervals, more than largest={largest}")
+    first = first_grid(f"mu: {mu:g}", 5 / mu, largest, least=64)
     return refine(
         "korteweg_de_vries_1d",
         {"mu": mu},

@@ -14,7 +14,7 @@ import numpy as np
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 
 ORDER = 6
 
@@ -134,11 +134,8 @@ def poisson_four_scale_1d(
 
 
 def _first_grid(name: str, periods: float, largest: int) -> int:
-    """A power of two with at least eight intervals per shortest wave: coarser grids would alias."""
-    n = 2 ** int(np.ceil(np.log2(max(32.0, 8 * periods))))
-    if 4 * n > largest:
-        raise InputError(f"{name}: {periods:g} waves need at least {4 * n} intervals, more than largest={largest}")
-    return n
+    """At least eight intervals for the shortest wave: coarser grids would alias."""
+    return first_grid(f"{name}: resolving {periods:g} waves", 8 * periods, largest, least=32)
 
 
 def _rounding(n: int, periods: float) -> float:

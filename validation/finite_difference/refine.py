@@ -96,6 +96,17 @@ def refine(
     )
 
 
+def first_grid(parameter: str, intervals: float, largest: int, least: int = 16, unit: int = 1) -> int:
+    """The first n for `refine`: ``unit`` times a power of two, and no less than ``intervals`` and ``least``.
+
+    Raises `InputError`, which begins with ``parameter``, where ``largest`` does not let it be doubled twice.
+    """
+    n = unit * 2 ** math.ceil(math.log2(max(least, intervals) / unit))
+    if 4 * n > largest:
+        raise InputError(f"{parameter} needs at least {4 * n} intervals, more than largest={largest}")
+    return n
+
+
 def _estimate(differences: list[tuple[float, float]], order: float, which: int) -> tuple[float, float]:
     """Estimated error of the finest grid and the observed order, in one of the two norms."""
     d = [pair[which] for pair in differences]

@@ -16,7 +16,7 @@ from repnet_pde.errors import InputError
 
 from .collocation import NODES, collocation_coefficients
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 
 ORDER = 6
 STAGES = NODES["gauss"]
@@ -116,7 +116,7 @@ def convection_diffusion_1d(*, epsilon: float, tolerance: float = 1e-12, largest
         name,
         {"epsilon": epsilon},
         solve,
-        n=_first_grid(name, epsilon, 1, largest),
+        n=first_grid(f"{name}: epsilon={epsilon:g}", 1 / epsilon, largest, least=32),
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
@@ -144,7 +144,7 @@ def elliptic_multiscale_1d(*, epsilon: float, tolerance: float = 1e-12, largest:
         name,
         {"epsilon": epsilon},
         solve,
-        n=_first_grid(name, epsilon, WAVE, largest),
+        n=first_grid(f"{name}: epsilon={epsilon:g}", WAVE / epsilon, largest, least=32),
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
@@ -188,14 +188,6 @@ def bratu_1d(*, strength: float, tolerance: float = 1e-12, largest: int = 2**16)
 def _positive(name: str, epsilon: float) -> None:
     if not epsilon > 0:
         raise InputError(f"{name}: epsilon: needs a positive number, got {epsilon:g}")
-
-
-def _first_grid(name: str, epsilon: float, intervals: int, largest: int) -> int:
-    """A power of two with at least so many intervals for each length epsilon."""
-    n = 2 ** int(np.ceil(np.log2(max(32, intervals / epsilon))))
-    if 4 * n > largest:
-        raise InputError(f"{name}: epsilon={epsilon:g} needs at least {4 * n} intervals, more than largest={largest}")
-    return n
 
 
 def _rounding(n: int) -> float:

@@ -13,7 +13,7 @@ from repnet_pde.errors import InputError
 
 from .collocation import integrate
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import EPS, first_grid, refine
 from .stencils import SMALLEST, difference_matrix
 
 ORDER_SPACE = 6
@@ -93,9 +93,7 @@ def wave_four_frequency_1d(
     """u_tt = u_xx on [0, 1] x [0, 1], at rest at first, driven at x = 0 by the sum of sin(2 pi f omega t), f = 1, 5, 10
     and 20, times amplitude / 4; in the coordinates t - x and t + x. Catalogue values 1 and 1.
     """
-    first = 2 ** int(np.ceil(np.log2(max(32.0, 160 * abs(omega)))))
-    if 4 * first > largest:
-        raise InputError(f"omega: {omega:g} needs at least {4 * first} intervals, more than largest={largest}")
+    first = first_grid(f"omega: {omega:g}", 160 * abs(omega), largest, least=32)
 
     def driver(t):
         return amplitude / 4 * sum(np.sin(2 * np.pi * omega * f * t) for f in (1, 5, 10, 20))
