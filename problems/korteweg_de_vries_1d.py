@@ -48,6 +48,6 @@ def problem(mu=0.022):
         reference="korteweg_de_vries_1d",
         # Solitons are as high as 3 and about μ / √(u / 12) wide.
         wavenumber=(3 / mu / 2, 10.0),
-        tolerance=1e-6,
+        tolerance=1e-5,
         balances={"mass": Balance(density=lambda x, u: u), "energy": Balance(density=lambda x, u: u**2)},
     )

@@ -47,6 +47,7 @@ DEFAULT = {
     "least-squares": "repnet-sin",
     "joint": "repnet-sin",
     "patching": "repnet-patches",
+    "patch-marching": "repnet-patches",
     "low-rank": "repnet-product",
     "marching": "repnet-slabs",
     "shooting": "repnet-slabs",
@@ -159,7 +160,7 @@ def _patches(sizes, domain, expected):
     return Patches(sizes[-1], domain)
 
 
-PIECEWISE = {"repnet-slabs": "marching and shooting", "repnet-patches": "patching"}
+PIECEWISE = {"repnet-slabs": "marching and shooting", "repnet-patches": "patching and patch-marching"}
 """Networks that a method makes piece by piece -> the methods that need them."""
 
 

@@ -106,6 +106,8 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
                     return "patching", "linear problem with many waves: least squares on patches"
             return "least-squares", "linear problem: least squares for the last layer"
         if network in (None, "repnet-slabs") and marches(problem):
+            if network is None and dispersive(problem):
+                return "patch-marching", "nonlinear dispersive problem in time: Newton's method on patches, in windows"
             return "marching", "nonlinear problem in time: Newton's method on the last layer, slab by slab"
         if not problem.in_time and newton_converges(problem, network):
             return "least-squares", "nonlinear problem: Newton's method on the last layer"
@@ -130,6 +132,13 @@ def marches(problem) -> bool:
         return False
     found = orders_of_problem(problem)
     return found is not None and 1 <= max(index[-1] for index in found) <= 2
+
+
+def dispersive(problem) -> bool:
+    """Whether the highest derivative along an axis of space is the third or another odd one: then there are fine waves
+    in many places, not single fronts."""
+    highest = max(max(index[:-1]) for index in orders_of_problem(problem))
+    return highest > 2 and highest % 2 == 1
 
 
 def patching_suits(problem) -> bool:
@@ -217,7 +226,7 @@ def points_for(problem, first: str, net, wavenumber) -> dict:
     """How many points the first method of a run needs, as arguments of `collocation`."""
     if first == "low-rank":
         return {"features": coefficients(net)}
-    if first in ("least-squares", "marching", "patching", "joint"):
+    if first in ("least-squares", "marching", "patching", "patch-marching", "joint"):
         return {"features": net.linears[-1].in_features if hasattr(net, "linears") else 0, "wavenumber": wavenumber}
     least = ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()) if first == "gauss-newton" else 0
     return {"least": least, "wavenumber": wavenumber}

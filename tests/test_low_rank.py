@@ -88,7 +88,7 @@ def test_balancing_and_storing_leave_the_function():
     sizes = torch.stack([v[0].square().mean(0).sqrt() for v in made.values()])
     assert torch.allclose(sizes, sizes[:1].expand_as(sizes))
     made.store()
-    assert torch.allclose(made.net(x), before, rtol=0, atol=1e-12 * before.abs().max())
+    assert torch.allclose(made.net(x), before, rtol=0, atol=1e-12 * before.abs().max().item())
 
 
 def test_no_step_raises_the_residual():

@@ -85,7 +85,7 @@ def two_patches():
         torch.manual_seed(seed)
         patch = net.make(np.array([low, -1.0]), np.array([high, 1.0]), 20, 5.0)
         patch.linears[-1].weight.data.normal_()
-        net.add(patch)
+        net.add(patch, np.array([low, -1.0]), np.array([high, 1.0]))
     return net
 
 
@@ -257,7 +257,7 @@ def test_who_is_patched_by_default():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"network": "repnet"}, "network: repnet given with the method patching; patching needs 'repnet-patches'"),
+        ({"network": "repnet"}, "network: repnet given with the method patching; patching and patch-marching need"),
         ({"network_options": {"layers": [5]}}, "layers: given, but repnet-patches chooses"),
         ({"method_options": {"patching": {"tolerance": 0}}}, "tolerance: 0 given"),
         ({"method_options": {"patching": {"most_patches": 0.5}}}, "most_patches: 0.5 given"),

@@ -95,6 +95,8 @@ CASES = (
     alone("Allen-Cahn, d = 0.0001", "allen_cahn_1d", 1e-4, 300, 1e-7, {"d": 1e-4}, linear=False),
 )
 COLUMNS = ("auto", "repnet tanh", "fnn", "msffn", "fnn Adam+L-BFGS")
+WAYS = {"least-squares": 60.0, "patching": 60.0, "low-rank": 60.0, "gauss-newton": 60.0}
+"""Columns on request: methods with the networks that they choose -> seconds after which nothing new is begun."""
 
 
 def run(case: Case, column: str, seed: int, auto: dict | None, least: float) -> dict:
@@ -103,6 +105,9 @@ def run(case: Case, column: str, seed: int, auto: dict | None, least: float) -> 
     settings: dict = {"seed": seed, "progress": False}
     if column == "auto":
         arguments = (None, "auto")
+    elif column in WAYS:
+        arguments = (None, column)
+        settings["time_limit"] = WAYS[column]
     elif column == "fnn Adam+L-BFGS":
         arguments = ("fnn", "adam+lbfgs")
         settings["time_limit"] = max(least, auto["seconds"])
@@ -221,10 +226,11 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
     wanted = [text for text in problems.split(",") if text]
     chosen = columns.split(",")
     cases = [case for case in CASES if not wanted or any(text in case.label for text in wanted)]
-    cases = [case for case in cases if case.peers or chosen == ["auto"]]
-    if set(chosen) - set(COLUMNS) or "auto" not in chosen:
-        raise click.UsageError(f"--columns: {columns!r} given; auto and any others of {', '.join(COLUMNS)} are needed")
-    chosen.sort(key=COLUMNS.index)
+    known = [*COLUMNS, *WAYS]
+    cases = [case for case in cases if case.peers or set(chosen) <= {"auto", *WAYS}]
+    if set(chosen) - set(known) or "auto" not in chosen:
+        raise click.UsageError(f"--columns: {columns!r} given; auto and any others of {', '.join(known)} are needed")
+    chosen.sort(key=known.index)
     results: dict[tuple[str, str], list[dict]] = {}
     for case in cases:
         for column in chosen:

@@ -15,9 +15,7 @@ import numpy as np
 
 from .._checks import whole
 from ..catalogue import catalogue, load_problem, locate
-from ..methods import sequence
-from ..methods.low_rank import LowRank
-from ..methods.marching import Marching
+from ..methods import METHODS, sequence
 from ..methods.patching import FEATURES
 from .campaign import Campaign, Run, Stored
 
@@ -176,19 +174,19 @@ def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
         varied = "features"
     elif found["method"] == "patching":
         varied = "features of a patch"
-    elif found["method"] == "marching":
+    elif found["method"] in ("marching", "patch-marching"):
         varied = "tolerance"
     elif found["method"] == "low-rank":
         varied = "products"
     else:
         return None, []
-    steps, size = [], _size(run, varied)
+    steps, size, method = [], _size(run, varied), found["method"]
     for factor in LADDER[varied]:
         value = size * factor if varied == "tolerance" else round(size * factor)
         changes = {
             "samples": lambda v: {"parameters": {"samples": v}},
-            "tolerance": lambda v: {"method": "marching", "method_options": {"marching": {"tolerance": v}}},
-            "products": lambda v: {"method": "low-rank", "method_options": {"low-rank": {"most_products": v}}},
+            "tolerance": lambda v: {"method": method, "method_options": {method: {"tolerance": v}}},
+            "products": lambda v: {"method": method, "method_options": {method: {"most_products": v}}},
             "features of a patch": lambda v: {
                 "method": "patching",
                 "iterations": 1,  # later ones would make up for the features by more patches
@@ -209,10 +207,9 @@ def _size(run: Stored, varied: str) -> float:
     """What the first run had of it."""
     if varied == "features of a patch":
         return FEATURES[load_problem(run.run.problem).dim]
-    if varied == "tolerance":
-        return inspect.signature(Marching).parameters["tolerance"].default
-    if varied == "products":
-        return inspect.signature(LowRank).parameters["most_products"].default
+    if varied in ("tolerance", "products"):
+        name = "most_products" if varied == "products" else varied
+        return inspect.signature(METHODS[run["method"]]).parameters[name].default
     return run["parameters"]["samples"] if varied == "samples" else run["network_options"]["layers"][0]
 
 

@@ -21,6 +21,7 @@ from .lbfgs import LBFGS
 from .least_squares import LeastSquares
 from .low_rank import LowRank
 from .marching import Marching
+from .patch_marching import PatchMarching
 from .patching import Patching
 from .quasi_newton import QuasiNewton
 from .shooting import Shooting
@@ -34,6 +35,7 @@ METHODS = {
     "least-squares": LeastSquares,
     "marching": Marching,
     "patching": Patching,
+    "patch-marching": PatchMarching,
     "low-rank": LowRank,
     "gauss-newton": GaussNewton,
     "joint": Joint,

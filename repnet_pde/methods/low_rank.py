@@ -114,7 +114,7 @@ class LowRank:
                 self._system.load()
         system = self._system
         if self.damping is None:
-            for _ in range(1 if self.worst else self.net.products // len(self.problem.outputs)):
+            for _ in range(1 if self.worst else max(1, self.net.products // len(self.problem.outputs))):
                 _add(system)
             self.scales, self.goal, self.damping = system.scales, system.goal, START * system.trace()
             self.done = self.slow = 0
@@ -198,7 +198,7 @@ class LowRank:
 
 def coefficients(net: ProductRepNet) -> int:
     """Those of `TYPICAL` products, which set the numbers of points."""
-    return TYPICAL * sum(f.in_features + 1 for f in net.factors)
+    return TYPICAL * sum(f.in_features + 1 for f in getattr(net, "factors", ()))
 
 
 class _System:

@@ -69,6 +69,17 @@ class Face:
     interface: Interface | None = None
 
 
+@dataclass
+class Carried:
+    """What a patch takes over: Σ_α A_α D^α u = goal at points (n, d), with A (n, indices, outputs)."""
+
+    patch: int
+    x: torch.Tensor
+    indices: list[Index]
+    a: torch.Tensor
+    goal: torch.Tensor
+
+
 Match = tuple[list[Index], tuple[torch.Tensor, torch.Tensor]]
 """What is equal on both sides of a face: indices, and for either side the coefficients (n, indices, outputs) with which
 the derivatives D^α u give it."""
@@ -126,6 +137,8 @@ class Patching:
         self.worst: list[float] = []
         self.best: dict | None = None
         self.twin_distance: float | None = None
+        self.window: tuple[float, float] | None = None
+        """The part of time that is solved for; None is all of it."""
         self._reason: str | None = None
         self._indices: list[Index] | None = None
 
@@ -210,19 +223,23 @@ class Patching:
 
     def _refined(self, net: Patches, boxes: np.ndarray, marked: np.ndarray) -> np.ndarray:
         """The boxes with the marked ones halved along the axes on which u varies most."""
-        dim, result = self.problem.dim, []
-        which = [tuple(4 * (i == axis) for i in range(dim)) for axis in range(dim)]
+        result = []
         for i, (bounds, divide) in enumerate(zip(boxes, marked, strict=True)):
             pieces = [bounds]
             if divide:
-                half = (bounds[1] - bounds[0]) / 2
-                x = bounds[0] + 2 * half * qmc.Halton(dim, seed=0).random(64)
-                fourth = jet_of(net.patches[i], torch.as_tensor(x), [(0,) * dim, *which])[:, 1:]
-                bends = fourth.square().mean((0, 2)).sqrt().numpy() * half**4
-                for axis in np.nonzero(bends >= ALONG * bends.max())[0]:
+                for axis in self._steep(net.patches[i], bounds):
                     pieces = [p for piece in pieces for p in _halves(piece, axis)]
             result += pieces
         return np.array(result)
+
+    def _steep(self, patch, bounds: np.ndarray) -> list[int]:
+        """The axes of a box along which u varies most."""
+        dim, half = self.problem.dim, (bounds[1] - bounds[0]) / 2
+        which = [tuple(4 * (i == axis) for i in range(dim)) for axis in range(dim)]
+        x = bounds[0] + 2 * half * qmc.Halton(dim, seed=0).random(64)
+        fourth = jet_of(patch, torch.as_tensor(x), [(0,) * dim, *which])[:, 1:]
+        bends = fourth.square().mean((0, 2)).sqrt().numpy() * half**4
+        return np.nonzero(bends >= ALONG * bends.max())[0].tolist()
 
     def _made(self, boxes: np.ndarray, seed: int) -> tuple[Patches, np.ndarray]:
         """A network with a patch for each box of which enough lies in the geometry, ordered for `couple`, and the
@@ -236,7 +253,7 @@ class Patching:
         net = Patches(len(problem.outputs), problem.box)
         for lower, upper in boxes[kept]:
             with seeded(self.seed + seed):
-                net.add(net.make(lower, upper, self.width, WAVENUMBER[problem.dim]))
+                net.add(net.make(lower, upper, self.width, WAVENUMBER[problem.dim]), lower, upper)
         net._output_transform = self.net._output_transform
         return net, boxes[kept]
 
@@ -245,11 +262,14 @@ class Patching:
         problem, bounds = self.problem, net.bounds.numpy()
         x = np.concatenate([self._inside(b, per_patch, seed, gathered) for b in bounds])
         cells = (problem.box.upper - problem.box.lower) / (bounds[:, 1] - bounds[:, 0]).min(0)
+        if self.window:
+            cells[-1] = 1
         faces = [UNIFORM * on_face * np.prod(np.delete(cells, axis)) for axis in range(problem.dim)]
         numbers = {"boundary": 2 * sum(faces[:-1] if problem.in_time else faces), "initial": faces[-1]}
         numbers = {name: min(math.ceil(n), MOST_ON_BOUNDARY) for name, n in numbers.items()}
         with seeded(self.seed + seed):
-            return collocation(problem, inside=x, distribution=None if gathered else "pseudo", **numbers)
+            distribution = None if gathered else "pseudo"
+            return collocation(problem, inside=x, distribution=distribution, interval=self.window, **numbers)
 
     def _inside(self, bounds: np.ndarray, count: int, seed: int, gathered: bool) -> np.ndarray:
         """``count`` points of a box inside the geometry, or as many as are found.
@@ -333,14 +353,13 @@ class Patching:
         faces = self._faces(net, ON_FACE[problem.dim], seed)
         x = torch.as_tensor(data.train_x)
         owner = net.which(x)
-        jet = x.new_zeros(len(x), len(self.indices), len(problem.outputs))
-        if start is not None:
-            jet = jet_of(start, x, self.indices)
+        carried = self._carried(net, 1)
+        jet = self._guess(start, x)
         before, norm = None, math.inf
         for _ in range(NEWTON_STEPS):
             terms = term_jets(data, names, x, jet, self.indices, transform)
             scales = self._scales(net, terms, x, owner)
-            found = self._least_squares(net, faces, terms, jet, scales, x, owner)
+            found = self._least_squares(net, faces, carried, terms, jet, scales, x, owner)
             step = 1.0
             while True:
                 _store(
@@ -361,6 +380,16 @@ class Patching:
             if affine or settled:
                 break
 
+    def _guess(self, start: Patches | None, x: torch.Tensor) -> torch.Tensor:
+        """The jet of the function around which the first step linearises, zero without ``start``."""
+        if start is None:
+            return x.new_zeros(len(x), len(self.indices), len(self.problem.outputs))
+        return jet_of(start, x, self.indices)
+
+    def _carried(self, net: Patches, density: float) -> list[Carried]:
+        """What the patches take over from elsewhere; ``density`` of points over the usual one."""
+        return []
+
     def _scales(self, net: Patches, terms: list[TermJet], x, owner) -> list[float]:
         """One factor per term that brings the root mean square of its rows' norms to 1, from some of the rows."""
         scales = []
@@ -376,8 +405,9 @@ class Patching:
             scales.append(math.sqrt(number / total) if total > 0 else 1.0)
         return scales
 
-    def _least_squares(self, net: Patches, faces, terms, jet, scales, x, owner) -> list[torch.Tensor]:
-        """The coefficients of every patch, from the terms linearised at ``jet`` and the continuity across faces."""
+    def _least_squares(self, net: Patches, faces, carried, terms, jet, scales, x, owner) -> list[torch.Tensor]:
+        """The coefficients of every patch, from the terms linearised at ``jet``, what is carried over, and the
+        continuity across faces."""
         features = [Features(p) for p in net.patches]
         system = _System(len(net), len(self.problem.outputs) * len(features[0]))
         for term, scale in zip(terms, scales, strict=True):
@@ -397,6 +427,10 @@ class Patching:
                         for i, (part, a) in zip(pair.tolist(), term.parts, strict=True)
                     ]
                     system.shared(pair.tolist(), rows, goal[mine])
+        for c in carried:
+            rows = features[c.patch].at(c.x, c.indices).rows(c.a)
+            size = rows.square().sum(1).mean().sqrt()
+            system.own(c.patch, rows / size, c.goal / size)
         highest = self._highest(terms)
         for face in faces:
             for indices, sides in self._matched(face, highest):
@@ -471,6 +505,11 @@ class Patching:
                 jump = (u - v).square().mean().sqrt().item() / (size or 1.0)
                 for i in face.patches:
                     worst[i] = max(worst[i], jump)
+        carried = self._carried(net, 0.5)
+        size = max((c.goal.square().mean().sqrt().item() for c in carried), default=0.0) or 1.0
+        for c in carried:
+            jump = (c.a * jet_of(net.patches[c.patch], c.x, c.indices)).sum((1, 2)) - c.goal
+            worst[c.patch] = max(worst[c.patch], jump.square().mean().sqrt().item() / size)
         return worst
 
     # Checkpoints ----------------------------------------------------------------------------------------------------

@@ -44,13 +44,11 @@ class Patches(dde.nn.NN):
             bands=[[(0.0, wavenumber / h)] for h in half],
         )
 
-    def add(self, net: RepNet) -> None:
-        """Append a patch; the output transform is the whole network's, not the patch's."""
+    def add(self, net: RepNet, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Append a patch on the box that it was made for; the output transform is the whole network's."""
         net._output_transform = None
         self.patches.append(net)
-        first = net.first
-        bounds = torch.stack([first.center - first.half_width, first.center + first.half_width])
-        self.bounds = torch.cat([self.bounds, bounds[None]])
+        self.bounds = torch.cat([self.bounds, torch.as_tensor(np.stack([lower, upper]))[None].to(self.bounds)])
 
     def clear(self) -> None:
         """Take all patches away."""
@@ -92,5 +90,5 @@ class Patches(dde.nn.NN):
     def load_state_dict(self, state, *arguments, **options):
         self.clear()
         for i, (lower, upper) in enumerate(state["bounds"].double().cpu().numpy()):
-            self.add(self.make(lower, upper, len(state[f"patches.{i}.first.offset"]), 1.0))
+            self.add(self.make(lower, upper, len(state[f"patches.{i}.first.offset"]), 1.0), lower, upper)
         return super().load_state_dict(state, *arguments, **options)

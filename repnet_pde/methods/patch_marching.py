@@ -1,0 +1,159 @@
+"""Patch marching: Newton's method on sine RepNets on boxes in space, one window of time after another."""
+
+import math
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+
+from ..errors import InputError, TrainingError
+from ..features import jet_of
+from ..network.patches import Patches
+from ..objective import Objective
+from .marching import GROWTH, SHORTEST
+from .patching import ON_FACE, PROGRESS, Carried, Patching
+
+EASY = 0.03
+"""Part of the tolerance below which windows lengthen."""
+HOPELESS = 0.1
+"""Residual above which what was found says nothing about where it varies: the window is halved."""
+
+
+class PatchMarching(Patching):
+    """Solves a nonlinear problem in time window by window, on patches in space.
+
+    Each window of time is solved as by `Patching`, from the state at the end of the last one, which its patches take
+    over in the sense of least squares. Where the residual at fresh points stays above ``tolerance``, patches are halved
+    along the axes on which u varies most, and the window if time is one of them. For solutions that are fine in many
+    places, for which the features of one box as large as the domain would be too many.
+
+    Args:
+        objective: the loss on a `Patches` network; its weights are not used.
+        iterations: most attempts at windows.
+        tolerance: relative residual at fresh points, in the worst patch, that is asked for.
+        features: of each patch. most_patches: most boxes of a window.
+    """
+
+    default_iterations = 1000
+
+    def __init__(
+        self,
+        objective: Objective,
+        iterations: int,
+        *,
+        tolerance: float = 1e-5,
+        features: int | None = None,
+        most_patches: int | None = None,
+    ):
+        super().__init__(objective, iterations, tolerance=tolerance, features=features, most_patches=most_patches)
+        if not self.problem.in_time:
+            raise InputError("method: patch-marching needs a problem in time (GeometryXTime); choose another method")
+        self.length: float | None = None
+        self.failed: list[float] = []
+        """Residuals of the attempts since the last window that was added."""
+
+    @property
+    def reached(self) -> float:
+        """The end of the last window, or the start of time."""
+        return float(self.net.bounds[-1, 1, -1]) if len(self.net) else float(self.problem.box.lower[-1])
+
+    def step(self) -> None:
+        """One attempt at a window."""
+        self.iteration += 1
+        final = float(self.problem.box.upper[-1])
+        if self.boxes is None:
+            self.seed, boxes = int(torch.randint(2**31, (1,))), self._first()
+            self.length = float(boxes[0, 1, -1] - boxes[0, 0, -1])
+            self.boxes = np.unique(boxes[:, :, :-1], axis=0)
+        begin = self.reached
+        end = begin + self.length
+        if final - end < 0.3 * self.length:
+            end = final
+        self.window = begin, end
+        ends = np.tile([[begin], [end]], (len(self.boxes), 1, 1))
+        net, boxes = self._made(np.concatenate([self.boxes, ends], 2), 0)
+        try:
+            self._solve(net, self.net if len(self.net) else None, 0)
+            residuals = self._judge(net)
+        except TrainingError:
+            residuals = np.full(len(boxes), math.inf)
+        worst = float(residuals.max())
+        self.worst.append(worst)
+        if worst <= self.tolerance:
+            for patch, bounds in zip(net.patches, net.bounds.numpy(), strict=True):
+                self.net.add(patch, *bounds)
+            self.failed = []
+            if worst <= EASY * self.tolerance:
+                self.length *= GROWTH
+        else:
+            self._adapt(net, boxes, residuals)
+        if self.reached >= final:
+            self._reason = f"reached t = {final:g} with {len(self.net)} patches"
+        self.objective.mean_squares()
+
+    def _adapt(self, net: Patches, boxes: np.ndarray, residuals: np.ndarray) -> None:
+        """Shorter windows, finer patches, or both, from where the residual is large."""
+        begin, end = self.window
+        self.length = end - begin
+        marked = residuals > self.tolerance
+        time = boxes.shape[2] - 1
+        if not residuals.max() <= HOPELESS:
+            self.length /= 2
+        else:
+            steep = [self._steep(patch, b) if m else [] for patch, b, m in zip(net.patches, boxes, marked, strict=True)]
+            if any(time in axes for axes in steep):
+                self.length /= 2
+            refined = self._refined(net, boxes, marked)
+            self.boxes = np.unique(refined[:, :, :-1], axis=0)
+        self.failed.append(float(residuals.max()))
+        said = f"at t = {begin:.6g}: relative residual {residuals.max():.1e}"
+        if self.length < SHORTEST * float(self.problem.box.upper[-1] - self.problem.box.lower[-1]):
+            self._reason = f"stalled {said} however short the window"
+        elif len(self.boxes) > self.most_patches:
+            self._reason = f"stalled {said}; more than {self.most_patches} patches would be needed"
+        elif len(self.failed) > 3 and not min(self.failed[-3:]) < PROGRESS * min(self.failed[:-3]):
+            self._reason = f"stalled {said}: three refinements do not lower it"
+
+    def _guess(self, start: Patches | None, x: torch.Tensor) -> torch.Tensor:
+        """u continued from the end of the last window by one term of Taylor's series."""
+        if start is None:
+            return super()._guess(start, x)
+        at = x.clone()
+        at[:, -1] = self.window[0]
+        later = [(*a[:-1], a[-1] + 1) for a in self.indices]
+        every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
+        jet = jet_of(start, at, every)
+        ahead = (x[:, -1:] - self.window[0])[:, :, None]
+        now, next_ = ([every.index(a) for a in which] for which in (self.indices, later))
+        return jet[:, now] + ahead * jet[:, next_]
+
+    def _carried(self, net: Patches, density: float) -> list[Carried]:
+        """u and its time derivatives below the order of the equations at the end of the last window."""
+        if not len(self.net):
+            return []
+        dim, outputs = self.problem.dim, len(self.problem.outputs)
+        orders = range(max(a[-1] for a in self.indices))
+        result = []
+        for i, (lower, upper) in enumerate(net.bounds):
+            count = math.ceil(2 * density * ON_FACE[dim])
+            places = torch.as_tensor(qmc.Halton(dim - 1, seed=self.seed).random(count)) if dim > 2 else None
+            if places is None:
+                places = (torch.arange(count, dtype=lower.dtype)[:, None] + 0.5) / count
+            x = (lower + (upper - lower) / 2).repeat(count, 1)
+            x[:, :-1] = lower[:-1] + (upper - lower)[:-1] * (1 - torch.cos(math.pi * places)) / 2
+            x[:, -1] = self.window[0]
+            indices = [(0,) * (dim - 1) + (order,) for order in orders]
+            known = jet_of(self.net, x, indices)
+            for order in orders:
+                for output in range(outputs):
+                    a = x.new_zeros(count, len(indices), outputs)
+                    a[:, order, output] = 1
+                    result.append(Carried(i, x, indices, a, known[:, order, output]))
+        return result
+
+    def state_dict(self) -> dict:
+        return super().state_dict() | {"length": self.length, "failed": self.failed}
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self.length, self.failed = state["length"], list(state["failed"])
