@@ -55,6 +55,7 @@ plot_apply_rcparams = True
 html_theme = "furo"
 html_title = "repnet-pde"
 html_static_path = ["static"]
+html_extra_path = ["reports"]
 html_css_files = ["site.css"]
 html_show_sphinx = html_show_copyright = False
 html_copy_source = False

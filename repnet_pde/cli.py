@@ -93,15 +93,15 @@ def show(name: str) -> None:
 
 def _of_a_run(identifies: bool):
     """The arguments and options that `solve` and `identify` share."""
-    methods = "joint, shooting, " if identifies else "least-squares, patching, marching, joint, "
+    methods = "joint, shooting, " if identifies else "least-squares, patching, low-rank, marching, patch-marching, joint, "
     methods = f"auto, {methods}gauss-newton, "
     options = [
         click.argument("name_or_file"),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem."),
         click.option(
             "--network",
-            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-siren, repnet-patches, repnet-slabs, fnn, "
-            "fourier, msffn, siren or pirate.  [default: the one that suits the method]",
+            help="repnet, repnet-relu, repnet-sin, repnet-gaussian, repnet-siren, repnet-patches, repnet-product, "
+            "repnet-slabs, fnn, fourier, msffn, siren or pirate.  [default: the one that suits the method]",
         ),
         click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]"),
         click.option(

@@ -39,9 +39,9 @@ def solve(
         problem: from `load_problem`, or your own `Problem`.
         network: a name in `networks.NETWORKS`, a DeepXDE network, or a function of the problem that makes one; None
             takes the one that suits the method.
-        method: "least-squares", "gauss-newton", "adam", "soap", "lbfgs", a sequence such as "adam+lbfgs", or "auto":
-            least squares for linear problems, marching for nonlinear ones in time, and Newton's method on the last
-            layer or Gauss-Newton for others.
+        method: a name in `methods.METHODS`, a sequence such as "adam+lbfgs", or "auto": for linear problems least
+            squares, on patches or for a sum of products where features would be many; for nonlinear ones in time
+            marching; and Newton's method on the last layer or Gauss-Newton for others.
         seed: of network, points and everything else; the caller's random generators are left as they were.
         dtype: "float64" or "float32"; the problem must have been made in it.
         time_limit: seconds of training, or None. The run can be resumed after it.

@@ -32,7 +32,8 @@ SCHEDULED = ("adam", "soap")
 """Their learning rate falls to zero by the end of the budget, so that each budget needs a run of its own. Of the other
 methods the run with the longest budget gives the errors at the shorter ones."""
 SOLVED = "least-squares"
-"""Its networks have one hidden layer, and it ends by itself."""
+"""Its networks have one hidden layer, and it ends by itself: a run counts where it is over within the budget, and once
+more without a limit."""
 SOLVED_FEATURES = 800
 SEARCH_SEED = 1000
 LATE = 1.05
@@ -136,8 +137,8 @@ def _layers(inputs: int, outputs: int, network: str, method: str, parameters: in
 class Cell:
     """A network under a method on a problem: medians over the seeds.
 
-    errors: budget -> the error of each run, infinite where it failed. setting: what the search chose, or nothing.
-    tried: the runs of the search. curves: (seconds, errors) of each run. note: why a run failed.
+    errors: budget -> the error of each run, infinite where it failed or had none by then. setting: what the search
+    chose, or nothing. tried: the runs of the search. curves: (seconds, errors) of each run. note: why a run failed.
     """
 
     name: str
@@ -193,17 +194,19 @@ def _best(plan: Plan, tried: dict[tuple[str, str, str], list[Stored | None]]) ->
     """The setting of the smallest error in the search; the first where none gave any."""
     found = {}
     for key, stored in tried.items():
-        errors = [math.inf if s is None else _error_at(s, key[2], plan.budgets[0]) for s in stored]
+        at = math.inf if key[2] == SOLVED else plan.budgets[0]
+        errors = [math.inf if s is None else _error_at(s, key[2], at) for s in stored]
         found[key] = SETTINGS[key[1]][min(range(len(errors)), key=errors.__getitem__)]
     return found
 
 
 def _error_at(stored: Stored, method: str, budget: float) -> float:
     """The last error that was recorded within ``budget`` seconds of training, or little later; of a method that ends
-    by itself the last of all."""
+    by itself the last, if it has ended by then."""
     if method == SOLVED:
-        error = stored["relative_l2"]
-        return error if error is not None and math.isfinite(error) else math.inf
+        error, seconds = stored["relative_l2"], stored["wall_seconds"]
+        ended = error is not None and math.isfinite(error) and seconds <= LATE * budget
+        return error if ended else math.inf
     past = stored.history
     if past is None:
         return math.inf
@@ -224,7 +227,8 @@ def collect(store: Path, options: dict) -> list[Cell]:
         stored = [s for s in (Stored.read(run, store) for run in runs) if s is not None]
         cell.runs += stored
         longest = budget == plan.budgets[-1]
-        for at in plan.budgets if key[2] not in SCHEDULED else (budget,):
+        budgets = (*plan.budgets, math.inf) if key[2] == SOLVED else plan.budgets
+        for at in budgets if key[2] not in SCHEDULED else (budget,):
             cell.errors[at] = [_error_at(s, key[2], at) for s in stored]
         for s in stored:
             cell.note = cell.note or (s.failed or "")
@@ -238,7 +242,7 @@ def collect(store: Path, options: dict) -> list[Cell]:
 class Duel:
     """One of ours against a peer under a method: on how many problems it is better; where not, and by how much.
 
-    ratio: median over the problems of the peer's median error over ours.
+    budget: seconds, infinite without a limit. ratio: median over the problems of the peer's median error over ours.
     """
 
     ours: str
@@ -258,7 +262,7 @@ def summary(cells: Sequence[Cell]) -> list[Duel]:
     duels = []
     for method in methods:
         budgets = sorted({b for c in cells if c.method == method for b in c.errors})
-        for budget in budgets[-1:] if method == SOLVED else budgets:
+        for budget in budgets:
             for ours in (n for n in networks if n in OURS):
                 for peer in (n for n in networks if n not in OURS):
                     pairs = [

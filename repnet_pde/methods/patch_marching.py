@@ -11,10 +11,12 @@ from ..features import jet_of
 from ..network.patches import Patches
 from ..objective import Objective
 from .marching import GROWTH, SHORTEST
-from .patching import ON_FACE, PROGRESS, Carried, Patching
+from .patching import ON_FACE, PROGRESS, Carried, Patching, halves
 
 EASY = 0.03
 """Part of the tolerance below which windows lengthen."""
+LENIENT = 10.0
+"""Times the tolerance that the best attempt may leave where others do not lower it: rounding limits it."""
 HOPELESS = 0.1
 """Residual above which what was found says nothing about where it varies: the window is halved."""
 
@@ -23,9 +25,9 @@ class PatchMarching(Patching):
     """Solves a nonlinear problem in time window by window, on patches in space.
 
     Each window of time is solved as by `Patching`, from the state at the end of the last one, which its patches take
-    over in the sense of least squares. Where the residual at fresh points stays above ``tolerance``, patches are halved
-    along the axes on which u varies most, and the window if time is one of them. For solutions that are fine in many
-    places, for which the features of one box as large as the domain would be too many.
+    over in the sense of least squares. Where the residual at fresh points stays above ``tolerance``, the window is
+    halved or the patches are, and up to ten times of it is taken where neither lowers it. For solutions that are fine
+    in many places, for which the features of one box as large as the domain would be too many.
 
     Args:
         objective: the loss on a `Patches` network; its weights are not used.
@@ -51,6 +53,9 @@ class PatchMarching(Patching):
         self.length: float | None = None
         self.failed: list[float] = []
         """Residuals of the attempts since the last window that was added."""
+        self.refined = False
+        """Whether patches were halved after the last of them, and not the window."""
+        self.coarser: np.ndarray | None = None
 
     @property
     def reached(self) -> float:
@@ -78,41 +83,69 @@ class PatchMarching(Patching):
         except TrainingError:
             residuals = np.full(len(boxes), math.inf)
         worst = float(residuals.max())
-        self.worst.append(worst)
+        failed = list(self.failed)
         if worst <= self.tolerance:
-            for patch, bounds in zip(net.patches, net.bounds.numpy(), strict=True):
-                self.net.add(patch, *bounds)
-            self.failed = []
+            self._accept(net)
             if worst <= EASY * self.tolerance:
                 self.length *= GROWTH
         else:
             self._adapt(net, boxes, residuals)
+        if self.reached > begin:
+            self.worst.append(min([worst, *failed]))
         if self.reached >= final:
-            self._reason = f"reached t = {final:g} with {len(self.net)} patches"
+            self._reason = (
+                f"reached t = {final:g} with {len(self.net)} patches, relative residual {max(self.worst):.1e}"
+            )
         self.objective.mean_squares()
 
     def _adapt(self, net: Patches, boxes: np.ndarray, residuals: np.ndarray) -> None:
-        """Shorter windows, finer patches, or both, from where the residual is large."""
-        begin, end = self.window
-        self.length = end - begin
-        marked = residuals > self.tolerance
-        time = boxes.shape[2] - 1
-        if not residuals.max() <= HOPELESS:
-            self.length /= 2
+        """Halve the window or, in space, the patches with a large residual, whichever axis u varies along most.
+
+        What did not lower the residual is followed by the other; patches become as they were, since the rounding of
+        high derivatives grows as they shrink.
+        """
+        worst, begin, time = float(residuals.max()), self.window[0], boxes.shape[2] - 1
+        self.length = self.window[1] - begin
+        marked = [i for i, r in enumerate(residuals) if not r <= self.tolerance]
+        refine = False
+        if worst <= HOPELESS:
+            steepest = [self._steep(net.patches[i], boxes[i], range(time + 1))[0] for i in marked]
+            refine = 2 * steepest.count(time) < len(marked)
+            if self.failed and not worst < PROGRESS * self.failed[-1]:
+                refine = not self.refined
+                if self.refined:
+                    self.boxes = self.coarser
+        if self.best is None or worst < self.best["worst"]:
+            self.best = {"worst": worst, "patches": net.state_dict()}
+        if refine:
+            self.coarser, pieces = self.boxes, []
+            for i, box in enumerate(boxes):
+                found = [box]
+                for axis in self._steep(net.patches[i], box, range(time)) if i in marked else ():
+                    found = [piece for f in found for piece in halves(f, axis)]
+                pieces += found
+            self.boxes = np.array(pieces)[:, :, :-1]
         else:
-            steep = [self._steep(patch, b) if m else [] for patch, b, m in zip(net.patches, boxes, marked, strict=True)]
-            if any(time in axes for axes in steep):
-                self.length /= 2
-            refined = self._refined(net, boxes, marked)
-            self.boxes = np.unique(refined[:, :, :-1], axis=0)
-        self.failed.append(float(residuals.max()))
-        said = f"at t = {begin:.6g}: relative residual {residuals.max():.1e}"
-        if self.length < SHORTEST * float(self.problem.box.upper[-1] - self.problem.box.lower[-1]):
+            self.length /= 2
+        self.refined = refine
+        self.failed.append(worst)
+        said = f"at t = {begin:.6g}: relative residual {min(self.failed):.1e}"
+        if len(self.failed) > 3 and not min(self.failed[-3:]) < PROGRESS * min(self.failed[:-3]):
+            if min(self.failed) <= LENIENT * self.tolerance:
+                taken = Patches(len(self.problem.outputs), self.problem.box)
+                taken.load_state_dict(self.best["patches"])
+                self._accept(taken)
+            else:
+                self._reason = f"stalled {said}: three attempts do not lower it"
+        elif self.length < SHORTEST * float(self.problem.box.upper[-1] - self.problem.box.lower[-1]):
             self._reason = f"stalled {said} however short the window"
         elif len(self.boxes) > self.most_patches:
             self._reason = f"stalled {said}; more than {self.most_patches} patches would be needed"
-        elif len(self.failed) > 3 and not min(self.failed[-3:]) < PROGRESS * min(self.failed[:-3]):
-            self._reason = f"stalled {said}: three refinements do not lower it"
+
+    def _accept(self, net: Patches) -> None:
+        for patch, bounds in zip(net.patches, net.bounds.numpy(), strict=True):
+            self.net.add(patch, *bounds)
+        self.failed, self.refined, self.best = [], False, None
 
     def _guess(self, start: Patches | None, x: torch.Tensor) -> torch.Tensor:
         """u continued from the end of the last window by one term of Taylor's series."""
@@ -152,8 +185,11 @@ class PatchMarching(Patching):
         return result
 
     def state_dict(self) -> dict:
-        return super().state_dict() | {"length": self.length, "failed": self.failed}
+        coarser = None if self.coarser is None else torch.from_numpy(self.coarser)
+        own = {"length": self.length, "failed": self.failed, "refined": self.refined, "coarser": coarser}
+        return super().state_dict() | own
 
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
-        self.length, self.failed = state["length"], list(state["failed"])
+        self.length, self.failed, self.refined = state["length"], list(state["failed"]), state["refined"]
+        self.coarser = None if state["coarser"] is None else state["coarser"].numpy()

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -227,19 +227,19 @@ class Patching:
         for i, (bounds, divide) in enumerate(zip(boxes, marked, strict=True)):
             pieces = [bounds]
             if divide:
-                for axis in self._steep(net.patches[i], bounds):
-                    pieces = [p for piece in pieces for p in _halves(piece, axis)]
+                for axis in self._steep(net.patches[i], bounds, range(self.problem.dim)):
+                    pieces = [p for piece in pieces for p in halves(piece, axis)]
             result += pieces
         return np.array(result)
 
-    def _steep(self, patch, bounds: np.ndarray) -> list[int]:
-        """The axes of a box along which u varies most."""
+    def _steep(self, patch, bounds: np.ndarray, axes: Sequence[int]) -> list[int]:
+        """Those of the axes of a box along which u varies most, the steepest first."""
         dim, half = self.problem.dim, (bounds[1] - bounds[0]) / 2
-        which = [tuple(4 * (i == axis) for i in range(dim)) for axis in range(dim)]
+        which = [tuple(4 * (i == axis) for i in range(dim)) for axis in axes]
         x = bounds[0] + 2 * half * qmc.Halton(dim, seed=0).random(64)
         fourth = jet_of(patch, torch.as_tensor(x), [(0,) * dim, *which])[:, 1:]
-        bends = fourth.square().mean((0, 2)).sqrt().numpy() * half**4
-        return np.nonzero(bends >= ALONG * bends.max())[0].tolist()
+        bends = fourth.square().mean((0, 2)).sqrt().numpy() * half[list(axes)] ** 4
+        return [axes[i] for i in np.argsort(-bends, kind="stable") if bends[i] >= ALONG * bends.max()]
 
     def _made(self, boxes: np.ndarray, seed: int) -> tuple[Patches, np.ndarray]:
         """A network with a patch for each box of which enough lies in the geometry, ordered for `couple`, and the
@@ -599,7 +599,7 @@ def _affine(terms, jet, new, left, scales) -> bool:
     return math.sqrt(miss) <= AFFINE * math.sqrt(size)
 
 
-def _halves(bounds: np.ndarray, axis: int) -> list[np.ndarray]:
+def halves(bounds: np.ndarray, axis: int) -> list[np.ndarray]:
     lower, upper = bounds.copy(), bounds.copy()
     lower[1, axis] = upper[0, axis] = bounds[:, axis].mean()
     return [lower, upper]

@@ -125,10 +125,15 @@ def _by_peer(plan: Plan, duels: Sequence[Duel], show) -> list[list]:
     found = {(duel.peer, duel.budget, duel.method): duel for duel in duels}
     rows = []
     for peer in (network for network in plan.networks if network not in OURS):
-        for budget in plan.budgets:
+        for budget in (*plan.budgets, math.inf):
             cells = [found.get((peer, budget, method)) for method in plan.methods]
-            rows.append([f"{peer}, {budget:g} s", *("–" if duel is None else show(duel) for duel in cells)])
+            if any(cells):
+                rows.append([f"{peer}, {_limit(budget)}", *("–" if duel is None else show(duel) for duel in cells)])
     return rows
+
+
+def _limit(budget: float) -> str:
+    return f"{budget:g} s" if math.isfinite(budget) else "no limit"
 
 
 def _won(duel: Duel) -> Cell:
@@ -145,7 +150,8 @@ def _lost(duel: Duel) -> str:
 
 def _page(name: str, cells: Sequence[Compared], plan: Plan) -> Section:
     title, _ = docstring(name)
-    tables = [_errors(cells, plan, budget) for budget in plan.budgets]
+    budgets = (*plan.budgets, math.inf) if SOLVED in plan.methods else plan.budgets
+    tables = [_errors(cells, plan, budget) for budget in budgets]
     panels = {
         method: {cell.network: (cell.curves, _end(cell, plan)) for cell in cells if cell.method == method}
         for method in plan.methods
@@ -169,8 +175,7 @@ def _page(name: str, cells: Sequence[Compared], plan: Plan) -> Section:
 def _errors(cells: Sequence[Compared], plan: Plan, budget: float) -> Table:
     """Networks by methods; the smallest median of a method is marked."""
     table = {(cell.network, cell.method): cell for cell in cells}
-    last = budget == plan.budgets[-1]
-    methods = [method for method in plan.methods if last or method != SOLVED]
+    methods = plan.methods if math.isfinite(budget) else [SOLVED]
     best = {m: min(cell.median(budget) for cell in cells if cell.method == m) for m in methods}
     rows = []
     for network in plan.networks:
@@ -183,8 +188,8 @@ def _errors(cells: Sequence[Compared], plan: Plan, budget: float) -> Table:
             error = cell.median(budget)
             row.append(Cell(_error(cell, budget, plan), mark="best" if error == best[method] < math.inf else ""))
         rows.append(row)
-    caption = f"Relative L2 error after {budget:g} s: median [smallest, largest] of {plan.seeds} seed(s); ★ the best "
-    caption += "of its column." + (f" {SOLVED} ends by itself." if SOLVED in methods else "")
+    when = f"after {budget:g} s" if math.isfinite(budget) else f"of {SOLVED} without a limit of time"
+    caption = f"Relative L2 error {when}: median [smallest, largest] of {plan.seeds} seed(s); ★ the best of its column."
     return Table(caption, ["network", *methods], rows)
 
 
@@ -202,7 +207,7 @@ def _error(cell: Compared, budget: float, plan: Plan) -> str:
 def _end(cell: Compared, plan: Plan) -> tuple[float, float] | None:
     """Median seconds and error of the runs with the longest budget."""
     done = [run for run in cell.runs if not run.failed and run.run.time_limit == plan.budgets[-1]]
-    error = cell.median(plan.budgets[-1])
+    error = cell.median(math.inf if cell.method == SOLVED else plan.budgets[-1])
     if not done or not math.isfinite(error):
         return None
     return statistics.median(run["wall_seconds"] for run in done), error
