@@ -93,7 +93,9 @@ def show(name: str) -> None:
 
 def _of_a_run(identifies: bool):
     """The arguments and options that `solve` and `identify` share."""
-    methods = "joint, shooting, " if identifies else "least-squares, patching, low-rank, marching, patch-marching, joint, "
+    methods = (
+        "joint, shooting, " if identifies else "least-squares, patching, low-rank, marching, patch-marching, joint, "
+    )
     methods = f"auto, {methods}gauss-newton, "
     options = [
         click.argument("name_or_file"),
