@@ -44,10 +44,10 @@ def marched(problem, **options):
 
 
 def test_a_travelling_front():
-    result = marched(front(final=0.05))
+    result = marched(front(final=0.1))
     assert result.errors.relative_l2 < 1e-5 and result.finished
     ends = np.unique(result.net.bounds[:, :, 1].numpy())
-    assert len(ends) > 2 and ends[0] == 0 and ends[-1] == 0.05
+    assert len(ends) > 2 and ends[0] == 0 and ends[-1] == 0.1
     starts = np.unique(result.net.bounds[:, 0, 1].numpy())
     assert np.array_equal(starts, ends[:-1])  # the windows follow one another without gaps
 
@@ -65,7 +65,7 @@ def test_second_order_in_time():
 
 
 def test_patches_get_finer_where_the_front_is():
-    net = marched(front(nu=0.01, final=0.1)).net
+    net = marched(front(nu=0.01, final=0.03)).net
     widths = (net.bounds[:, 1, 0] - net.bounds[:, 0, 0]).numpy()
     at = [((net.bounds[:, 0, 0] < x) & (x < net.bounds[:, 1, 0])).numpy() for x in (0.0437, 0.9137)]
     assert widths[at[0]].min() < widths[at[1]].max()

@@ -17,6 +17,7 @@ EASY = 0.03
 """Part of the tolerance below which windows lengthen."""
 LENIENT = 10.0
 """Times the tolerance that the best attempt may leave where others do not lower it: rounding limits it."""
+TRIES = 4
 HOPELESS = 0.1
 """Residual above which what was found says nothing about where it varies: the window is halved."""
 
@@ -111,10 +112,10 @@ class PatchMarching(Patching):
         if worst <= HOPELESS:
             steepest = [self._steep(net.patches[i], boxes[i], range(time + 1))[0] for i in marked]
             refine = 2 * steepest.count(time) < len(marked)
-            if self.failed and not worst < PROGRESS * self.failed[-1]:
-                refine = not self.refined
-                if self.refined:
-                    self.boxes = self.coarser
+        if self.failed and math.isfinite(worst) and not worst < PROGRESS * self.failed[-1]:
+            refine = not self.refined
+            if self.refined:
+                self.boxes = self.coarser
         if self.best is None or worst < self.best["worst"]:
             self.best = {"worst": worst, "patches": net.state_dict()}
         if refine:
@@ -130,13 +131,13 @@ class PatchMarching(Patching):
         self.refined = refine
         self.failed.append(worst)
         said = f"at t = {begin:.6g}: relative residual {min(self.failed):.1e}"
-        if len(self.failed) > 3 and not min(self.failed[-3:]) < PROGRESS * min(self.failed[:-3]):
+        if len(self.failed) > TRIES and not min(self.failed[-TRIES:]) < PROGRESS * min(self.failed[:-TRIES]):
             if min(self.failed) <= LENIENT * self.tolerance:
                 taken = Patches(len(self.problem.outputs), self.problem.box)
                 taken.load_state_dict(self.best["patches"])
                 self._accept(taken)
             else:
-                self._reason = f"stalled {said}: three attempts do not lower it"
+                self._reason = f"stalled {said}: {TRIES} attempts do not lower it"
         elif self.length < SHORTEST * float(self.problem.box.upper[-1] - self.problem.box.lower[-1]):
             self._reason = f"stalled {said} however short the window"
         elif len(self.boxes) > self.most_patches:
