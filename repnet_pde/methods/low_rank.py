@@ -11,7 +11,7 @@ from ..accuracy import predict, test_points
 from ..errors import InputError, TrainingError
 from ..features import DERIVATIVES
 from ..jacobian import Linearization
-from ..jets import Index, orders_of_problem, term_jets
+from ..jets import Index, needed_orders, term_jets
 from ..network.product import SLOW_WAVENUMBER, ProductRepNet
 from ..objective import Objective
 from ..residuals import collocation
@@ -70,14 +70,9 @@ class LowRank:
         problem = objective.problem
         if not isinstance(objective.net, ProductRepNet) or objective.net.slow is not None or problem is None:
             raise InputError("network: low-rank needs 'repnet-product' without slow sines, made by solve")
-        if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
-            raise InputError(
-                "method: low-rank needs a problem with equations, and without unknowns, observations and "
-                "input_transform; choose another method"
-            )
         self.objective, self.iterations = objective, iterations
         self.tolerance, self.most_products = tolerance, most_products
-        self.problem, self.net = problem, objective.net
+        self.problem, self.net, self.indices = problem, objective.net, needed_orders(problem, "low-rank")
         self.iteration = 0
         self.damping: float | None = None
         self.scales, self.goal = [], 0.0
@@ -88,21 +83,10 @@ class LowRank:
         self.twin_distance: float | None = None
         self._reason: str | None = None
         self._system: _System | None = None
-        self._indices: list[Index] | None = None
 
     @property
     def stopped(self) -> str | None:
         return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
-
-    @property
-    def indices(self) -> list[Index]:
-        if self._indices is None:
-            self._indices = orders_of_problem(self.problem)
-            if self._indices is None:
-                raise InputError(
-                    "method: low-rank needs residuals that depend on u at one point each; choose another method"
-                )
-        return self._indices
 
     def step(self) -> None:
         """One step of Gauss-Newton; before the first one with new products, find these."""

@@ -11,7 +11,7 @@ from ..features import jet_of
 from ..network.patches import Patches
 from ..objective import Objective
 from .marching import GROWTH, SHORTEST
-from .patching import ON_FACE, PROGRESS, Carried, Patching, halves
+from .patching import ON_FACE, PROGRESS, Carried, Patching
 
 EASY = 0.03
 """Part of the tolerance below which windows lengthen."""
@@ -107,11 +107,11 @@ class PatchMarching(Patching):
         """
         worst, begin, time = float(residuals.max()), self.window[0], boxes.shape[2] - 1
         self.length = self.window[1] - begin
-        marked = [i for i, r in enumerate(residuals) if not r <= self.tolerance]
+        marked = ~(residuals <= self.tolerance)
         refine = False
         if worst <= HOPELESS:
-            steepest = [self._steep(net.patches[i], boxes[i], range(time + 1))[0] for i in marked]
-            refine = 2 * steepest.count(time) < len(marked)
+            steepest = [self._steep(net.patches[i], boxes[i], range(time + 1))[0] for i in np.flatnonzero(marked)]
+            refine = 2 * steepest.count(time) < len(steepest)
         if self.failed and math.isfinite(worst) and not worst < PROGRESS * self.failed[-1]:
             refine = not self.refined
             if self.refined:
@@ -119,13 +119,7 @@ class PatchMarching(Patching):
         if self.best is None or worst < self.best["worst"]:
             self.best = {"worst": worst, "patches": net.state_dict()}
         if refine:
-            self.coarser, pieces = self.boxes, []
-            for i, box in enumerate(boxes):
-                found = [box]
-                for axis in self._steep(net.patches[i], box, range(time)) if i in marked else ():
-                    found = [piece for f in found for piece in halves(f, axis)]
-                pieces += found
-            self.boxes = np.array(pieces)[:, :, :-1]
+            self.coarser, self.boxes = self.boxes, self._refined(net, boxes, marked, range(time))[:, :, :-1]
         else:
             self.length /= 2
         self.refined = refine

@@ -14,7 +14,7 @@ from .._checks import fraction, whole
 from ..accuracy import inside, predict, test_points
 from ..errors import InputError, TrainingError
 from ..features import Features, jet_of
-from ..jets import Index, TermJet, multi_indices, orders_of_problem, taylor, term_jets
+from ..jets import Index, TermJet, multi_indices, needed_orders, taylor, term_jets
 from ..network.patches import Patches
 from ..objective import Objective
 from ..problem import Interface
@@ -120,17 +120,12 @@ class Patching:
         problem = objective.problem
         if not isinstance(objective.net, Patches) or problem is None:
             raise InputError("network: patching needs 'repnet-patches', made by solve")
-        if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
-            raise InputError(
-                "method: patching needs a problem with equations, and without unknowns, observations and "
-                "input_transform; choose another method"
-            )
         if problem.dim not in FEATURES:
             raise InputError(f"method: patching is for up to {max(FEATURES)} coordinates, time included")
         self.objective, self.iterations = objective, iterations
         self.tolerance, self.most_patches = tolerance, most_patches or MOST_PATCHES
         self.width = features or FEATURES[problem.dim]
-        self.problem, self.net = problem, objective.net
+        self.problem, self.net, self.indices = problem, objective.net, needed_orders(problem, "patching")
         self.iteration = 0
         self.seed: int | None = None
         self.boxes: np.ndarray | None = None
@@ -140,22 +135,10 @@ class Patching:
         self.window: tuple[float, float] | None = None
         """The part of time that is solved for; None is all of it."""
         self._reason: str | None = None
-        self._indices: list[Index] | None = None
 
     @property
     def stopped(self) -> str | None:
         return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
-
-    @property
-    def indices(self) -> list[Index]:
-        if self._indices is None:
-            found = orders_of_problem(self.problem)
-            if found is None:
-                raise InputError(
-                    "method: patching needs residuals that depend on u at one point each; choose another method"
-                )
-            self._indices = found
-        return self._indices
 
     # One partition --------------------------------------------------------------------------------------------------
 
@@ -182,7 +165,7 @@ class Patching:
         ):
             self._reason = f"{said}: two refinements do not lower it"
         else:
-            refined = self._refined(net, boxes, marked)
+            refined = self._refined(net, boxes, marked, range(self.problem.dim))
             if len(refined) > self.most_patches:
                 self._reason = f"{said}: more than {self.most_patches} would be needed"
             self.boxes = refined
@@ -221,14 +204,14 @@ class Patching:
         ]
         return np.append(np.concatenate(parts), max(ends))
 
-    def _refined(self, net: Patches, boxes: np.ndarray, marked: np.ndarray) -> np.ndarray:
-        """The boxes with the marked ones halved along the axes on which u varies most."""
+    def _refined(self, net: Patches, boxes: np.ndarray, marked: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+        """The boxes with the marked ones halved along those of the axes on which u varies most."""
         result = []
         for i, (bounds, divide) in enumerate(zip(boxes, marked, strict=True)):
             pieces = [bounds]
             if divide:
-                for axis in self._steep(net.patches[i], bounds, range(self.problem.dim)):
-                    pieces = [p for piece in pieces for p in halves(piece, axis)]
+                for axis in self._steep(net.patches[i], bounds, axes):
+                    pieces = [p for piece in pieces for p in _halves(piece, axis)]
             result += pieces
         return np.array(result)
 
@@ -599,7 +582,7 @@ def _affine(terms, jet, new, left, scales) -> bool:
     return math.sqrt(miss) <= AFFINE * math.sqrt(size)
 
 
-def halves(bounds: np.ndarray, axis: int) -> list[np.ndarray]:
+def _halves(bounds: np.ndarray, axis: int) -> list[np.ndarray]:
     lower, upper = bounds.copy(), bounds.copy()
     lower[1, axis] = upper[0, axis] = bounds[:, axis].mean()
     return [lower, upper]
