@@ -256,7 +256,7 @@ try:
 except SystemExit as end:
     assert end.code == 0
 import repnet_pde
-assert len(repnet_pde.catalogue()) == 41
+assert len(repnet_pde.catalogue()) == 42
 heavy = {"torch", "deepxde", "matplotlib", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """
