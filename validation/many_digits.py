@@ -247,7 +247,7 @@ def main(problems, columns, seeds, least, threads, runs, table) -> None:
                 if row["seconds"] > MOST and column != "auto":
                     break
     command = f"python -m repnet_pde.validation.many_digits --seeds {seeds} --least {least:g} --threads {threads}"
-    command += f" --problems {problems}" if problems else ""
+    command += f" --problems {problems!r}" if problems else ""
     command += f" --columns {columns!r}" if chosen != list(COLUMNS) else ""
     text = markdown(results, cases, chosen, seeds, command)
     click.echo(text)
