@@ -114,6 +114,13 @@ class Target:
         return compare(self.problem, net, *self.reference.points(REFERENCE_POINTS), "reference")
 
 
+def distance(problem, net, other) -> float:
+    """The relative L2 distance of another network from ``net``, at scattered points."""
+    x = test_points(problem, 1000)
+    u, v = (predict(n, x, problem.dim, problem.dtype) for n in (net, other))
+    return float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
+
+
 def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
     """Errors of the network at x (n, d) against the values u (n, c)."""
     difference = predict(net, x, problem.dim, problem.dtype).astype(np.float64) - u

@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 import torch
 
 from .._backend import seeded
 from .._checks import fraction, whole
-from ..accuracy import predict, test_points
+from ..accuracy import distance
 from ..errors import InputError, TrainingError
 from ..features import DERIVATIVES
 from ..jacobian import Linearization
@@ -17,7 +16,7 @@ from ..objective import Objective
 from ..residuals import collocation
 from ..verify import FRESH, sized_terms
 from ._damped import Dense
-from ._dense import CUTOFF, Factorization
+from ._dense import Factorization
 
 SWEEPS = 4
 """Alternating solves of every coordinate for products that are new."""
@@ -165,9 +164,7 @@ class LowRank:
                 break
         system.polish()
         system.store()
-        x = test_points(self.problem, 1000)
-        u, v = (predict(n, x, self.problem.dim, self.problem.dtype) for n in (self.net, other))
-        self.twin_distance = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
+        self.twin_distance = distance(self.problem, self.net, other)
 
     def state_dict(self) -> dict:
         names = ("iteration", "damping", "scales", "goal", "worst", "best", "done", "slow", "twin_distance")
@@ -234,13 +231,14 @@ class _System:
         """Scale the terms by their data, or where they have none by their size for the present u, so that a row is a
         relative residual; ``first``, where u is of any size, adapts it."""
         jet = self.jet()
-        data = [r.square().mean().sqrt().item() if len(r) else 0.0 for r in self._raw(torch.zeros_like(jet))]
+        at_zero = self._raw(torch.zeros_like(jet))
+        data = [r.square().mean().sqrt().item() if len(r) else 0.0 for r in at_zero]
         found = sized_terms(self.data, self.names, self.x, jet, self.indices, self.transform)
         size = {term.name: size or 1.0 for term, size in found}
         sizes = [size.get(name, 1.0) for name in self.names]
         unit = max(d / s for d, s in zip(data, sizes, strict=True)) or 1.0 if first else 1.0
         sizes = [d if d > OWN * unit * s else unit * s for d, s in zip(data, sizes, strict=True)]
-        self.scales = [1 / (s * math.sqrt(max(len(r), 1))) for s, r in zip(sizes, self._raw(jet), strict=True)]
+        self.scales = [1 / (s * math.sqrt(max(len(r), 1))) for s, r in zip(sizes, at_zero, strict=True)]
         self.goal = sum((d / s) ** 2 for d, s in zip(data, sizes, strict=True))
 
     # Starts ---------------------------------------------------------------------------------------------------------
@@ -365,11 +363,14 @@ class _System:
         """Solve for the products ``which``, one coordinate after another."""
         chosen = list(which)
         for axis in range(len(self.tables)):
-            residual, rows = self._dense([axis], chosen)
-            now = self.c[axis][chosen].reshape(-1)
-            found = Factorization(rows).solve(residual - rows @ now)
-            self.c[axis][chosen] = found.view(len(chosen), -1)
+            self.c[axis][chosen] = self._solved(axis, chosen)
             self.balance()
+
+    def _solved(self, axis: int, which=slice(None)) -> torch.Tensor:
+        """The coefficients of one coordinate for the products ``which`` that leave least, all others fixed."""
+        residual, rows = self._dense([axis], which)
+        now = self.c[axis][which]
+        return Factorization(rows).solve(residual - rows @ now.reshape(-1)).view_as(now)
 
     def balance(self) -> None:
         """Give the factors of each product the same root mean square."""
@@ -400,9 +401,8 @@ class _System:
         """Solve for one coordinate after another with all products; kept where the residual falls."""
         for axis in range(len(self.tables)):
             before, norm = self.c, self.norm()
-            residual, rows = self._dense([axis])
-            found = Factorization(rows, CUTOFF).solve(residual - rows @ self.c[axis].reshape(-1))
-            self.c = [found.view_as(c) if i == axis else c for i, c in enumerate(self.c)]
+            found = self._solved(axis)
+            self.c = [found if i == axis else c for i, c in enumerate(self.c)]
             if not self.norm() < norm:
                 self.c = before
 
@@ -412,7 +412,7 @@ def _add(system: _System) -> None:
     before, best = system.c, None
     new = range(len(before[0]), len(before[0]) + system.outputs)
     starts = system.starts()
-    if not system.scales or not new.start:
+    if not new.start:
         system.c = starts[0]
         system.rescale(first=True)
     for start in starts:

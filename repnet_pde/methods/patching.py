@@ -11,7 +11,7 @@ from scipy.stats import qmc
 
 from .._backend import dde, seeded
 from .._checks import fraction, whole
-from ..accuracy import inside, predict, test_points
+from ..accuracy import distance, inside
 from ..errors import InputError, TrainingError
 from ..features import Features, jet_of
 from ..jets import Index, TermJet, multi_indices, needed_orders, taylor, term_jets
@@ -178,9 +178,7 @@ class Patching:
         self.net.load_state_dict(self.best)
         other, _ = self._made(self.net.bounds.numpy(), 1)
         self._solve(other, self.net, 1)
-        x = test_points(self.problem, 1000)
-        u, v = (predict(n, x, self.problem.dim, self.problem.dtype) for n in (self.net, other))
-        self.twin_distance = float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
+        self.twin_distance = distance(self.problem, self.net, other)
 
     def _first(self) -> np.ndarray:
         """The boxes (n, 2, d) of an even partition that resolves the expected wavenumbers."""
