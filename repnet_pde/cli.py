@@ -517,6 +517,8 @@ def _table(result, directory: Path):
         doubt = "" if reference.converged else " (NOT CONVERGED)"
         rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
     rows["verdict"] = f"{result.verdict}: {result.check.reason}"
+    ranges = result.check.ranges.items()
+    rows["range"] = ", ".join(f"{name} from {low:.4g} to {high:.4g}" for name, (low, high) in ranges)
     rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())
     for name, estimate in result.estimates.items():
         rows[f"unknown {name}"] = _estimate(estimate, result.identification)
@@ -527,7 +529,7 @@ def _table(result, directory: Path):
         how = "given" if found.noise_given else "estimated"
         rows["noise"] = ", ".join(f"{name} {value:.3g}" for name, value in found.noise.items()) + f" ({how})"
     rows["training time"] = f"{result.wall_seconds:.1f} s; {result.stopped}"
-    notes = [*result.notes, *(result.identification.notes if result.identification else ())]
+    notes = [*result.check.notes, *result.notes, *(result.identification.notes if result.identification else ())]
     if notes:
         rows["notes"] = "; ".join(notes)
     rows["written to"] = str(directory)

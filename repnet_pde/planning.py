@@ -15,14 +15,17 @@ import torch
 
 from . import accuracy, regression, samples
 from ._backend import dde, seeded
+from .determination import loosest
 from .errors import InputError, TrainingError
 from .jets import needed_orders, orders_of_problem
+from .methods._dense import Factorization, row_scales, stack
 from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
 from .methods.low_rank import LowRank, coefficients
 from .methods.patching import FEATURES
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
 from .objective import Objective
 from .residuals import collocation, residual_vectors
+from .verify import CHUNK, network_jet
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
 ROWS_PER_FEATURE = 3
@@ -50,6 +53,8 @@ MANY = 1500
 LOOK_AHEAD = 5
 LOW_RANK = 0.3
 """Relative residual that a sum of `LOOK_AHEAD` products has to reach to be preferred, unasked."""
+MORE = 1.15
+"""Times the features of a solution that the one it is compared with has."""
 NEWTON_STEPS = 12
 """Factorisations of a trial on a nonlinear problem."""
 
@@ -64,22 +69,32 @@ class Candidate:
     outcome: Outcome
     net: torch.nn.Module
     data: object
+    loosest: float | None = None
+    """As `determination.loosest`, of a solution that is compared with another."""
 
     def __str__(self) -> str:
         rank, columns = self.outcome.rank, self.outcome.columns
         return f"{self.features} features (numerical rank {rank} of {columns}): held-out residual {self.held_out:.1e}"
 
 
+@dataclass(frozen=True)
+class Independent:
+    """What a second solution says of a first: their relative L2 distance, and `determination.loosest`; or None."""
+
+    distance: float | None = None
+    loosest: float | None = None
+
+
 @dataclass
 class Plan:
     """The network by name and its options with everything filled in, notes, what was solved on the way (or None), and
-    the relative L2 distance to an independent solution (or None)."""
+    what an independent solution says."""
 
     network: str
     options: dict
     notes: list[str]
     solved: Candidate | None = None
-    error_indicator: float | None = None
+    independent: Independent = Independent()
 
 
 def automatic_method(problem, network, options) -> tuple[str, str]:
@@ -260,9 +275,8 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
     if best.held_out > LARGE:
         plan.notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
     late = limit is not None and time.monotonic() - begun > limit / 2
-    if best.outcome.affine and not late and "layers" not in options:
-        other = _try(problem, network, best.options, wavenumber, seed + 1)
-        plan.error_indicator = accuracy.distance(problem, best.net, other.net)
+    if (best.outcome.affine or best.outcome.converged) and not late:
+        plan.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
     return plan
 
 
@@ -395,41 +409,114 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
             best = min(best, tried[-1], key=lambda c: c.held_out)
 
 
+def independent(problem, network: str, options: dict, wavenumber, seed: int, net) -> Independent:
+    """A solution by least squares that is independent of ``net``: with other features, more of them, other points, and
+    coefficients as near as possible to those of a random function of its size.
+
+    A nonlinear problem is solved by Newton's method from ``net``.
+    """
+    options = options | {"layers": [*options["layers"][:-1], math.ceil(MORE * options["layers"][-1]) + 2]}
+    other = _try(problem, network, options, wavenumber, seed, net)
+    if not (other.outcome.affine or other.outcome.converged) or not math.isfinite(other.held_out):
+        return Independent(None, other.loosest)
+    return Independent(accuracy.distance(problem, net, other.net), other.loosest)
+
+
+def check(problem, net, wavenumber, seed: int, solve: bool = True) -> Independent:
+    """`independent` for a network that was found otherwise: its distance to a solution for sine features.
+
+    Without ``solve``, or where these would be too many or do not solve the problem, only what the solution leaves open
+    is looked for, with fewer and slower features.
+    """
+    needed = problem.dtype == "float64" and problem.pde is not None and not problem.interfaces
+    if not needed or problem.unknowns or problem.unknown_fields or problem.input_transform is not None:
+        return Independent()
+    if orders_of_problem(problem) is None:
+        return Independent()
+    name, most = DEFAULT["least-squares"], MANY / len(problem.outputs)
+    width = math.ceil(_wanted(problem, wavenumber, 1.0))
+    if solve and width <= most:
+        found = independent(problem, name, {"layers": [width]}, wavenumber, seed, net)
+        if found.distance is not None:
+            return found
+    slow = np.asarray(wavenumber, dtype=float)
+    while _wanted(problem, slow, 1.0) > most / 2 and (slow > np.pi / problem.box.half_width).any():
+        slow = 0.8 * slow
+    options = {"layers": [math.ceil(min(_wanted(problem, slow, 1.0), most))], "wavenumber": slow.tolist()}
+    return Independent(None, _try(problem, name, options, wavenumber, seed, net, steps=0).loosest)
+
+
 def _rows(problem) -> int:
     with seeded(0):
         data = collocation(problem)
     return sum(data.num_bcs) + (0 if problem.pde is None else len(data.train_x_all))
 
 
-def _try(problem, network: str, options: dict, wavenumber, seed: int) -> Candidate:
-    features = options["layers"][-1]
+def _try(
+    problem, network: str, options: dict, wavenumber, seed: int, start=None, steps: int = NEWTON_STEPS
+) -> Candidate:
+    """Solve for the last layer of one first layer.
+
+    Args:
+        start: a network with a solution: another is looked for from there, near a random function, and what the
+            problem leaves open. steps: of Newton's method; 0 for the latter alone.
+    """
+    features, outputs = options["layers"][-1], len(problem.outputs)
     with seeded(seed):
         net = build_network(problem, network, options, wavenumber)
         points = points_for(problem, "least-squares", net, wavenumber)
         data = collocation(problem, **points)
         held_out = collocation(problem, **points | {"features": max(100, features // 2)}, distribution="pseudo")
-        indices = indices_for(collocation(problem, few=20), net, len(problem.outputs))
-    names = problem.term_names
+        noise = torch.randn(outputs * (features + 1), dtype=torch.float64)
+    indices = indices_for(data, net, outputs)
+    names, x, centre = problem.term_names, torch.as_tensor(data.train_x), None
+    if start is not None:
+        with torch.no_grad():
+            size = start(x).square().mean(0).sqrt()
+        size = torch.where(size > 0, size, 1.0)
+        centre = noise.to(size) * torch.cat([size.repeat_interleave(features), size]) / math.sqrt(features)
     if indices is None:
         system = CopySystem(data, net, names)
         system.set(system.get(), -system.size())
+        sizes = [_rms(v) for v in system.residuals()]
     else:
-        x = torch.as_tensor(data.train_x)
-        system = JetSystem(data, net, names, indices, start=x.new_zeros(len(x), len(indices), len(problem.outputs)))
-    sizes = [_rms(v) for v in system.residuals()]
+        zero = x.new_zeros(len(x), len(indices), outputs)
+        sizes = [_rms(v) for v in JetSystem(data, net, names, indices, start=zero).residuals()]
+        jet = zero if start is None else _jets_below(start, x, indices)
+        system = JetSystem(data, net, names, indices, start=jet)
     try:
-        outcome = newton(system, NEWTON_STEPS)
+        outcome = newton(system, steps, centre=centre) if steps else _linearised(system)
     except TrainingError:
         outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
+    left = None
+    if start is not None and indices is not None and outcome.factor is not None:
+        left = loosest(problem, system, outcome.factor)
     if indices is None:
-        left = CopySystem(held_out, net, names).residuals()
+        residuals = CopySystem(held_out, net, names).residuals()
     else:
         system.store()
-        left = JetSystem(held_out, net, names, indices).residuals()
-    left = max(_rms(v) * s for v, s in zip(left, outcome.scales, strict=True))
+        residuals = JetSystem(held_out, net, names, indices).residuals()
+    residual = max(_rms(v) * s for v, s in zip(residuals, outcome.scales, strict=True))
     size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True))
-    held = left / size if size > 0 else left
-    return Candidate(options, features, held if math.isfinite(held) else math.inf, outcome, net, data)
+    held = residual / size if size > 0 else residual
+    return Candidate(options, features, held if math.isfinite(held) else math.inf, outcome, net, data, left)
+
+
+def _linearised(system) -> Outcome:
+    """The rows of a system where it stands, without a step."""
+    terms = system.linearize()
+    scales = row_scales(terms)
+    factor = Factorization(stack(terms, scales)[0])
+    return Outcome(False, False, False, math.inf, scales, 0, factor.columns, 0, 1, factor)
+
+
+def _jets_below(net, x: torch.Tensor, indices) -> torch.Tensor:
+    """The jet of a network without its output transform, which the one that is solved for has as well."""
+    transform, net._output_transform = net._output_transform, None
+    try:
+        return torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
+    finally:
+        net._output_transform = transform
 
 
 def _rms(v: torch.Tensor) -> float:

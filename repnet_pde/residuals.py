@@ -15,6 +15,7 @@ def collocation(
     *,
     wavenumber=None,
     few: int | None = None,
+    fresh: int | None = None,
     least: int = 0,
     features: int = 0,
     distribution: str | None = None,
@@ -29,6 +30,7 @@ def collocation(
         problem: a `Problem`.
         wavenumber: sets the open numbers of points in place of the problem's own, as in `Problem.points`.
         few: keep about this many points inside the domain: for trials.
+        fresh: take so many points inside the domain, whatever the problem says: to judge a solution.
         least: points inside the domain at least, where the problem leaves their number open.
         features: of a network whose last layer is solved for: sets the open numbers of points in proportion to it,
             three rows a column inside the domain.
@@ -43,7 +45,7 @@ def collocation(
     """
     points = problem.points(wavenumber)
     count = points.domain if problem.sampling.domain else max(points.domain, least)
-    numbers = {"num_domain": min(few, count) if few else count, "num_boundary": points.boundary}
+    numbers = {"num_domain": fresh or (min(few, count) if few else count), "num_boundary": points.boundary}
     if problem.in_time:
         numbers["num_initial"] = points.initial
     if features:

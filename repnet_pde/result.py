@@ -162,6 +162,8 @@ class Result:
                 "verdict_reason": self.check.reason,
                 "relative_residuals": self.check.relative,
                 "error_indicator": self.check.error_indicator,
+                "verdict_notes": list(self.check.notes),
+                "ranges": self.check.ranges,
                 "n_parameters": self.n_parameters,
                 "iterations": self.iterations,
                 "stages": self.stages,

@@ -17,7 +17,16 @@ from .errors import InputError
 from .identification import analyse
 from .networks import GENTLE, PIECEWISE, build_network
 from .objective import Objective
-from .planning import coarse_options, joint_options, low_rank_options, plan_least_squares, plan_samples, points_for
+from .planning import (
+    Independent,
+    check,
+    coarse_options,
+    joint_options,
+    low_rank_options,
+    plan_least_squares,
+    plan_samples,
+    points_for,
+)
 from .problem import Problem
 from .progress import reporter
 from .residuals import collocation
@@ -45,6 +54,7 @@ class Settings:
     notes: list[str]
     planned: bool = False
     error_indicator: float | None = None
+    loosest: float | None = None
     noise: float | dict | None = None
     level: float = 0.95
     data: str | None = None
@@ -82,7 +92,7 @@ class Run:
                 )
             network = settings.network = plan.network
             settings.network_options, settings.planned, solved = plan.options, True, plan.solved
-            settings.error_indicator = plan.error_indicator
+            settings.error_indicator, settings.loosest = plan.independent.distance, plan.independent.loosest
             self.notes += plan.notes
         self.features_given = bool(settings.network_options) and not settings.planned
         if first == "joint" and settings.network != "custom":
@@ -161,16 +171,25 @@ class Run:
             result.save(directory)
         return result
 
-    def _verify(self):
-        settings, indicator = self.settings, self.settings.error_indicator
+    def _verify(self, errors):
+        settings, training = self.settings, self.training
+        own = hasattr(training.ended, "twin_distance")
+        if settings.planned:
+            found = Independent(settings.error_indicator, settings.loosest)
+        elif training.finished:
+            found = check(self.problem, self.net, self.wavenumber, settings.seed + 1, solve=not own)
+        else:
+            found = Independent()
         return verify(
             self.problem,
             self.net,
             None if settings.network in PIECEWISE else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
-            indicator=getattr(self.training.ended, "twin_distance", indicator),
-            finished=self.training.finished,
+            indicator=training.ended.twin_distance if own else found.distance,
+            loosest=found.loosest,
+            finished=training.finished,
+            errors=errors,
         )
 
     def result(self, stopped: str) -> Result:
@@ -179,6 +198,7 @@ class Run:
         if training.finished:
             noise, level = settings.noise, settings.level
             identification = analyse(problem, self.objective, training.ended, noise=noise, level=level)
+        errors = self.target.errors(self.net)
         return Result(
             problem=problem,
             net=self.net,
@@ -187,10 +207,10 @@ class Run:
             method=settings.method,
             seed=settings.seed,
             dtype=settings.dtype,
-            errors=self.target.errors(self.net),
+            errors=errors,
             reference=self.target.reference,
             reference_errors=self.target.reference_errors(self.net),
-            check=self._verify(),
+            check=self._verify(errors),
             history=_by_name(training.history, problem),
             unknowns={name: value.item() for name, value in problem.unknowns.items()},
             iterations=training.iteration,

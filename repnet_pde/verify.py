@@ -1,28 +1,51 @@
-"""Is a solution to be believed? Residuals at fresh points, relative to the size of their terms, and a verdict."""
+"""Is a solution to be believed? Residuals at fresh points, an independent solution, the range of u, and a verdict."""
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
+from . import accuracy
 from ._backend import dde, seeded
 from .features import Features, jet_of
-from .jets import Index, closed, orders, term_jets
+from .jets import Index, TermJet, closed, multi_indices, orders, taylor, term_jets
 from .network.patches import Patches
 from .residuals import collocation, residual_vectors
+from .validation.finite_difference.stencils import weights
 
 CHUNK = 2000
 FRESH = 4000
-"""Most fresh points inside the domain."""
+"""Fresh points inside the domain, where the residual is judged."""
+RANGE_POINTS = 4000
+INTERFACE_POINTS = 200
 
 CONVERGED, UNVERIFIED, NOT_CONVERGED = "converged", "residual small but not verified", "not converged"
 SMALL = 1e-5
+"""Relative residual up to which a solution counts as converged, where an independent one is near."""
 LARGE = 1e-3
+"""Relative residual above which nothing is small."""
 OVERFITTED = 10.0
 TRUSTED = 1e-4
+"""Distance to an independent solution below which a solution counts as converged."""
+DOUBTED = 3e-4
+"""The same above which it is not even called small: the error may be thirty times as large."""
+UNCHECKED = 1e-4
+"""Relative residual up to which it is called small without an independent solution."""
 ROUNDING = 1e-4
 """Least size of a derivative relative to u over the domain's half widths."""
+DETERMINED = 1e-6
+"""Relative residual of a function below which it can be added to the solution, which is not unique then."""
+BEYOND = 100.0
+"""Largest |u| over what the data suggest, from which only an independent solution makes it credible."""
+NOTHING = 1e-9
+"""Part of the size of a term below which its data count as zero."""
+UNMET = 1e-4
+"""Relative residual from which a stated solution does not meet a term: its derivatives are taken numerically."""
+MISSED = 30.0
+"""Error over the indicator from which the two are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -33,48 +56,79 @@ class Verdict:
         verdict: "converged", "residual small but not verified" or "not converged".
         reason: why, in words.
         residuals: root mean square of each term at fresh points, unweighted.
-        relative: the same relative to the size of the terms (see `relative_residuals`), or None where it is not
-            defined.
+        relative: the same relative to the size of the terms (see `relative_residuals`); with interfaces also the jumps
+            of u and of the fluxes there.
         error_indicator: relative L2 distance to an independent solution, or None.
+        ranges: by output (lowest, highest) value at scattered points.
+        notes: what a user should know beside it.
     """
 
     verdict: str
     reason: str
     residuals: dict[str, float]
-    relative: dict[str, float] | None
+    relative: dict[str, float]
     error_indicator: float | None
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def verify(problem, net, data, *, seed: int, wavenumber=None, indicator: float | None = None, finished: bool = True):
+def verify(
+    problem,
+    net,
+    data,
+    *,
+    seed: int,
+    wavenumber,
+    indicator: float | None = None,
+    loosest: float | None = None,
+    finished: bool = True,
+    errors: accuracy.Errors | None = None,
+) -> Verdict:
     """The `Verdict` on a trained network.
 
     Args:
         data: the points that it was trained on, or None to leave them out of the comparison.
         seed: of the run; the fresh points have another.
+        wavenumber: (d,) the largest along each axis.
         indicator: relative L2 distance to an independent solution, where one was computed.
+        loosest: as in `verdict`.
         finished: whether training ended by itself.
+        errors: against the stated solution, where there is one: if they contradict the verdict, it is found out which
+            of the two does not meet the equations.
     """
     with seeded(seed + 1):
-        fresh = collocation(problem, wavenumber=wavenumber, few=FRESH, distribution="pseudo")
-        indices = orders(collocation(problem, few=20), len(problem.outputs))
-    names = problem.term_names
-    residuals = {
-        name: math.sqrt(v.detach().square().mean().item())
-        for name, v in zip(names, residual_vectors(fresh, net), strict=True)
-    }
+        fresh = collocation(problem, wavenumber=wavenumber, fresh=FRESH, distribution="pseudo")
+    terms, names = _Terms(problem, fresh), problem.term_names
+    residuals = {name: _rms(v) for name, v in zip(names, residual_vectors(fresh, net), strict=True)}
     dde.grad.clear()
-    relative = trained = None
-    if indices is not None:
-        relative = relative_residuals(fresh, net, names, indices)
-        trained = relative if data is None else relative_residuals(data, net, names, indices)
-    judged = relative if relative is None else of_equations(relative, problem) or relative
-    word, reason = verdict(judged, trained, indicator, finished)
-    return Verdict(word, reason, residuals, relative, indicator)
+    relative = terms.relative(net, residuals) | interface_jumps(problem, net)
+    trained = None if data is None else _Terms(problem, data).relative(net)
+    judged = of_equations(relative, problem) or relative
+    word, reason = verdict(judged, trained, indicator, finished, loosest)
+    ranges, notes = ranges_of(problem, net), []
+    beyond = terms.beyond(net, ranges)
+    if beyond is not None:
+        notes.append(beyond)
+        if word == UNVERIFIED and not (indicator is not None and indicator < TRUSTED):
+            word, reason = NOT_CONVERGED, f"{reason}; {beyond}"
+    if word == NOT_CONVERGED:
+        notes += contradictions(problem, fresh, judged)
+    found = Verdict(word, reason, residuals, relative, indicator, ranges, tuple(notes))
+    return found if errors is None else compared(found, problem, terms, errors, wavenumber)
+
+
+def expected_to_remain(problem) -> set[str]:
+    """Names of the terms whose residuals noise keeps from vanishing: observations from which unknowns are found."""
+    return set(problem.observations) if problem.unknowns or problem.unknown_fields else set()
 
 
 def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
-    """Those of the terms that are no observations, which noise keeps from vanishing."""
-    return {name: v for name, v in relative.items() if name not in problem.observations}
+    """Those of the relative residuals that should vanish."""
+    remain = expected_to_remain(problem)
+    return {name: v for name, v in relative.items() if name not in remain}
+
+
+# Sizes --------------------------------------------------------------------------------------------------------------
 
 
 def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
@@ -101,54 +155,244 @@ def _slope(v: torch.Tensor, inputs: torch.Tensor, axis: int) -> torch.Tensor:
     return slope[:, axis]
 
 
-def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index]) -> dict[str, float]:
-    """Root mean square of each term's residual at the points of ``data`` over its size (`sized_terms`)."""
+def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index], plain=None) -> dict[str, float]:
+    """Root mean square of each term's residual at the points of ``data`` over its size (`sized_terms`).
+
+    Args:
+        plain: root mean squares of the same residuals by name, computed without jets, where they are known: the larger
+            counts, so that derivatives that are missing in ``indices`` are found out.
+    """
     x = torch.as_tensor(data.train_x)
     jet = torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
     found = {}
     for term, size in sized_terms(data, names, x, jet, indices):
-        rms = term.residual.square().mean().sqrt().item()
-        found[term.name] = rms / size if size > 0 else (math.inf if rms > 0 else 0.0)
+        found[term.name] = _over(max(_rms(term.residual), (plain or {}).get(term.name, 0.0)), size)
     return found
 
 
+def _over(rms: float, size: float) -> float:
+    if math.isnan(rms):
+        return math.nan
+    return rms / size if size > 0 else (math.inf if rms > 0 else 0.0)
+
+
+def _rms(v: torch.Tensor) -> float:
+    return v.detach().square().mean().sqrt().item() if v.numel() else 0.0
+
+
 def sized_terms(data, names: Sequence[str], x, jet, indices: Sequence[Index], transform=None):
-    """Every term that has rows as (`TermJet`, its size), at u given by its jet at x.
+    """Every term that has rows as (`TermJet`, its size by `term_sizes`), at u given by its jet at x."""
+    yield from term_sizes(term_jets(data, names, x, jet, indices, transform), data, x, jet, indices)
 
-    The size is the root mean square of Σ_α |∂r/∂D^α u| times the size of D^α u (`derivative_sizes`): a residual
-    relative to it is a dimensionless measure of how well the equation is met. ``indices`` are from `jets.orders`.
+
+def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index]):
+    """Every term that has rows as (term, its size) for a function given by its jet (n, indices, outputs) at x.
+
+    The size of an equation is the root mean square of Σ_α |∂r/∂D^α u| |D^α u|, both at the same point: where a
+    coefficient is large and a derivative is small, the product of their mean sizes would say nothing of the size of
+    their products. A derivative that vanishes, as u″ in u″ = 0, is left with its rounding: none counts as smaller than
+    those of the next lower order at its point over the half width of the points along their axis, or `ROUNDING` times
+    those below them. Of a condition, which may say that u is zero, it is the same with the mean sizes of the
+    derivatives (`derivative_sizes`). A residual relative to its term's size is a dimensionless measure of how well it
+    is met. ``indices`` are from `jets.orders`.
     """
-    sizes = derivative_sizes(x, jet, indices)
-    for term in term_jets(data, names, x, jet, indices, transform):
+    equations = terms[: len(terms) - len(data.num_bcs)]
+    mean = derivative_sizes(x, jet, indices, _natural(equations, x, jet, indices))
+    local = _floored(jet.abs(), x, indices)
+    for i, term in enumerate(terms):
         if len(term.residual):
-            weights = sum(a.abs() for _, a in term.parts)
-            yield term, (weights * sizes).sum((1, 2)).square().mean().sqrt().item()
+            parts = [a.abs() * (local[part] if i < len(equations) else mean) for part, a in term.parts]
+            yield term, _rms(sum(parts).sum((1, 2)))
 
 
-def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least=None) -> torch.Tensor:
     """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
 
-    A derivative that vanishes, as u″ in u″ = 0, is left with its rounding: none is smaller than those of the next lower
-    order over the half width of the points along their axis, or `ROUNDING` times those below them.
+    None is smaller than those of the next lower order over the half width of the points along their axis, or `ROUNDING`
+    times those below them; u itself is no smaller than ``least`` (outputs,).
     """
-    raw = jet.square().mean(0).sqrt()
-    sizes = raw.clone()
-    half = ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
+    sizes = jet.square().mean(0).sqrt()
+    if least is not None:
+        zero = list(indices).index((0,) * x.shape[1])
+        sizes[zero] = sizes[zero].maximum(least)
+    return _floored(sizes, x, indices)
+
+
+def _floored(sizes: torch.Tensor, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+    """Sizes (..., indices, outputs) of derivatives with what their lower ones say at least of them."""
+    result, half = sizes.clone(), _half(x)
     for i, index in enumerate(indices):
         for j, lower in enumerate(indices):
             steps = torch.tensor(index) - torch.tensor(lower)
             if (steps >= 0).all() and steps.any():
                 part = 1.0 if steps.sum() == 1 else ROUNDING
-                sizes[i] = sizes[i].maximum(part * raw[j] / (half**steps).prod())
-    return sizes
+                result[..., i, :] = result[..., i, :].maximum(part * sizes[..., j, :] / (half**steps).prod())
+    return result
 
 
-def verdict(fresh, training, indicator: float | None, finished: bool) -> tuple[str, str]:
-    """(verdict, why) from relative residuals at fresh and at training points, and the error indicator or None."""
-    if fresh is None:
-        return UNVERIFIED, "the residuals are not functions of u at one point each, so their size cannot be judged"
+def _half(x: torch.Tensor) -> torch.Tensor:
+    return ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
+
+
+def _natural(equations, x, jet, indices) -> torch.Tensor:
+    """For each output (outputs,) a size below which it counts as zero: `NOTHING` of what the terms of the other outputs
+    in the equations would ask it to be. Zero where an output stands alone."""
+    half, outputs = _half(x), jet.shape[2]
+    result = jet.new_zeros(outputs)
+    for term in equations:
+        for part, a in term.parts:
+            products = (a.abs() * jet[part].abs()).sum(1)
+            weights = a.square().mean(0).sqrt()
+            for c in range(outputs):
+                others = _rms(products.sum(1) - products[:, c])
+                for i, index in enumerate(indices):
+                    weight = weights[i, c].item()
+                    if weight > 0 and others > 0:
+                        scale = (half ** torch.tensor(index)).prod().item()
+                        result[c] = max(result[c].item(), NOTHING * others * scale / weight)
+    return result
+
+
+class _Terms:
+    """The terms of a problem at given points, and how their residuals are sized."""
+
+    def __init__(self, problem, data):
+        self.problem, self.data, self.names = problem, data, problem.term_names
+        self.indices = orders(data, len(problem.outputs))
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the residuals depend on u at one point each."""
+        return self.indices is not None
+
+    def relative(self, net, plain=None) -> dict[str, float]:
+        """Relative residuals of a network by name; ``plain``: their root mean squares, where they are known."""
+        if self.pointwise:
+            return relative_residuals(self.data, net, self.names, self.indices, plain)
+        plain = plain or dict(zip(self.names, map(_rms, self._residuals(net)), strict=True))
+        sizes = dict(zip(self.names, self._probed(net), strict=True))
+        return {name: _over(plain[name], sizes[name]) for name in self.names if plain[name] or sizes[name]}
+
+    def _residuals(self, u) -> list[torch.Tensor]:
+        found = [v.detach() for v in residual_vectors(self.data, u)]
+        dde.grad.clear()
+        return found
+
+    def _probed(self, net) -> list[float]:
+        """Sizes of residuals that depend on u at several points: what the data leave at u = 0, and what a smooth
+        function as large as u changes."""
+        x, problem = torch.as_tensor(self.data.train_x), self.problem
+        with torch.no_grad():
+            size = net(x).square().mean(0).sqrt()
+        half, middle = _half(x), (x.amax(0) + x.amin(0)) / 2
+        phases = torch.arange(len(problem.outputs), dtype=x.dtype)
+
+        def wave(factor):
+            def u(inputs):
+                angle = ((inputs - middle) / half).sum(1, keepdim=True)
+                value = factor * size * (torch.sin(1.3 * angle + phases) + 0.7)
+                return value if problem.output_transform is None else problem.output_transform(inputs, value)
+
+            return u
+
+        zero, one = self._residuals(wave(0.0)), self._residuals(wave(1.0))
+        return [max(_rms(a), _rms(b - a)) for a, b in zip(zero, one, strict=True)]
+
+    def beyond(self, net, ranges: dict[str, tuple[float, float]]) -> str | None:
+        """A sentence about outputs that are far larger than the data suggest, or None.
+
+        The data are what remains of each term at u = 0. Over the typical coefficient of D^α u, and times the half
+        widths to the power α, they say how large u may be expected to be.
+        """
+        if not self.pointwise:
+            return None
+        problem, x = self.problem, torch.as_tensor(self.data.train_x)
+        jet = torch.cat([network_jet(net, part, self.indices) for part in x.split(CHUNK)])
+        zero = self._residuals(_zero_of(problem))
+        half, expected = _half(x), dict.fromkeys(problem.outputs, 0.0)
+        for term, data in zip(term_jets(self.data, self.names, x, jet, self.indices), zero, strict=True):
+            if not len(data):
+                continue
+            size = data.abs().max().item()
+            for _, a in term.parts:
+                weights = _typical(a.abs())
+                for i, index in enumerate(self.indices):
+                    scale = (half ** torch.tensor(index)).prod().item()
+                    for c, name in enumerate(problem.outputs):
+                        if weights[i, c] > 0:
+                            expected[name] = max(expected[name], size * scale / weights[i, c].item())
+        said = []
+        for name, (low, high) in ranges.items():
+            largest = max(abs(low), abs(high))
+            if expected[name] > 0 and not largest <= BEYOND * expected[name]:
+                said.append(f"{name} reaches {largest:.1e}, where the data suggest {expected[name]:.1e}")
+        return "; ".join(said) or None
+
+
+def _typical(a: torch.Tensor) -> torch.Tensor:
+    """The median over the points at which they are not zero of coefficients (n, indices, outputs)."""
+    return torch.nan_to_num(torch.where(a > 0, a, math.nan).nanmedian(0).values)
+
+
+def _zero_of(problem):
+    def u(x):
+        value = (0 * torch.sin(x.sum(1, keepdim=True))).expand(-1, len(problem.outputs))
+        return value if problem.output_transform is None else problem.output_transform(x, value)
+
+    return u
+
+
+def ranges_of(problem, net) -> dict[str, tuple[float, float]]:
+    """By output (lowest, highest) value at scattered points."""
+    u = accuracy.predict(net, accuracy.test_points(problem, RANGE_POINTS), problem.dim, problem.dtype)
+    if not np.isfinite(u).any(0).all():
+        return dict.fromkeys(problem.outputs, (math.nan, math.nan))
+    return {
+        name: (float(low), float(high))
+        for name, low, high in zip(problem.outputs, np.nanmin(u, 0), np.nanmax(u, 0), strict=True)
+    }
+
+
+def interface_jumps(problem, net) -> dict[str, float]:
+    """The jumps of u and of the flux across each interface, relative to their sizes there."""
+    found = {}
+    for number, interface in enumerate(problem.interfaces, 1):
+        axis, box = interface.axis, problem.box
+        x = accuracy.test_points(problem, INTERFACE_POINTS)
+        x[:, axis] = interface.at
+        x = x[accuracy.inside(problem, x)]
+        if not len(x):
+            continue
+        away = 1e-10 * (box.upper[axis] - box.lower[axis])
+        sides = []
+        for sign in (-1, 1):
+            at = torch.as_tensor(x)
+            at[:, axis] += sign * away
+            jet = network_jet(net, at, multi_indices(problem.dim, 1))
+            at = at.clone().requires_grad_()
+            flux = interface.flux(at, taylor(at, jet, multi_indices(problem.dim, 1)))
+            dde.grad.clear()
+            parts = flux if isinstance(flux, (list, tuple)) else [flux]
+            sides.append((jet[:, 0], torch.cat([part.detach() for part in parts], 1)))
+        for what, (a, b) in zip(("value", "flux"), zip(*sides, strict=True), strict=True):
+            found[f"interface {number} ({what})"] = _over(_rms(a - b), max(_rms(a), _rms(b)))
+    return found
+
+
+# What is said -------------------------------------------------------------------------------------------------------
+
+
+def verdict(fresh, training, indicator: float | None, finished: bool, loosest: float | None = None) -> tuple[str, str]:
+    """(verdict, why).
+
+    Args:
+        fresh, training: relative residuals at fresh and at training points (or None).
+        indicator: of the error, or None.
+        finished: whether training ended by itself.
+        loosest: how well the function that they see least meets equations and conditions (`determination`), or None.
+    """
     name, worst = max(fresh.items(), key=lambda item: math.inf if math.isnan(item[1]) else item[1])
-    trained = training.get(name, worst) or worst
+    trained = (training or {}).get(name, worst) or worst
     said = f"relative residual {worst:.1e} at fresh points ({name})"
     if not finished:
         return NOT_CONVERGED, f"training was stopped; {said}"
@@ -156,11 +400,134 @@ def verdict(fresh, training, indicator: float | None, finished: bool) -> tuple[s
         return NOT_CONVERGED, said
     if worst > max(OVERFITTED * trained, SMALL):
         return NOT_CONVERGED, f"{said}, {worst / trained:.0f} times that at the training points: more are needed"
+    if loosest is not None and loosest < DETERMINED:
+        text = f"a function that can be added to it leaves a relative residual of {loosest:.1e} only"
+        return NOT_CONVERGED, f"{said}, but the solution is hardly determined: {text}; is a condition missing?"
     if indicator is None:
-        return UNVERIFIED, f"{said}; no independent solution to compare with"
+        said += "; no independent solution to compare with"
+        return (UNVERIFIED if worst <= UNCHECKED else NOT_CONVERGED), said
     said += f"; relative distance to an independent solution {indicator:.1e}"
-    if indicator > LARGE:
-        return NOT_CONVERGED, f"{said}: the solution is not determined, or too few features"
-    if worst <= SMALL and indicator <= TRUSTED:
+    if not indicator <= DOUBTED:
+        return NOT_CONVERGED, f"{said}: too few features, or the solution is hardly determined"
+    if worst <= SMALL and indicator < TRUSTED:
         return CONVERGED, said
     return UNVERIFIED, said
+
+
+def contradictions(problem, data, relative: dict[str, float]) -> list[str]:
+    """Sentences about pairs of conditions that say different things of u at the same points."""
+    indices = orders(data, len(problem.outputs))
+    if indices is None:
+        return []
+    x, zero = torch.as_tensor(data.train_x), _zero_of(problem)
+    terms = term_jets(data, problem.term_names, x, network_jet(zero, x, indices), indices)
+    found = []
+    for i, one in enumerate(terms):
+        for other in terms[i + 1 :]:
+            if len(one.parts) > 1 or len(other.parts) > 1 or one.name not in problem.conditions:
+                continue
+            if max(relative.get(one.name, 0.0), relative.get(other.name, 0.0)) <= LARGE:
+                continue
+            at = _contradiction(x, one, other)
+            if at is not None:
+                where = ", ".join(f"{v:.6g}" for v in at)
+                found.append(f"the conditions {one.name!r} and {other.name!r} contradict each other at ({where})")
+    return found
+
+
+def _contradiction(x, one, other) -> list[float] | None:
+    """A point at which most rows that two conditions have in common say the same thing of u with different values."""
+    (first, a), (second, b) = one.parts[0], other.parts[0]
+    places = {tuple(p): i for i, p in enumerate(x[first].tolist())}
+    pairs = [(places[tuple(p)], j) for j, p in enumerate(x[second].tolist()) if tuple(p) in places]
+    if not pairs or len(pairs) < 0.5 * min(len(one.residual), len(other.residual)):
+        return None
+    bad = []
+    for i, j in pairs:
+        u, v = a[i].reshape(-1), b[j].reshape(-1)
+        norms = u.norm() * v.norm()
+        if norms == 0 or abs(float(u @ v)) < (1 - 1e-9) * float(norms):
+            continue
+        asked = -one.residual[i, 0] / u.norm(), -other.residual[j, 0] / v.norm() * torch.sign(u @ v)
+        if abs(asked[0] - asked[1]) > LARGE * max(abs(asked[0]), abs(asked[1])):
+            bad.append(x[first][i].tolist())
+    return bad[0] if 2 * len(bad) > len(pairs) else None
+
+
+# The stated solution ------------------------------------------------------------------------------------------------
+
+
+def compared(found: Verdict, problem, terms: "_Terms", errors: accuracy.Errors, wavenumber) -> Verdict:
+    """The verdict with what the error against the stated solution adds, where it contradicts it.
+
+    Where the error is `MISSED` times the indicator or more, the stated solution is put into the equations and
+    conditions as well: one that does not meet them is named; one that does shows that they have several solutions.
+    """
+    error, indicator = errors.relative_l2, found.error_indicator
+    claimed = found.verdict != NOT_CONVERGED and errors.against == "solution"
+    if not claimed or error is None or not terms.pointwise:
+        return found
+    if not error > max(MISSED * (indicator or 0.0), 10 * DOUBTED):
+        return found
+    stated = stated_residuals(problem, terms, wavenumber)
+    unmet = {name: v for name, v in stated.items() if v > UNMET}
+    if unmet:
+        name = max(unmet, key=unmet.get)
+        text = f"the stated solution does not meet {name!r} (relative residual {unmet[name]:.1e}), which this one does"
+        return replace(found, notes=(*found.notes, text))
+    if set(stated) == set(found.relative):
+        text = "the stated solution meets equations and conditions as well: they have more than one solution"
+        return replace(found, verdict=NOT_CONVERGED, reason=f"{found.reason}; {text}")
+    text = "the stated solution is another one, and whether it meets the equations could not be found out numerically"
+    return replace(found, verdict=NOT_CONVERGED, reason=f"{found.reason}; {text}")
+
+
+STEP = 0.1
+"""Step of the differences over the reciprocal of the wavenumber."""
+STENCIL = 9
+
+
+def stated_residuals(problem, terms: "_Terms", wavenumber) -> dict[str, float]:
+    """Relative residuals of the problem's ``solution``, its derivatives by differences of order 8 and less.
+
+    The median over the points, and only of terms for which half the step gives the same within a half: elsewhere the
+    differences do not resolve the solution, or it is not defined beside the domain.
+    """
+    x = terms.data.train_x.astype(np.float64)
+    results = []
+    for factor in (1.0, 0.5):
+        steps = factor * STEP / np.maximum(np.broadcast_to(wavenumber, problem.dim), np.pi / problem.box.half_width)
+        jet = _numerical_jet(problem.solution, x, terms.indices, steps, len(problem.outputs))
+        at, values = torch.as_tensor(terms.data.train_x), torch.as_tensor(jet).to(torch.as_tensor(terms.data.train_x))
+        good = torch.isfinite(values).all(2).all(1)
+        values = torch.nan_to_num(values)
+        found = {}
+        for term, size in sized_terms(terms.data, terms.names, at, values, terms.indices):
+            kept = good[term.parts[0][0]][: len(term.residual)]
+            if kept.any() and size > 0:
+                found[term.name] = term.residual[kept].abs().median().item() / size
+        results.append(found)
+    return {
+        name: fine
+        for name, fine in results[1].items()
+        if name in results[0] and abs(results[0][name] - fine) <= max(0.5 * fine, UNMET / 10)
+    }
+
+
+def _numerical_jet(function, x: np.ndarray, indices, steps: np.ndarray, outputs: int) -> np.ndarray:
+    """D^α of a function (n, d) -> (n, outputs) by products of central differences: (n, indices, outputs)."""
+    reach, result = STENCIL // 2, np.empty((len(x), len(indices), outputs))
+    offsets = np.arange(-reach, reach + 1.0)
+    for i, index in enumerate(indices):
+        axes = [axis for axis, n in enumerate(index) if n]
+        total = np.zeros((len(x), outputs))
+        for places in itertools.product(range(STENCIL), repeat=len(axes)):
+            weight, shifted = 1.0, x.copy()
+            for axis, place in zip(axes, places, strict=True):
+                weight *= weights(offsets, index[axis])[place] / steps[axis] ** index[axis]
+                shifted[:, axis] += offsets[place] * steps[axis]
+            if weight:
+                with np.errstate(all="ignore"):
+                    total += weight * np.asarray(function(shifted), dtype=np.float64).reshape(len(x), outputs)
+        result[:, i] = total
+    return result

@@ -50,6 +50,11 @@ class Factorization:
         c = torch.ormqr(*self._reflections, c, transpose=True)[: self.columns]
         return torch.linalg.solve_triangular(self._upper, c, upper=True).reshape(self.columns, *residual.shape[1:])
 
+    def solve_normal(self, right: torch.Tensor) -> torch.Tensor:
+        """(JᵀJ + ε²)⁻¹ applied to the columns of (p, k)."""
+        half = torch.linalg.solve_triangular(self._upper.T, right, upper=False)
+        return torch.linalg.solve_triangular(self._upper, half, upper=True)
+
     def rank(self) -> int:
         """The numerical rank, as Σ s²/(s² + ε²) = p - ε² ‖U⁻¹‖² over the singular values s, with UᵀU = JᵀJ + ε²."""
         eye = torch.eye(self.columns, dtype=self._upper.dtype, device=self._upper.device)

@@ -238,7 +238,9 @@ class Outcome:
     factor: Factorization | None = None
 
 
-def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True) -> Outcome:
+def newton(
+    system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True, centre=None
+) -> Outcome:
     """Newton's method for least squares, with each factorisation used as long as the steps contract fast.
 
     Every residual term is scaled to unit root mean square of its Jacobian's rows. A step is halved until the residual
@@ -248,6 +250,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
         system: `JetSystem` or `CopySystem`; left at the best state found.
         factorizations: most of them.
         rank: whether to compute it.
+        centre: coefficients (p,) from which those found differ least where the residuals leave them open; None is zero.
 
     Raises:
         TrainingError: a residual that is not finite; the message names the term and a point.
@@ -268,7 +271,7 @@ def newton(system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int =
             fresh, norm = True, (1 + ROUNDING) * residual.norm().item()
         while done < steps:
             if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
-                now = system.size()
+                now = system.size() if centre is None else system.size() - centre
                 delta = factor.solve(residual - jacobian @ now) - now
             else:
                 delta = factor.solve(residual)
