@@ -111,8 +111,10 @@ def verify(
         notes.append(beyond)
         if word == UNVERIFIED and not (indicator is not None and indicator < TRUSTED):
             word, reason = NOT_CONVERGED, f"{reason}; {beyond}"
+    if terms.unstarted():
+        notes.append("no condition holds at the start of time, though the equations have derivatives in time")
     if word == NOT_CONVERGED:
-        notes += contradictions(problem, fresh, judged)
+        notes += contradictions(problem, terms, judged)
     found = Verdict(word, reason, residuals, relative, indicator, ranges, tuple(notes))
     return found if errors is None else compared(found, problem, terms, errors, wavenumber)
 
@@ -298,6 +300,18 @@ class _Terms:
         zero, one = self._residuals(wave(0.0)), self._residuals(wave(1.0))
         return [max(_rms(a), _rms(b - a)) for a, b in zip(zero, one, strict=True)]
 
+    def unstarted(self) -> bool:
+        """Whether the equations have derivatives in time, and no condition holds inside the domain when it starts."""
+        problem = self.problem
+        if not problem.in_time or problem.output_transform is not None or not self.pointwise:
+            return False
+        if not any(index[-1] for index in self.indices):
+            return False
+        x = self.data.train_x[: sum(self.data.num_bcs)]
+        inner = ~np.asarray(problem.geometry.geometry.on_boundary(x[:, :-1]), dtype=bool)
+        start, length = problem.box.lower[-1], 2 * problem.box.half_width[-1]
+        return not (inner & (x[:, -1] - start <= 1e-6 * length)).any()
+
     def beyond(self, net, ranges: dict[str, tuple[float, float]]) -> str | None:
         """A sentence about outputs that are far larger than the data suggest, or None.
 
@@ -414,13 +428,12 @@ def verdict(fresh, training, indicator: float | None, finished: bool, loosest: f
     return UNVERIFIED, said
 
 
-def contradictions(problem, data, relative: dict[str, float]) -> list[str]:
+def contradictions(problem, at: "_Terms", relative: dict[str, float]) -> list[str]:
     """Sentences about pairs of conditions that say different things of u at the same points."""
-    indices = orders(data, len(problem.outputs))
-    if indices is None:
+    if not at.pointwise:
         return []
-    x, zero = torch.as_tensor(data.train_x), _zero_of(problem)
-    terms = term_jets(data, problem.term_names, x, network_jet(zero, x, indices), indices)
+    x = torch.as_tensor(at.data.train_x)
+    terms = term_jets(at.data, at.names, x, network_jet(_zero_of(problem), x, at.indices), at.indices)
     found = []
     for i, one in enumerate(terms):
         for other in terms[i + 1 :]:
@@ -428,9 +441,9 @@ def contradictions(problem, data, relative: dict[str, float]) -> list[str]:
                 continue
             if max(relative.get(one.name, 0.0), relative.get(other.name, 0.0)) <= LARGE:
                 continue
-            at = _contradiction(x, one, other)
-            if at is not None:
-                where = ", ".join(f"{v:.6g}" for v in at)
+            place = _contradiction(x, one, other)
+            if place is not None:
+                where = ", ".join(f"{v:.6g}" for v in place)
                 found.append(f"the conditions {one.name!r} and {other.name!r} contradict each other at ({where})")
     return found
 

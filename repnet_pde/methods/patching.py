@@ -29,6 +29,8 @@ WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}
 RESOLVED = 0.5
 """Part of it that the solution is expected to have on a patch of the first partition."""
 FEATURES = {1: 40, 2: 300, 3: 1000}
+MORE = 1.1
+"""Times these of the solution with which the first is compared."""
 ROWS_PER_COLUMN = 2.5
 ON_FACE = {1: 1, 2: 32, 3: 400}
 """Points of a face between patches."""
@@ -176,7 +178,7 @@ class Patching:
     def _end(self) -> None:
         """Take the best solution, and compare it with one of other features and points."""
         self.net.load_state_dict(self.best)
-        other, _ = self._made(self.net.bounds.numpy(), 1)
+        other, _ = self._made(self.net.bounds.numpy(), 1, MORE)
         self._solve(other, self.net, 1)
         self.twin_distance = distance(self.problem, self.net, other)
 
@@ -222,9 +224,9 @@ class Patching:
         bends = fourth.square().mean((0, 2)).sqrt().numpy() * half[list(axes)] ** 4
         return [axes[i] for i in np.argsort(-bends, kind="stable") if bends[i] >= ALONG * bends.max()]
 
-    def _made(self, boxes: np.ndarray, seed: int) -> tuple[Patches, np.ndarray]:
+    def _made(self, boxes: np.ndarray, seed: int, more: float = 1.0) -> tuple[Patches, np.ndarray]:
         """A network with a patch for each box of which enough lies in the geometry, ordered for `couple`, and the
-        boxes that have one."""
+        boxes that have one; ``more`` times the features."""
         problem = self.problem
         centre = boxes.mean(1)
         fewest = np.argsort([len(np.unique(c)) for c in centre.T])  # the front of the elimination stays short
@@ -234,7 +236,7 @@ class Patching:
         net = Patches(len(problem.outputs), problem.box)
         for lower, upper in boxes[kept]:
             with seeded(self.seed + seed):
-                net.add(net.make(lower, upper, self.width, WAVENUMBER[problem.dim]), lower, upper)
+                net.add(net.make(lower, upper, round(more * self.width), WAVENUMBER[problem.dim]), lower, upper)
         net._output_transform = self.net._output_transform
         return net, boxes[kept]
 
@@ -328,7 +330,7 @@ class Patching:
     def _solve(self, net: Patches, start: Patches | None, seed: int) -> None:
         """Newton's method for the last layers of ``net``, from the function that ``start`` is, or from zero."""
         problem, names, transform = self.problem, self.problem.term_names, self.net._output_transform
-        columns = self.width * len(problem.outputs)
+        columns = net.patches[0].linears[-1].in_features * len(problem.outputs)
         inner = math.ceil(ROWS_PER_COLUMN * columns / len(problem.residual_names)) + 10
         data = self._points(net, inner, ON_FACE[problem.dim], seed)
         faces = self._faces(net, ON_FACE[problem.dim], seed)
