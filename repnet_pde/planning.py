@@ -7,7 +7,7 @@ smallest; nothing of the solution is used for that.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -277,6 +277,9 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
     late = limit is not None and time.monotonic() - begun > limit / 2
     if (best.outcome.affine or best.outcome.converged) and not late:
         plan.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
+        if network != DEFAULT["least-squares"]:  # other features show less of what can be added
+            open_ = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
+            plan.independent = replace(plan.independent, loosest=open_)
     return plan
 
 

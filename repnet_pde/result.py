@@ -162,6 +162,7 @@ class Result:
                 "verdict_reason": self.check.reason,
                 "relative_residuals": self.check.relative,
                 "error_indicator": self.check.error_indicator,
+                "loosest": self.check.loosest,
                 "verdict_notes": list(self.check.notes),
                 "ranges": self.check.ranges,
                 "n_parameters": self.n_parameters,

@@ -34,10 +34,12 @@ DOUBTED = 3e-4
 """The same above which it is not even called small: the error may be thirty times as large."""
 UNCHECKED = 1e-4
 """Relative residual up to which it is called small without an independent solution."""
-ROUNDING = 1e-4
-"""Least size of a derivative relative to u over the domain's half widths."""
+NEXT, ROUNDING = 0.1, 1e-4
+"""Least size of a derivative relative to the next lower order over the domain's half width, and to lower ones."""
 DETERMINED = 1e-6
 """Relative residual of a function below which it can be added to the solution, which is not unique then."""
+FREE = 100.0
+"""The same, times the solution's own: with as small a residual a multiple of 1/100 of that function can be added."""
 BEYOND = 100.0
 """Largest |u| over what the data suggest, from which only an independent solution makes it credible."""
 NOTHING = 1e-9
@@ -59,6 +61,8 @@ class Verdict:
         relative: the same relative to the size of the terms (see `relative_residuals`); with interfaces also the jumps
             of u and of the fluxes there.
         error_indicator: relative L2 distance to an independent solution, or None.
+        loosest: largest relative residual, without the data, of the function that equations and conditions see least
+            (`determination`), or None.
         ranges: by output (lowest, highest) value at scattered points.
         notes: what a user should know beside it.
     """
@@ -68,6 +72,7 @@ class Verdict:
     residuals: dict[str, float]
     relative: dict[str, float]
     error_indicator: float | None
+    loosest: float | None = None
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -115,7 +120,7 @@ def verify(
         notes.append("no condition holds at the start of time, though the equations have derivatives in time")
     if word == NOT_CONVERGED:
         notes += contradictions(problem, terms, judged)
-    found = Verdict(word, reason, residuals, relative, indicator, ranges, tuple(notes))
+    found = Verdict(word, reason, residuals, relative, indicator, loosest, ranges, tuple(notes))
     return found if errors is None else compared(found, problem, terms, errors, wavenumber)
 
 
@@ -210,8 +215,8 @@ def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index])
 def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least=None) -> torch.Tensor:
     """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
 
-    None is smaller than those of the next lower order over the half width of the points along their axis, or `ROUNDING`
-    times those below them; u itself is no smaller than ``least`` (outputs,).
+    None is smaller than `NEXT` times those of the next lower order over the half width of the points along their axis,
+    or `ROUNDING` times those below them; u itself is no smaller than ``least`` (outputs,).
     """
     sizes = jet.square().mean(0).sqrt()
     if least is not None:
@@ -227,7 +232,7 @@ def _floored(sizes: torch.Tensor, x: torch.Tensor, indices: Sequence[Index]) -> 
         for j, lower in enumerate(indices):
             steps = torch.tensor(index) - torch.tensor(lower)
             if (steps >= 0).all() and steps.any():
-                part = 1.0 if steps.sum() == 1 else ROUNDING
+                part = NEXT if steps.sum() == 1 else ROUNDING
                 result[..., i, :] = result[..., i, :].maximum(part * sizes[..., j, :] / (half**steps).prod())
     return result
 
@@ -380,7 +385,7 @@ def interface_jumps(problem, net) -> dict[str, float]:
         away = 1e-10 * (box.upper[axis] - box.lower[axis])
         sides = []
         for sign in (-1, 1):
-            at = torch.as_tensor(x)
+            at = torch.tensor(x)
             at[:, axis] += sign * away
             jet = network_jet(net, at, multi_indices(problem.dim, 1))
             at = at.clone().requires_grad_()
@@ -414,7 +419,7 @@ def verdict(fresh, training, indicator: float | None, finished: bool, loosest: f
         return NOT_CONVERGED, said
     if worst > max(OVERFITTED * trained, SMALL):
         return NOT_CONVERGED, f"{said}, {worst / trained:.0f} times that at the training points: more are needed"
-    if loosest is not None and loosest < DETERMINED:
+    if loosest is not None and loosest < max(DETERMINED, FREE * worst):
         text = f"a function that can be added to it leaves a relative residual of {loosest:.1e} only"
         return NOT_CONVERGED, f"{said}, but the solution is hardly determined: {text}; is a condition missing?"
     if indicator is None:
