@@ -25,6 +25,7 @@ class Errors:
         against: "solution", "reference" or None.
         by_output: the relative L2 error of each component.
         points: the number of test points.
+        until: the time up to which they were measured, where the network has not got farther; else None.
     """
 
     relative_l2: float | None = None
@@ -32,10 +33,14 @@ class Errors:
     against: str | None = None
     by_output: dict[str, float] | None = None
     points: int = 0
+    until: float | None = None
 
 
 def predict(net, x, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
-    """The network at x (n, d), as NumPy (n, c) in ``dtype``, in chunks of rows and without graphs."""
+    """The network at x (n, d), as NumPy (n, c) in ``dtype``, in chunks of rows and without graphs.
+
+    NaN at times that a march has not reached.
+    """
     try:
         x = np.asarray(x, dtype=dtype)
     except (TypeError, ValueError):
@@ -122,7 +127,14 @@ def distance(problem, net, other) -> float:
 
 
 def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
-    """Errors of the network at x (n, d) against the values u (n, c)."""
+    """Errors of the network at x (n, d) against the values u (n, c); of one that has not reached the end of time at
+    those points that it covers."""
+    until = None
+    if not getattr(net, "complete", True):
+        until, covered = net.reached, net.covers(torch.as_tensor(np.asarray(x, dtype=problem.dtype))).numpy()
+        x, u = x[covered], u[covered]
+        if not len(x):
+            return Errors(against=against, until=until)
     difference = predict(net, x, problem.dim, problem.dtype).astype(np.float64) - u
     with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges says so itself
         return Errors(
@@ -131,6 +143,7 @@ def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
             against,
             {name: _relative(difference[:, i], u[:, i]) for i, name in enumerate(problem.outputs)},
             len(x),
+            until,
         )
 
 

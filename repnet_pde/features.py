@@ -77,12 +77,12 @@ class Features:
 
 def jet_of(net: RepNet | Patches, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
     """D^α of a network that `Features` knows, or of patches, before its output transform, at x (n, d):
-    (n, indices, outputs)."""
+    (n, indices, outputs); NaN where patches that grow along time have not got to."""
     if isinstance(net, Patches):
         result = x.new_zeros(len(x), len(indices), net.outputs)
         for i, rows in net.parts(x):
             result[rows] = jet_of(net.patches[i], x[rows], indices)
-        return result
+        return net.known(x, result)
     linear = net.linears[-1]
     return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
 

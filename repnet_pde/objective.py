@@ -39,8 +39,12 @@ class Objective:
         """The unweighted terms at the last evaluation."""
 
     def mean_squares(self) -> torch.Tensor:
-        """The unweighted terms (k,), with their graph."""
-        terms = torch.stack([v.square().mean() for v in residual_vectors(self.data, self.net, self.x)])
+        """The unweighted terms (k,), with their graph; of a network that has yet to grow over the rows that it covers,
+        NaN where there are none."""
+        vectors = residual_vectors(self.data, self.net, self.x)
+        if not getattr(self.net, "complete", True):
+            vectors = [v[~v.isnan()] for v in vectors]
+        terms = torch.stack([v.square().mean() for v in vectors])
         dde.grad.clear()
         self.terms = terms.detach()
         return terms

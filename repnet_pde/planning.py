@@ -488,7 +488,7 @@ def _try(
         jet = zero if start is None else _jets_below(start, x, indices)
         system = JetSystem(data, net, names, indices, start=jet)
     try:
-        outcome = newton(system, steps, centre=centre) if steps else _linearised(system)
+        outcome = newton(system, steps, around=centre) if steps else _linearised(system)
     except TrainingError:
         outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
     left = None

@@ -239,7 +239,7 @@ class Outcome:
 
 
 def newton(
-    system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True, centre=None
+    system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True, around=None
 ) -> Outcome:
     """Newton's method for least squares, with each factorisation used as long as the steps contract fast.
 
@@ -250,7 +250,8 @@ def newton(
         system: `JetSystem` or `CopySystem`; left at the best state found.
         factorizations: most of them.
         rank: whether to compute it.
-        centre: coefficients (p,) from which those found differ least where the residuals leave them open; None is zero.
+        around: coefficients (p,) to which the solution is the nearest; None is zero. What the rows do not determine
+            stays as it is there.
 
     Raises:
         TrainingError: a residual that is not finite; the message names the term and a point.
@@ -271,7 +272,7 @@ def newton(
             fresh, norm = True, (1 + ROUNDING) * residual.norm().item()
         while done < steps:
             if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
-                now = system.size() if centre is None else system.size() - centre
+                now = system.size() if around is None else system.size() - around
                 delta = factor.solve(residual - jacobian @ now) - now
             else:
                 delta = factor.solve(residual)

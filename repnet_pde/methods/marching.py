@@ -1,5 +1,6 @@
 """Time marching: Newton's method on the last layer of one sine RepNet after another, each on a slab of time."""
 
+import copy
 import itertools
 import math
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import torch
 from scipy.stats import qmc
 
 from .._checks import fraction
+from ..accuracy import distance
 from ..errors import InputError, TrainingError
-from ..features import jet_of
+from ..features import Features, jet_of
 from ..jets import Index, orders_of_problem
 from ..network.slabs import Slabs
 from ..network.warp import axis_map, graded
@@ -38,6 +40,12 @@ GROWTH = 1.4
 HOPELESS = 1e-2
 NODES = 801
 MOMENTS = 5
+MORE = 1.1
+"""Features of the second solution over those of the first; its wavenumbers grow by the root of that along each axis."""
+FAILS = 10.0
+"""The second solution has failed where its relative residual is above so many times that asked of the first."""
+OFFSET = 0.1
+"""Size of the random coefficients to which those of the second solution are the nearest, over the first one's."""
 DERIVATIVES, GUIDING = (1, 2, 3), (1, 2)
 """Orders of the derivatives that tell a length scale; of a guide, whose third one may be noise."""
 
@@ -64,9 +72,13 @@ class Marching:
     residual at fresh points is below ``tolerance``; otherwise the map is renewed, the number of features raised or the
     slab shortened. Slabs lengthen where the residual is small.
 
+    When the end of time is reached the slabs are solved a second time, with other features and points, each by Newton's
+    method from the first solution and from the end of the second one's last slab. What the equations and conditions do
+    not determine is left at random values in it. ``twin_distance`` is the relative L2 distance of the two.
+
     Args:
         objective: the loss on a `Slabs` network; its weights are not used.
-        iterations: most attempts at slabs.
+        iterations: most attempts at slabs; those of the second solution do not count.
         tolerance: relative residual at fresh points that is asked for.
     """
 
@@ -94,12 +106,34 @@ class Marching:
         self.failures = 0
         self.left = math.inf
         """Residual of the last attempt that failed."""
+        self.checks = True
+        """Whether there is to be a second solution."""
+        self.twin: Slabs | None = None
+        """The second solution while it is being made."""
+        self.twin_distance: float | None = None
         self._reason: str | None = None
         self._indices: list[Index] | None = None
 
     @property
+    def reached(self) -> float:
+        """The time up to which there is a solution."""
+        return self.net.reached
+
+    @property
+    def verifying(self) -> bool:
+        """Whether the end of time is reached and the second solution is being made."""
+        return self.checks and self._reason is None and self.net.complete
+
+    @property
     def stopped(self) -> str | None:
-        return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
+        if self._reason or self.verifying or self.iteration < self.iterations:
+            return self._reason
+        return f"all iterations done at {progress_in_time(self.net)}"
+
+    @property
+    def standing(self) -> str:
+        """How far it has got, in words."""
+        return standing(self.net, self.twin, self.verifying)
 
     # Set-up ---------------------------------------------------------------------------------------------------------
 
@@ -123,7 +157,10 @@ class Marching:
     # One attempt ----------------------------------------------------------------------------------------------------
 
     def step(self) -> Attempt | None:
-        """One attempt at a slab; it is returned where the slab was added."""
+        """One attempt at a slab, which is returned where the slab was added; or a slab of the second solution."""
+        if self.verifying:
+            self._check()
+            return None
         box = self.problem.box
         begin, final = self.net.reached, float(box.upper[-1])
         whole = final - float(box.lower[-1])
@@ -144,10 +181,14 @@ class Marching:
                     f"stalled at t = {begin:.6g}: the residual stays above the tolerance {self.tolerance:g} "
                     "however short the slab"
                 )
-        if self.net.reached >= final:
-            self._reason = f"reached t = {final:g} in {len(self.net)} slabs"
+        if self.net.complete and not self.checks:
+            self._reason = self._arrived
         self.objective.mean_squares()
         return attempt if accepted else None
+
+    @property
+    def _arrived(self) -> str:
+        return f"reached t = {self.net.reached:g} in {len(self.net)} slabs"
 
     def _accept(self, attempt: Attempt, length: float) -> None:
         self.net.add(attempt.net, attempt.end)
@@ -215,22 +256,65 @@ class Marching:
         self.net.slabs[i]._output_transform = None
         return attempt
 
-    def _solve(self, net, begin: float, end: float, previous, guess=None) -> Attempt | None:
+    def _check(self) -> None:
+        """One slab of the second solution; after the last, its distance from the first."""
+        if self.twin is None:
+            self.twin = self._new_twin()
+        i, begin, end = len(self.twin), self.twin.reached, float(self.net.ends[len(self.twin)])
+        first = self.net.slabs[i]
+        net = self._another(first, end)
+        attempt = self._solve(
+            net,
+            begin,
+            end,
+            self.twin.slabs[-1] if i else None,
+            lambda net, data, x, begin: jet_of(first, x, self.indices),
+            "Hammersley" if self.problem.sampling.distribution == "Halton" else "Halton",
+            random_offset(first, net),
+        )
+        left = math.inf if attempt is None else attempt.residual
+        if not left <= FAILS * self.tolerance:
+            said = "Newton's method fails" if attempt is None else f"relative residual {left:.1e}"
+            self._reason, self.twin = f"{self._arrived}; the second solution stalled at t = {begin:.6g}: {said}", None
+            return
+        self.twin.add(net, end)
+        if self.twin.complete:
+            self.twin_distance = distance(self.problem, self.net, self.twin)
+            self._reason, self.twin = f"{self._arrived}, {self.twin_distance:.1e} from the second solution", None
+
+    def _new_twin(self) -> Slabs:
+        twin = Slabs(len(self.problem.outputs), self.problem.geometry)
+        twin._output_transform = self.net._output_transform
+        return twin
+
+    def _another(self, first, end: float):
+        """A network with other features, and more of them, for the slab that ``first`` is a network for."""
+        wavenumbers = Features(first).weight.abs().amax(0) * math.sqrt(MORE)
+        width = math.ceil(MORE * first.linears[-1].in_features)
+        straight = [(np.array([1.0]), np.empty(0), np.empty(0))] * self.problem.dim
+        net = self.twin.make(end, width, wavenumbers.tolist(), straight)
+        net.warp = copy.deepcopy(first.warp)
+        return net
+
+    def _solve(
+        self, net, begin: float, end: float, previous, guess=None, distribution: str | None = None, around=None
+    ) -> Attempt | None:
         """Newton's method on the last layer of ``net``, from its own or from what ``guess`` gives; None where it fails.
 
         Args:
-            previous: the slab before, or None.
+            previous: the slab before, or None. distribution: of the points, in place of the problem's own.
+            around: as for `newton`.
         """
         problem, indices, width = self.problem, self.indices, net.linears[-1].in_features
         if self.net._output_transform is not None:
             net.apply_output_transform(self.net._output_transform)
-        data = self._points(net, begin, end, width)
+        data = self._points(net, begin, end, width, distribution)
         x = torch.as_tensor(data.train_x)
         start = None if guess is None else guess(net, data, x, begin)
         continuity = None if previous is None else self._state(net, previous, begin, width)
         system = JetSystem(data, net, problem.term_names, indices, continuity=continuity, order=self.order, start=start)
         try:
-            outcome = newton(system, factorizations=8, rank=False)
+            outcome = newton(system, factorizations=8, rank=False, around=around)
         except TrainingError:
             return None
         system.store()
@@ -351,6 +435,8 @@ class Marching:
             "factor": self.factor,
             "scales": None if self.scales is None else [torch.from_numpy(s) for s in self.scales],
             "failures": self.failures,
+            "twin": None if self.twin is None else self.twin.state_dict(),
+            "twin_distance": self.twin_distance,
             "reason": self._reason,
         }
 
@@ -358,6 +444,10 @@ class Marching:
         self.iteration, self.length, self.factor = state["iteration"], state["length"], state["factor"]
         self.scales = None if state["scales"] is None else [s.numpy() for s in state["scales"]]
         self.failures, self._reason = state["failures"], state["reason"]
+        self.twin, self.twin_distance = None, state["twin_distance"]
+        if state["twin"] is not None:
+            self.twin = self._new_twin()
+            self.twin.load_state_dict(state["twin"])
 
 
 def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tensor:
@@ -365,3 +455,24 @@ def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tens
         (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
         u = slope[:, -1:]
     return u
+
+
+def progress_in_time(net) -> str:
+    """How far a network that grows along time has got, as "t = 0.3 of 1"."""
+    return f"t = {net.reached:.6g} of {float(net.box.upper[-1]):.6g}"
+
+
+def standing(net, twin, verifying: bool) -> str:
+    """How far a march with the network ``net`` has got, or with its second one, in words."""
+    if not verifying:
+        return progress_in_time(net)
+    return "second solution" if twin is None else f"second solution, {progress_in_time(twin)}"
+
+
+def random_offset(first, net) -> torch.Tensor:
+    """Random coefficients (p,) of the last layer of ``net``, for each output of `OFFSET` times the size of those of
+    ``first``."""
+    linear = first.linears[-1]
+    size = OFFSET * torch.cat([linear.weight.detach(), linear.bias.detach()[:, None]], 1).square().mean(1).sqrt()
+    weight, bias = net.linears[-1].weight, net.linears[-1].bias
+    return torch.cat([(size[:, None] * torch.randn_like(weight)).reshape(-1), size * torch.randn_like(bias)]).detach()

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
+from ..accuracy import distance
 from ..errors import InputError, TrainingError
 from ..features import jet_of
 from ..network.patches import Patches
 from ..objective import Objective
-from .marching import GROWTH, SHORTEST
+from .marching import FAILS, GROWTH, MORE, SHORTEST, progress_in_time, random_offset, standing
 from .patching import ON_FACE, PROGRESS, Carried, Patching
 
 EASY = 0.03
@@ -30,9 +31,11 @@ class PatchMarching(Patching):
     halved or the patches are, and up to ten times of it is taken where neither lowers it. For solutions that are fine
     in many places, for which the features of one box as large as the domain would be too many.
 
+    At the end of time the windows are solved a second time as those of `Marching` are, on the same boxes.
+
     Args:
         objective: the loss on a `Patches` network; its weights are not used.
-        iterations: most attempts at windows.
+        iterations: most attempts at windows; those of the second solution do not count.
         tolerance: relative residual at fresh points, in the worst patch, that is asked for.
         features: of each patch. most_patches: most boxes of a window.
     """
@@ -51,6 +54,9 @@ class PatchMarching(Patching):
         super().__init__(objective, iterations, tolerance=tolerance, features=features, most_patches=most_patches)
         if not self.problem.in_time:
             raise InputError("method: patch-marching needs a problem in time (GeometryXTime); choose another method")
+        self.net.grows = True
+        self.twin: Patches | None = None
+        """The second solution while it is being made."""
         self.length: float | None = None
         self.failed: list[float] = []
         """Residuals of the attempts since the last window that was added."""
@@ -61,10 +67,29 @@ class PatchMarching(Patching):
     @property
     def reached(self) -> float:
         """The end of the last window, or the start of time."""
-        return float(self.net.bounds[-1, 1, -1]) if len(self.net) else float(self.problem.box.lower[-1])
+        return self.net.reached
+
+    @property
+    def verifying(self) -> bool:
+        """Whether the end of time is reached and the second solution is being made."""
+        return self._reason is None and self.net.complete
+
+    @property
+    def stopped(self) -> str | None:
+        if self._reason or self.verifying or self.iteration < self.iterations:
+            return self._reason
+        return f"all iterations done at {progress_in_time(self.net)}"
+
+    @property
+    def standing(self) -> str:
+        """How far it has got, in words."""
+        return standing(self.net, self.twin, self.verifying)
 
     def step(self) -> None:
-        """One attempt at a window."""
+        """One attempt at a window, or one window of the second solution."""
+        if self.verifying:
+            self._check()
+            return
         self.iteration += 1
         final = float(self.problem.box.upper[-1])
         if self.boxes is None:
@@ -93,11 +118,44 @@ class PatchMarching(Patching):
             self._adapt(net, boxes, residuals)
         if self.reached > begin:
             self.worst.append(min([worst, *failed]))
-        if self.reached >= final:
-            self._reason = (
-                f"reached t = {final:g} with {len(self.net)} patches, relative residual {max(self.worst):.1e}"
-            )
         self.objective.mean_squares()
+
+    def _check(self) -> None:
+        """One window of the second solution; after the last, its distance from the first."""
+        said = f"reached t = {self.reached:g} with {len(self.net)} patches, relative residual {max(self.worst):.1e}"
+        if self.twin is None:
+            self.twin = self._new_twin()
+        starts = self.net.bounds[:, 0, -1]
+        done = len(torch.unique(self.twin.bounds[:, 0, -1]))
+        mine = torch.nonzero(starts == torch.unique(starts)[done])[:, 0].tolist()
+        boxes = self.net.bounds[mine].numpy()
+        self.window = float(boxes[0, 0, -1]), float(boxes[0, 1, -1])
+        net, _ = self._made(boxes, 1, MORE)
+        around = [random_offset(self.net.patches[i], new) for i, new in zip(mine, net.patches, strict=True)]
+        try:
+            self._solve(net, self.net, 1, around)
+            left = float(self._judge(net).max())
+        except TrainingError:
+            left = math.inf
+        if not left <= FAILS * max(self.tolerance, self.worst[done]):
+            why = f"relative residual {left:.1e}" if math.isfinite(left) else "Newton's method fails"
+            self._reason, self.twin = f"{said}; the second solution stalled at t = {self.window[0]:.6g}: {why}", None
+            return
+        for patch, bounds in zip(net.patches, boxes, strict=True):
+            self.twin.add(patch, *bounds)
+        if self.twin.complete:
+            self.twin_distance = distance(self.problem, self.net, self.twin)
+            self._reason, self.twin = f"{said}, {self.twin_distance:.1e} from the second solution", None
+
+    def _new_twin(self) -> Patches:
+        twin = Patches(len(self.problem.outputs), self.problem.box, grows=True)
+        twin._output_transform = self.net._output_transform
+        return twin
+
+    @property
+    def _before(self) -> Patches:
+        """The solution that the window continues."""
+        return self.net if self.twin is None else self.twin
 
     def _adapt(self, net: Patches, boxes: np.ndarray, residuals: np.ndarray) -> None:
         """Halve the window or, in space, the patches with a large residual, whichever axis u varies along most.
@@ -143,8 +201,9 @@ class PatchMarching(Patching):
         self.failed, self.refined, self.best = [], False, None
 
     def _guess(self, start: Patches | None, x: torch.Tensor) -> torch.Tensor:
-        """u continued from the end of the last window by one term of Taylor's series."""
-        if start is None:
+        """u continued from the end of the last window by one term of Taylor's series; for the second solution the first
+        one."""
+        if start is None or self.twin is not None:
             return super()._guess(start, x)
         at = x.clone()
         at[:, -1] = self.window[0]
@@ -157,7 +216,7 @@ class PatchMarching(Patching):
 
     def _carried(self, net: Patches, density: float) -> list[Carried]:
         """u and its time derivatives below the order of the equations at the end of the last window."""
-        if not len(self.net):
+        if not len(self._before):
             return []
         dim, outputs = self.problem.dim, len(self.problem.outputs)
         orders = range(max(a[-1] for a in self.indices))
@@ -171,7 +230,7 @@ class PatchMarching(Patching):
             x[:, :-1] = lower[:-1] + (upper - lower)[:-1] * (1 - torch.cos(math.pi * places)) / 2
             x[:, -1] = self.window[0]
             indices = [(0,) * (dim - 1) + (order,) for order in orders]
-            known = jet_of(self.net, x, indices)
+            known = jet_of(self._before, x, indices)
             for order in orders:
                 for output in range(outputs):
                     a = x.new_zeros(count, len(indices), outputs)
@@ -182,9 +241,14 @@ class PatchMarching(Patching):
     def state_dict(self) -> dict:
         coarser = None if self.coarser is None else torch.from_numpy(self.coarser)
         own = {"length": self.length, "failed": self.failed, "refined": self.refined, "coarser": coarser}
+        own["twin"] = None if self.twin is None else self.twin.state_dict()
         return super().state_dict() | own
 
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
         self.length, self.failed, self.refined = state["length"], list(state["failed"]), state["refined"]
         self.coarser = None if state["coarser"] is None else state["coarser"].numpy()
+        self.twin = None
+        if state["twin"] is not None:
+            self.twin = self._new_twin()
+            self.twin.load_state_dict(state["twin"])

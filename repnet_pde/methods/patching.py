@@ -29,8 +29,6 @@ WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}
 RESOLVED = 0.5
 """Part of it that the solution is expected to have on a patch of the first partition."""
 FEATURES = {1: 40, 2: 300, 3: 1000}
-MORE = 1.1
-"""Times these of the solution with which the first is compared."""
 ROWS_PER_COLUMN = 2.5
 ON_FACE = {1: 1, 2: 32, 3: 400}
 """Points of a face between patches."""
@@ -178,7 +176,7 @@ class Patching:
     def _end(self) -> None:
         """Take the best solution, and compare it with one of other features and points."""
         self.net.load_state_dict(self.best)
-        other, _ = self._made(self.net.bounds.numpy(), 1, MORE)
+        other, _ = self._made(self.net.bounds.numpy(), 1)
         self._solve(other, self.net, 1)
         self.twin_distance = distance(self.problem, self.net, other)
 
@@ -226,8 +224,13 @@ class Patching:
 
     def _made(self, boxes: np.ndarray, seed: int, more: float = 1.0) -> tuple[Patches, np.ndarray]:
         """A network with a patch for each box of which enough lies in the geometry, ordered for `couple`, and the
-        boxes that have one; ``more`` times the features."""
+        boxes that have one.
+
+        Args:
+            seed: of the features, added to the method's. more: times as many features, up to higher wavenumbers.
+        """
         problem = self.problem
+        width, wavenumber = math.ceil(more * self.width), math.sqrt(more) * WAVENUMBER[problem.dim]
         centre = boxes.mean(1)
         fewest = np.argsort([len(np.unique(c)) for c in centre.T])  # the front of the elimination stays short
         boxes = boxes[np.lexsort([centre[:, axis] for axis in fewest])]
@@ -236,7 +239,7 @@ class Patching:
         net = Patches(len(problem.outputs), problem.box)
         for lower, upper in boxes[kept]:
             with seeded(self.seed + seed):
-                net.add(net.make(lower, upper, round(more * self.width), WAVENUMBER[problem.dim]), lower, upper)
+                net.add(net.make(lower, upper, width, wavenumber), lower, upper)
         net._output_transform = self.net._output_transform
         return net, boxes[kept]
 
@@ -327,10 +330,14 @@ class Patching:
 
     # Least squares --------------------------------------------------------------------------------------------------
 
-    def _solve(self, net: Patches, start: Patches | None, seed: int) -> None:
-        """Newton's method for the last layers of ``net``, from the function that ``start`` is, or from zero."""
+    def _solve(self, net: Patches, start: Patches | None, seed: int, around: list[torch.Tensor] | None = None) -> None:
+        """Newton's method for the last layers of ``net``, from the function that ``start`` is, or from zero.
+
+        Args:
+            around: for each patch coefficients to which its own are the nearest; None is zero.
+        """
         problem, names, transform = self.problem, self.problem.term_names, self.net._output_transform
-        columns = net.patches[0].linears[-1].in_features * len(problem.outputs)
+        columns = net.patches[0].linears[-1].weight.numel()
         inner = math.ceil(ROWS_PER_COLUMN * columns / len(problem.residual_names)) + 10
         data = self._points(net, inner, ON_FACE[problem.dim], seed)
         faces = self._faces(net, ON_FACE[problem.dim], seed)
@@ -342,7 +349,7 @@ class Patching:
         for _ in range(NEWTON_STEPS):
             terms = term_jets(data, names, x, jet, self.indices, transform)
             scales = self._scales(net, terms, x, owner)
-            found = self._least_squares(net, faces, carried, terms, jet, scales, x, owner)
+            found = self._least_squares(net, faces, carried, terms, jet, scales, x, owner, around)
             step = 1.0
             while True:
                 _store(
@@ -388,11 +395,11 @@ class Patching:
             scales.append(math.sqrt(number / total) if total > 0 else 1.0)
         return scales
 
-    def _least_squares(self, net: Patches, faces, carried, terms, jet, scales, x, owner) -> list[torch.Tensor]:
+    def _least_squares(self, net: Patches, faces, carried, terms, jet, scales, x, owner, around) -> list[torch.Tensor]:
         """The coefficients of every patch, from the terms linearised at ``jet``, what is carried over, and the
         continuity across faces."""
         features = [Features(p) for p in net.patches]
-        system = _System(len(net), len(self.problem.outputs) * len(features[0]))
+        system = _System(len(net), len(self.problem.outputs) * len(features[0]), around)
         for term, scale in zip(terms, scales, strict=True):
             goal = scale * (sum((a * jet[p]).sum((1, 2)) for p, a in term.parts) - term.residual[:, 0])
             if len(term.parts) == 1:
@@ -516,9 +523,14 @@ class Patching:
 
 
 class _System:
-    """Rows of patches with ``columns`` coefficients each, collected for `condense` and `couple`."""
+    """Rows of patches with ``columns`` coefficients each, collected for `condense` and `couple`.
 
-    def __init__(self, patches: int, columns: int):
+    Args:
+        around: for each patch coefficients (columns,) to which its own are the nearest; None is zero.
+    """
+
+    def __init__(self, patches: int, columns: int, around: list[torch.Tensor] | None = None):
+        self._around = around
         empty = torch.empty(0, columns, dtype=torch.float64)
         self._own = [[empty] for _ in range(patches)]
         self._right = [[empty[:, 0]] for _ in range(patches)]
@@ -529,11 +541,13 @@ class _System:
     def own(self, patch: int, rows: torch.Tensor, right: torch.Tensor) -> None:
         """Rows of one patch alone."""
         self._own[patch].append(rows)
-        self._right[patch].append(right)
+        self._right[patch].append(right if self._around is None else right - rows @ self._around[patch])
 
     def shared(self, patches, rows, right: torch.Tensor) -> None:
         """Rows that are the sum of a row of each of several patches."""
         where = []
+        if self._around is not None:
+            right = right - sum(r @ self._around[i] for i, r in zip(patches, rows, strict=True))
         for i, r in zip(patches, rows, strict=True):
             where.append((i, slice(self._count[i], self._count[i] + len(r))))
             self._traces[i].append(r)
@@ -556,7 +570,8 @@ class _System:
                 goal = goal - condensed[i].offset[part]
             blocks.append(Block(tuple(columns), torch.cat(list(columns.values()), 1), goal))
         y = couple([c.free.shape[1] for c in condensed], blocks)
-        return [c.coefficients(v) for c, v in zip(condensed, y, strict=True)]
+        found = [c.coefficients(v) for c, v in zip(condensed, y, strict=True)]
+        return found if self._around is None else [c + o for c, o in zip(found, self._around, strict=True)]
 
 
 @torch.no_grad()

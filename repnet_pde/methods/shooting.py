@@ -114,6 +114,7 @@ class Shooting:
     def _new_march(self) -> Marching:
         view = types.SimpleNamespace(problem=self.forward, net=self.net, mean_squares=lambda: None)
         march = Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
+        march.checks = False
         march.factor *= (ROUGH_FACTOR / SPACE_FACTOR if self.rough else 1.0) * (1.25 if self.checking else 1.0)
         if self.best is not None and (self.checking or not self.rough):  # for nearly the same unknowns
             march.guide = Slabs(len(self.problem.outputs), self.problem.geometry)

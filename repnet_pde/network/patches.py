@@ -7,10 +7,11 @@ import torch
 
 from .._backend import dde
 from .domain import box_of
+from .growing import Growing
 from .repnet import RepNet
 
 
-class Patches(dde.nn.NN):
+class Patches(Growing):
     """RepNets with one hidden layer of sine features, each on a box of its own.
 
     The boxes overlap on faces only; a point of several belongs to the first of them, one outside of all to none, where
@@ -19,10 +20,13 @@ class Patches(dde.nn.NN):
     Args:
         outputs: number of components.
         domain: geometry or (lower, upper), the bounding box of all patches; points beyond it are moved to it.
+        grows: whether the patches are added window by window along time, the last coordinate: the network is then NaN
+            beyond the last window until it reaches the end of time.
     """
 
-    def __init__(self, outputs: int, domain):
+    def __init__(self, outputs: int, domain, grows: bool = False):
         super().__init__()
+        self.grows = grows
         self.outputs, self.box = outputs, box_of(domain)
         self.regularizer = None
         self.slope_note = None
@@ -30,6 +34,14 @@ class Patches(dde.nn.NN):
 
     def __len__(self) -> int:
         return len(self.patches)
+
+    def last_end(self) -> torch.Tensor | None:
+        """The time () at which the last window ends, or None."""
+        return self.bounds[-1, 1, -1] if len(self) else None
+
+    @property
+    def reached(self) -> float | None:
+        return super().reached if self.grows else None
 
     def make(self, lower: np.ndarray, upper: np.ndarray, width: int, wavenumber: float) -> RepNet:
         """A network with ``width`` features of wavenumbers up to ``wavenumber`` (along each axis of the box normalised
@@ -85,7 +97,8 @@ class Patches(dde.nn.NN):
         u = (0 * torch.sin(inputs.sum(1, keepdim=True))).repeat(1, self.outputs)  # with derivatives of all orders
         for i, rows in self.parts(x):
             u = u.index_copy(0, rows, self.patches[i](x[rows]))
-        return u if self._output_transform is None else self._output_transform(inputs, u)
+        u = u if self._output_transform is None else self._output_transform(inputs, u)
+        return self.known(inputs, u)
 
     def load_state_dict(self, state, *arguments, **options):
         self.clear()

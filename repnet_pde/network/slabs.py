@@ -7,15 +7,17 @@ import torch
 
 from .._backend import dde
 from .domain import Box, box_of
+from .growing import Growing
 from .repnet import RepNet
 from .warp import AxisWarp
 
 
-class Slabs(dde.nn.NN):
+class Slabs(Growing):
     """RepNets with one hidden layer of sine features, each on a slab of time with axis maps of its own.
 
-    Slabs are added by `add`; a point belongs to the slab in which its time lies, and one beyond the last slab is moved
-    to its end. A new network has no slab and is zero. ``load_state_dict`` makes the slabs that the state has.
+    Slabs are added by `add`; a point belongs to the slab in which its time lies. Until they reach the end of time the
+    network is NaN beyond the last slab, and everywhere before the first; then later times are moved to the end.
+    ``load_state_dict`` makes the slabs that the state has.
 
     Args:
         outputs: number of components.
@@ -33,10 +35,9 @@ class Slabs(dde.nn.NN):
     def __len__(self) -> int:
         return len(self.slabs)
 
-    @property
-    def reached(self) -> float:
-        """The end of the last slab, or the start of time."""
-        return float(self.ends[-1]) if len(self) else float(self.box.lower[-1])
+    def last_end(self) -> torch.Tensor | None:
+        """The time () at which the last slab ends, or None."""
+        return self.ends[-1] if len(self) else None
 
     def make(self, end: float, width: int, wavenumbers: Sequence[float], maps) -> RepNet:
         """A network for the slab from `reached` to ``end``; it is not added.
@@ -86,7 +87,8 @@ class Slabs(dde.nn.NN):
                 u = u.index_copy(0, rows, self.slabs[i](x[rows]))
         else:
             u = (0 * torch.sin(inputs.sum(1, keepdim=True))).expand(-1, self.outputs)  # with derivatives of all orders
-        return u if self._output_transform is None else self._output_transform(inputs, u)
+        u = u if self._output_transform is None else self._output_transform(inputs, u)
+        return self.known(inputs, u)
 
     def load_state_dict(self, state, *arguments, **options):
         ends = state["ends"]
