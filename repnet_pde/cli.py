@@ -489,10 +489,12 @@ def _finish(result, directory: Path, as_json: bool) -> None:
         click.echo(json.dumps(result.to_dict(), allow_nan=False))
     else:
         _print(_table(result, directory))
-    if not result.finished:
+    if result.resumable:
         print(f"repnet-pde: stopped ({result.stopped}); continue with: repnet-pde resume {directory}", file=sys.stderr)
     if result.stopped == "interrupted":
         raise click.exceptions.Exit(INTERRUPTED_CODE)
+    if not result.finished and not result.resumable:
+        raise RepNetPDEError(f"ended before the end of time: {result.stopped}")
 
 
 def _table(result, directory: Path):
@@ -505,15 +507,10 @@ def _table(result, directory: Path):
     rows["network"] = f"{result.network}, {result.n_parameters:,} parameters, {result.dtype}"
     rows["method"] = f"{result.method}, iterations: {result.iterations:,}, seed {result.seed}"
     if errors.against:
-        rows[f"error against the {errors.against}"] = (
-            f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
-        )
+        rows[f"error against the {errors.against}"] = _errors(errors)
     if reference is not None:
         if errors.against != "reference":
-            measured = result.reference_errors
-            rows["error against the reference"] = (
-                f"relative L2 {measured.relative_l2:.2e}, maximum {measured.maximum:.2e}"
-            )
+            rows["error against the reference"] = _errors(result.reference_errors)
         doubt = "" if reference.converged else " (NOT CONVERGED)"
         rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
     rows["verdict"] = f"{result.verdict}: {result.check.reason}"
@@ -534,6 +531,14 @@ def _table(result, directory: Path):
         rows["notes"] = "; ".join(notes)
     rows["written to"] = str(directory)
     return _key_values(rows)
+
+
+def _errors(errors) -> str:
+    if errors.until is None:
+        return f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
+    if errors.relative_l2 is None:
+        return f"none: no solution beyond t = {errors.until:.6g}"
+    return f"up to t = {errors.until:.6g} only: relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
 
 
 def _estimate(estimate, identification) -> str:

@@ -32,7 +32,7 @@ def grid(result) -> xarray.Dataset:
     """Solution, exact solution or reference and error on a uniform grid over the bounding box.
 
     Twenty nodes a wave along each axis, at least 101 (2,001 in 1-D) and at most half a million in all. Values outside
-    the geometry are NaN.
+    the geometry, and at times that a march has not reached, are NaN; its attribute ``reached`` names the time.
     """
     problem, box = result.problem, result.problem.box
     waves = np.asarray(result.wavenumber) * box.half_width / np.pi
@@ -64,6 +64,8 @@ def grid(result) -> xarray.Dataset:
     )
     if result.errors.relative_l2 is not None:
         data.attrs["relative_l2"] = result.errors.relative_l2
+    if result.reached is not None:
+        data.attrs["reached"] = result.reached
     for i, output in enumerate(problem.outputs):
         data[output] = (names, u[:, i].reshape(shape), {"long_name": f"{output}, network", "units": "1"})
         if truth is not None:

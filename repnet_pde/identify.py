@@ -1,5 +1,6 @@
 """Inverse problems: unknown numbers and fields from observations, with standard errors and intervals."""
 
+import math
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -119,7 +120,7 @@ def identify(
     fixed = {"network_options": network_options, "method_options": options, "out": out}
     result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
     met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
-    if met or not automatic or chosen not in own or not result.finished or bounds or positive or problem.unknown_fields:
+    if met or not automatic or chosen not in own or result.resumable or bounds or positive or problem.unknown_fields:
         return result
     if out is not None:
         for file in out.iterdir():
@@ -136,8 +137,10 @@ POOR = 1e-2
 
 
 def _physics(result: Result) -> float:
-    """The largest relative residual of the equations and the conditions that are no observations."""
-    return max(of_equations(result.check.relative, result.problem).values(), default=0.0)
+    """The largest relative residual of the equations and the conditions that are no observations; infinite where there
+    is none."""
+    found = of_equations(result.check.relative, result.problem).values()
+    return max((math.inf if math.isnan(v) else v for v in found), default=0.0)
 
 
 def identify_model(

@@ -49,7 +49,8 @@ def solution(result, data: xarray.Dataset) -> Figure:
         panels = iter(figure.axes)
         for output in outputs:
             values = _slice(data[f"{output}_{against}" if against else output])
-            limit = float(np.nanmax(np.abs(values))) or 1.0
+            sizes = np.abs(values.values[np.isfinite(values.values)])
+            limit = float(sizes.max(initial=0.0)) or 1.0
             for column in columns:
                 axes = next(panels)
                 name = result.network if not column else against
@@ -59,9 +60,9 @@ def solution(result, data: xarray.Dataset) -> Figure:
 
 
 def error(result, data: xarray.Dataset) -> Figure | None:
-    """Absolute error of each output on a logarithmic scale."""
+    """Absolute error of each output on a logarithmic scale; None where there is none to be measured."""
     outputs = result.problem.outputs
-    if not result.errors.against:
+    if not result.errors.against or result.errors.relative_l2 is None:
         return None
     figure = _figure(len(outputs), 1)
     for axes, output in zip(list(figure.axes), outputs, strict=True):
@@ -231,7 +232,10 @@ def _line(axes, values: xarray.DataArray, **style) -> None:
 
 
 def _slice(values: xarray.DataArray) -> xarray.DataArray:
-    """The first two coordinates, through the middle of the others."""
+    """The first two coordinates, through the middle of the others; in time of the part that was reached."""
+    if "t" in values.dims[2:]:
+        known = values.notnull().any([name for name in values.dims if name != "t"])
+        values = values.isel(t=slice(0, max(1, int(known.sum()))))
     return values.isel({name: values.sizes[name] // 2 for name in values.dims[2:]})
 
 
@@ -250,4 +254,6 @@ def _map(figure, axes, values: xarray.DataArray, title: str, limits, colours: st
 def _title(result) -> str:
     error = result.errors.relative_l2
     measured = "" if error is None else f", relative L2 error {error:.1e}"
+    if result.errors.until is not None:
+        measured += f" up to t = {result.errors.until:.6g}, the time reached"
     return f"{result.problem.name}: {result.network}, {result.method}{measured}"

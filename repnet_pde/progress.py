@@ -22,8 +22,8 @@ class Silent:
     def __exit__(self, *_):
         return None
 
-    def update(self, stage: str, done: int, loss: float, error: float | None) -> None:
-        pass
+    def update(self, stage: str, done: int, loss: float, error: float | None, standing: str | None = None) -> None:
+        """``standing``: how far a method has got whose iterations do not tell."""
 
 
 class Lines(Silent):
@@ -32,7 +32,7 @@ class Lines(Silent):
     def __init__(self, total: int):
         self.total, self.begun, self.last, self.start = total, time.monotonic(), time.monotonic(), None
 
-    def update(self, stage, done, loss, error):
+    def update(self, stage, done, loss, error, standing=None):
         now = time.monotonic()
         self.start = done if self.start is None else self.start
         if now - self.last < LINE_SECONDS:
@@ -40,6 +40,8 @@ class Lines(Silent):
         self.last = now
         rate = (done - self.start) / (now - self.begun)
         left = f", {(self.total - done) / rate:.0f} s left" if rate > 0 else ""
+        if standing is not None:
+            left = f", {standing}"
         shown = "" if error is None else f", relative L2 error {error:.2e}"
         print(f"{stage}: iteration {done} of {self.total}, loss {loss:.3e}{shown}{left}", file=sys.stderr, flush=True)
 
@@ -68,6 +70,7 @@ class Bar(Silent):
     def __exit__(self, *_):
         self.progress.stop()
 
-    def update(self, stage, done, loss, error):
+    def update(self, stage, done, loss, error, standing=None):
         shown = "" if error is None else f"  error {error:.2e}"
+        shown += "" if standing is None else f"  {standing}"
         self.progress.update(self.task, completed=done, description=stage, values=f"loss {loss:.3e}{shown}")

@@ -40,7 +40,10 @@ class Result:
         iterations: done.
         stages: how each stage that is over ended.
         stopped: why training ended.
-        finished: False when it can be resumed.
+        finished: whether training ended by itself and, where the method marches in time, at the end of time.
+        resumable: whether training can go on. A march that has stalled or used up its iterations is neither.
+        reached: where the method marches in time, the time up to which there is a solution, beyond which it is NaN;
+            else None.
         wall_seconds: of training, all sessions together.
         wavenumber: the largest along each axis, given or estimated, radians per unit length.
         notes: what a user should know, such as how the slopes were chosen.
@@ -66,8 +69,10 @@ class Result:
     iterations: int
     stopped: str
     finished: bool
+    resumable: bool
     wall_seconds: float
     wavenumber: tuple[float, ...]
+    reached: float | None = None
     stages: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     first_layer: dict | None = None
@@ -76,7 +81,7 @@ class Result:
     identification: Identification | None = None
 
     def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
-        """The solution (n, c) at points x (n, d), evaluated in chunks of rows."""
+        """The solution (n, c) at points x (n, d), evaluated in chunks of rows; NaN beyond the time `reached`."""
         return accuracy.predict(self.net, x, self.problem.dim, self.dtype, chunk)
 
     @cached_property
@@ -170,6 +175,8 @@ class Result:
                 "stages": self.stages,
                 "stopped": self.stopped,
                 "finished": self.finished,
+                "resumable": self.resumable,
+                "reached": self.reached,
                 "wall_seconds": self.wall_seconds,
                 "wavenumber": list(self.wavenumber),
                 "unknowns": {

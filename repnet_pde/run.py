@@ -3,7 +3,7 @@
 import platform
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from .residuals import collocation
 from .result import Result
 from .samples import of_problem as samples_of
 from .training import Training
-from .verify import verify
+from .verify import NOT_CONVERGED, verify
 from .wavenumbers import problem_wavenumber
 
 
@@ -171,30 +171,42 @@ class Run:
             result.save(directory)
         return result
 
+    @property
+    def short(self) -> str | None:
+        """How far a march got that has not reached the end of time, in words; else None."""
+        if getattr(self.net, "complete", True):
+            return None
+        return f"there is no solution beyond {self.net.standing}"
+
     def _verify(self, errors):
         settings, training = self.settings, self.training
         own = hasattr(training.ended, "twin_distance")
         if settings.planned:
-            found = Independent(settings.error_indicator, settings.loosest)
-        elif training.finished:
-            found = check(self.problem, self.net, self.wavenumber, settings.seed + 1, solve=not own)
+            second = Independent(settings.error_indicator, settings.loosest)
+        elif training.finished and self.short is None:
+            second = check(self.problem, self.net, self.wavenumber, settings.seed + 1, solve=not own)
         else:
-            found = Independent()
-        return verify(
+            second = Independent()
+        found = verify(
             self.problem,
             self.net,
             None if settings.network in PIECEWISE else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
-            indicator=training.ended.twin_distance if own else found.distance,
-            loosest=found.loosest,
-            finished=training.finished,
+            indicator=training.ended.twin_distance if own else second.distance,
+            loosest=second.loosest,
+            finished=training.finished or training.verifying,
             errors=errors,
         )
+        if self.short is None:
+            return found
+        return replace(found, verdict=NOT_CONVERGED, reason=self.short)
 
     def result(self, stopped: str) -> Result:
         problem, training, settings = self.problem, self.training, self.settings
-        identification = None
+        identification, notes = None, list(self.notes)
+        if self.short is not None:
+            notes.append(f"{self.short}: it is NaN there, and errors are measured up to that time")
         if training.finished:
             noise, level = settings.noise, settings.level
             identification = analyse(problem, self.objective, training.ended, noise=noise, level=level)
@@ -215,11 +227,13 @@ class Run:
             unknowns={name: value.item() for name, value in problem.unknowns.items()},
             iterations=training.iteration,
             stopped=stopped,
-            finished=training.finished,
+            finished=training.finished and self.short is None,
+            resumable=not training.finished,
+            reached=getattr(self.net, "reached", None),
             wall_seconds=training.seconds,
             wavenumber=self.wavenumber,
             stages=training.reasons,
-            notes=self.notes,
+            notes=notes,
             first_layer=training.first_layer,
             data=self.data,
             versions=versions(),

@@ -75,7 +75,13 @@ class Training:
 
     @property
     def finished(self) -> bool:
+        """Whether nothing is left to be done; not that anything was found."""
         return self.method is None
+
+    @property
+    def verifying(self) -> bool:
+        """Whether the solution is there, and the method is at a second one that tells how good it is."""
+        return getattr(self.method, "verifying", False)
 
     @property
     def iteration(self) -> int:
@@ -134,7 +140,7 @@ class Training:
     def _report(self, progress) -> None:
         name, _, _ = self.stages[self.stage]
         loss = float(self.objective.weights @ self.objective.terms)
-        progress.update(name, self.iteration, loss, self.last_error)
+        progress.update(name, self.iteration, loss, self.last_error, getattr(self.method, "standing", None))
 
     def _next_stage(self) -> None:
         name, _, _ = self.stages[self.stage]

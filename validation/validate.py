@@ -249,6 +249,10 @@ def _error(run: Stored) -> float | None:
 
 def _errors(found: Validation, tolerance: float | None, inverse: bool) -> Iterator[Check]:
     errors = found.errors
+    short = [run for run in found.runs if run["errors"].get("until") is not None]
+    if short:
+        yield Check("error", FAILED, f"{len(short)} seed(s) did not reach the end of time: {short[0]['stopped']}")
+        return
     if None in errors:
         yield Check("error", REMARK, "neither an exact solution nor a reference to compare with")
         return
@@ -266,7 +270,10 @@ def _reference(found: Validation, tolerance: float | None) -> Iterator[Check]:
     if reference is None:
         return
     own = reference["relative_l2_estimate"]
-    distance = max(run["reference_details"]["network_relative_l2"] for run in found.runs)
+    distances = [run["reference_details"]["network_relative_l2"] for run in found.runs]
+    if None in distances:
+        return
+    distance = max(distances)
     said = f"{reference['name']}, its own error {own:.1e}; the network is {distance:.1e} from it"
     if not reference["converged"]:
         alone = found.runs[0]["error_against"] == "reference"

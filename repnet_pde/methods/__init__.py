@@ -7,6 +7,13 @@ A method is a class made as ``Method(objective, iterations, **options)`` with
 - ``step()``: do one or some more, leaving finite parameters;
 - ``stopped``: None while it can go on, else why it has ended, in words;
 - ``state_dict()``, ``load_state_dict(state)``: plain types and tensors that continue it to the last bit.
+
+It may have
+
+- ``twin_distance``: the relative L2 distance of an independent solution, or None;
+- ``reached``: marching in time, the time up to which there is a solution;
+- ``verifying``: whether the solution is there and only the independent one is not;
+- ``standing``: how far it has got, in words, for the progress line.
 """
 
 import inspect

@@ -128,7 +128,7 @@ class Marching:
     def stopped(self) -> str | None:
         if self._reason or self.verifying or self.iteration < self.iterations:
             return self._reason
-        return f"all iterations done at {progress_in_time(self.net)}"
+        return f"all iterations done at {self.net.standing}"
 
     @property
     def standing(self) -> str:
@@ -457,16 +457,11 @@ def _time_derivative(x: torch.Tensor, u: torch.Tensor, order: int) -> torch.Tens
     return u
 
 
-def progress_in_time(net) -> str:
-    """How far a network that grows along time has got, as "t = 0.3 of 1"."""
-    return f"t = {net.reached:.6g} of {float(net.box.upper[-1]):.6g}"
-
-
 def standing(net, twin, verifying: bool) -> str:
     """How far a march with the network ``net`` has got, or with its second one, in words."""
     if not verifying:
-        return progress_in_time(net)
-    return "second solution" if twin is None else f"second solution, {progress_in_time(twin)}"
+        return net.standing
+    return "second solution" if twin is None else f"second solution, {twin.standing}"
 
 
 def random_offset(first, net) -> torch.Tensor:

@@ -11,7 +11,7 @@ from ..errors import InputError, TrainingError
 from ..features import jet_of
 from ..network.patches import Patches
 from ..objective import Objective
-from .marching import FAILS, GROWTH, MORE, SHORTEST, progress_in_time, random_offset, standing
+from .marching import FAILS, GROWTH, MORE, SHORTEST, random_offset, standing
 from .patching import ON_FACE, PROGRESS, Carried, Patching
 
 EASY = 0.03
@@ -78,7 +78,7 @@ class PatchMarching(Patching):
     def stopped(self) -> str | None:
         if self._reason or self.verifying or self.iteration < self.iterations:
             return self._reason
-        return f"all iterations done at {progress_in_time(self.net)}"
+        return f"all iterations done at {self.net.standing}"
 
     @property
     def standing(self) -> str:

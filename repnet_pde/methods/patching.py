@@ -23,6 +23,7 @@ from ..verify import derivative_sizes, sized_terms
 from ..wavenumbers import problem_wavenumber
 from ._condensed import Block, condense, couple
 from ._last_layer import as_layer
+from .marching import MORE, random_offset
 
 WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}
 """Largest wavenumber of the features on a patch normalised to [−1, 1], by dimension."""
@@ -176,8 +177,9 @@ class Patching:
     def _end(self) -> None:
         """Take the best solution, and compare it with one of other features and points."""
         self.net.load_state_dict(self.best)
-        other, _ = self._made(self.net.bounds.numpy(), 1)
-        self._solve(other, self.net, 1)
+        other, _ = self._made(self.net.bounds.numpy(), 1, MORE)
+        around = [random_offset(*pair) for pair in zip(self.net.patches, other.patches, strict=True)]
+        self._solve(other, self.net, 1, around)
         self.twin_distance = distance(self.problem, self.net, other)
 
     def _first(self) -> np.ndarray:

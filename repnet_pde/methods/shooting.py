@@ -111,6 +111,16 @@ class Shooting:
     def stopped(self) -> str | None:
         return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
 
+    @property
+    def reached(self) -> float:
+        """The time up to which there is a forward solution."""
+        return self.net.reached
+
+    @property
+    def standing(self) -> str:
+        """How far the forward solution has got, in words."""
+        return f"forward solution {self.solutions + 1}: {self.net.standing}"
+
     def _new_march(self) -> Marching:
         view = types.SimpleNamespace(problem=self.forward, net=self.net, mean_squares=lambda: None)
         march = Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)

@@ -32,6 +32,11 @@ class Growing(dde.nn.NN):
         """Whether the pieces reach the end of time."""
         return self.reached is None or self.reached >= self.box.upper[-1]
 
+    @property
+    def standing(self) -> str:
+        """How far it has got, in words, such as "t = 0.3 of 1"."""
+        return f"t = {self.reached:.6g} of {float(self.box.upper[-1]):.6g}"
+
     def covers(self, x: torch.Tensor) -> torch.Tensor:
         """Which of the points (n, d) are not beyond the last piece: (n,) bool."""
         if self.complete:
