@@ -1,0 +1,156 @@
+"""What both halves of the audit share: a problem with the truth beside it, what was said of it, and their kinds.
+
+A half is a module, `forward` or `inverse`, with a table ``KINDS``: name -> `Kind`, whose function draws a `Case` from a
+NumPy generator. The generator depends on seed, half, kind and number only, so that any case can be made alone.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+
+import numpy as np
+
+from ...problem import Problem
+
+FORWARD, INVERSE = "forward", "inverse"
+REFUSED, FAILED, LATE = "refused", "failed", "out of time"
+"""What an `Outcome` has for a status where there is no verdict: the package refused with a message of its own
+(`RepNetPDEError`); it raised anything else, or its process died; it was stopped at the audit's limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solutions:
+    """What is true of a forward problem.
+
+    Attributes:
+        functions: its solutions, NumPy (n, d) -> (n, c). Empty where it has none, or more than can be told apart by the
+            problem: then nothing that is said to be converged is true.
+        reason: what is wrong with the problem, where ``functions`` is empty.
+        condition: relative change of the solution over that of the data, where it is easily known, else None. Errors
+            below 1e-12 times this are rounding.
+        well_posed: whether it counts for the power of the verdict: one solution, which depends continuously on the data.
+    """
+
+    functions: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()
+    reason: str = ""
+    condition: float | None = None
+    well_posed: bool = True
+
+    def __post_init__(self):
+        if bool(self.functions) == bool(self.reason):
+            raise ValueError("either functions or a reason why there are none is needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknowns:
+    """What is true of an inverse problem.
+
+    Attributes:
+        values: name -> true value, of each unknown that has one.
+        open: names that the data do not determine; none of them may be called identifiable.
+        well_specified: equation and noise are what the problem says, so that its intervals have to hold.
+        misfit: root mean square of what the best fit leaves of the data, in standard deviations of their noise, where
+            the equation (or the data, by outliers) is wrong: from 3 on it must be named. None where nothing is wrong.
+    """
+
+    values: Mapping[str, float]
+    open: frozenset[str] = frozenset()
+    well_specified: bool = True
+    misfit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A problem and the truth, drawn at random.
+
+    Attributes:
+        problem: as a user writes it; without ``solution``, ``reference`` and ``true_unknowns``, so that nothing of the
+            truth can be seen by what is audited.
+        truth: `Solutions` for `solve`, `Unknowns` for `identify`.
+        text: one line: what was drawn.
+        settings: keyword arguments of `solve` or `identify`, such as ``method``. Default: all automatic.
+    """
+
+    problem: Problem
+    truth: Solutions | Unknowns
+    text: str
+    settings: Mapping = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of problems.
+
+    Attributes:
+        draw: a function of a ``numpy.random.Generator`` and the case's number; all that is random comes from the first.
+            The number may choose among variants in turn.
+        number: how many of them the audit makes unless it is told otherwise.
+    """
+
+    draw: Callable[[np.random.Generator, int], Case]
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What was said of a case, and of forward problems how far it is from the truth; plain types only.
+
+    Attributes:
+        half, kind, number, seed: which case.
+        text: the case's own.
+        status: the verdict, or `REFUSED`, `FAILED` or `LATE`.
+        reason: why, as it was said to the user.
+        method: that was used.
+        indicator: the error indicator, or None.
+        error: relative L2 distance to the nearest true solution, infinite where it is not finite; None without one.
+        determined: whether there is a true solution (forward).
+        well_posed, condition: as in `Solutions`.
+        residuals: the relative residuals by term, or None.
+        notes: of the result and of its identification, as they were said.
+        unknowns: name -> {"estimate", "standard_error", "interval", "identifiable", "true"} (inverse).
+        open, well_specified, misfit: as in `Unknowns`.
+        seconds: of the whole call.
+        source: digest of the package that said it.
+    """
+
+    half: str
+    kind: str
+    number: int
+    seed: int
+    text: str
+    status: str
+    reason: str = ""
+    method: str = ""
+    indicator: float | None = None
+    error: float | None = None
+    determined: bool = True
+    well_posed: bool = True
+    condition: float | None = None
+    residuals: Mapping[str, float] | None = None
+    notes: tuple[str, ...] = ()
+    unknowns: Mapping[str, Mapping] = field(default_factory=dict)
+    open: tuple[str, ...] = ()
+    well_specified: bool = True
+    misfit: float | None = None
+    seconds: float = 0.0
+    source: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.half, self.kind, self.number
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping) -> "Outcome":
+        """From what `to_dict` gave, also through JSON. Raises TypeError where names do not match."""
+        if set(row) - {f.name for f in fields(cls)}:
+            raise TypeError("not an Outcome")
+        row = dict(row)
+        return cls(**row | {name: tuple(row[name]) for name in ("notes", "open") if name in row})
+
+
+def generator(seed: int, half: str, kind: str, number: int) -> np.random.Generator:
+    """The random generator of one case, independent of all others."""
+    return np.random.default_rng([seed, zlib.crc32(f"{half}/{kind}".encode()), number])
