@@ -1,7 +1,8 @@
 """What both halves of the audit share: a problem with the truth beside it, what was said of it, and their kinds.
 
 A half is a module, `forward` or `inverse`, with a table ``KINDS``: name -> `Kind`, whose function draws a `Case` from a
-NumPy generator. The generator depends on seed, half, kind and number only, so that any case can be made alone.
+NumPy generator, and ``SHORT``: name -> numbers of a few quick cases. The generator depends on seed, half, kind and
+number only, so that any case can be made alone.
 """
 
 import zlib
@@ -9,13 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
+import torch
 
 from ...problem import Problem
 
-FORWARD, INVERSE = "forward", "inverse"
+FORWARD, INVERSE = HALVES = ("forward", "inverse")
 REFUSED, FAILED, LATE = "refused", "failed", "out of time"
 """What an `Outcome` has for a status where there is no verdict: the package refused with a message of its own
 (`RepNetPDEError`); it raised anything else, or its process died; it was stopped at the audit's limit."""
+HUGE = 1e300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +26,19 @@ class Solutions:
     """What is true of a forward problem.
 
     Attributes:
-        functions: its solutions, NumPy (n, d) -> (n, c). Empty where it has none, or more than can be told apart by the
-            problem: then nothing that is said to be converged is true.
+        functions: its solutions, differentiable functions of tensors (n, d) -> (n, c). Empty where it has none, or too
+            many: then nothing that is said to be converged is true.
         reason: what is wrong with the problem, where ``functions`` is empty.
+        witnesses: two of the many solutions of a problem that has too many, to prove it.
         condition: relative change of the solution over that of the data, where it is easily known, else None. Errors
             below 1e-12 times this are rounding.
-        well_posed: whether it counts for the power of the verdict: one solution, which depends continuously on the data.
+        well_posed: whether it counts for the power of the verdict: one solution, which depends continuously on the
+            data.
     """
 
-    functions: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()
+    functions: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = ()
     reason: str = ""
+    witnesses: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = ()
     condition: float | None = None
     well_posed: bool = True
 
@@ -68,7 +74,8 @@ class Case:
             truth can be seen by what is audited.
         truth: `Solutions` for `solve`, `Unknowns` for `identify`.
         text: one line: what was drawn.
-        settings: keyword arguments of `solve` or `identify`, such as ``method``. Default: all automatic.
+        settings: keyword arguments of `solve` or `identify`, such as ``method``. Default: all automatic, and the
+            case's number for a seed.
     """
 
     problem: Problem
@@ -102,7 +109,7 @@ class Outcome:
         reason: why, as it was said to the user.
         method: that was used.
         indicator: the error indicator, or None.
-        error: relative L2 distance to the nearest true solution, infinite where it is not finite; None without one.
+        error: relative L2 distance to the nearest true solution, `HUGE` where it is not finite; None without one.
         determined: whether there is a true solution (forward).
         well_posed, condition: as in `Solutions`.
         residuals: the relative residuals by term, or None.

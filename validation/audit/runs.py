@@ -1,0 +1,232 @@
+"""Cases carried out: one in this process, or many in processes of their own that are ended when they take too long."""
+
+import contextlib
+import hashlib
+import importlib
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import repnet_pde
+
+from ... import accuracy
+from ..._backend import quiet, set_precision
+from ...checkpoint import read_json, write_json
+from ...errors import RepNetPDEError
+from ...result import plain
+from .case import FAILED, FORWARD, HUGE, INVERSE, LATE, REFUSED, Case, Kind, Outcome, Solutions, generator
+
+POINTS, POINTS_SEED = 4000, 181
+"""Where the true error is measured: not the points at which solutions are compared with each other."""
+MEMORY = 16 * 2**30
+"""Bytes of address space that one process may take."""
+
+Key = tuple[str, str, int]
+"""Half, kind and number."""
+
+
+def kinds(half: str) -> dict[str, Kind]:
+    return importlib.import_module(f".{half}", __package__).KINDS
+
+
+def short(half: str) -> dict[str, tuple[int, ...]]:
+    """The quick cases of a half: kind -> numbers."""
+    return importlib.import_module(f".{half}", __package__).SHORT
+
+
+def draw(half: str, kind: str, number: int, seed: int) -> Case:
+    """The case of that kind and number."""
+    set_precision("float64")
+    with quiet():
+        return kinds(half)[kind].draw(generator(seed, half, kind, number), number)
+
+
+def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
+    """Draw a case, solve or identify it, and note what is said beside what is true."""
+    begun = time.perf_counter()
+    made = draw(half, kind, number, seed)
+    truth = made.truth
+    outcome = Outcome(half=half, kind=kind, number=number, seed=seed, text=made.text, status=FAILED)
+    if isinstance(truth, Solutions):
+        known = {"determined": bool(truth.functions), "well_posed": truth.well_posed, "condition": truth.condition}
+    else:
+        known = {"open": tuple(sorted(truth.open)), "well_specified": truth.well_specified, "misfit": truth.misfit}
+    call = repnet_pde.solve if half == FORWARD else repnet_pde.identify
+    try:
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = call(made.problem, progress=False, **{"seed": number, **made.settings})
+            said = _said(result)
+            error = _error(result, truth)
+    except RepNetPDEError as refusal:
+        said, error = {"status": REFUSED, "reason": " ".join(str(refusal).split())}, None
+    except Exception as fault:  # whatever it is, it is an outcome
+        said, error = {"status": FAILED, "reason": f"{type(fault).__name__}: {' '.join(str(fault).split())}"}, None
+    if half == INVERSE and "unknowns" in said:
+        values = truth.values
+        said["unknowns"] = {name: found | {"true": values.get(name)} for name, found in said["unknowns"].items()}
+    return replace(outcome, error=error, seconds=time.perf_counter() - begun, **known, **said)
+
+
+def _said(result) -> dict:
+    """What a user reads."""
+    identification = result.identification
+    notes = [*result.notes]
+    if identification is not None:
+        notes += [*identification.notes, *identification.undetermined]
+    names = ("value", "standard_error", "interval", "identifiable")
+    unknowns = {
+        name: {"estimate" if n == "value" else n: getattr(found, n) for n in names}
+        for name, found in result.estimates.items()
+    }
+    return plain(
+        {
+            "status": result.verdict,
+            "reason": result.check.reason,
+            "method": result.method,
+            "indicator": result.check.error_indicator,
+            "residuals": result.check.relative,
+            "notes": notes,
+            "unknowns": unknowns,
+        }
+    ) | {"notes": tuple(notes)}
+
+
+def _error(result, truth) -> float | None:
+    """The relative L2 distance to the nearest of the true solutions."""
+    if not isinstance(truth, Solutions) or not truth.functions:
+        return None
+    x = accuracy.test_points(result.problem, POINTS, POINTS_SEED)
+    found = result.predict(x)
+    distances = []
+    for function in truth.functions:
+        u = function(torch.as_tensor(x)).detach().numpy()
+        with np.errstate(all="ignore"):
+            distance = float(np.linalg.norm(found - u) / np.linalg.norm(u))
+        distances.append(distance if np.isfinite(distance) else HUGE)
+    return min(distances)
+
+
+def digest() -> str:
+    """Of the package and of the problems: what was said by another is said anew."""
+    package = Path(repnet_pde.__file__).parent
+    here = Path(__file__).parent
+    files = sorted(package.rglob("*.py")) + [here / f"{name}.py" for name in ("case", "fields", FORWARD, INVERSE)]
+    text = b"".join(file.read_bytes() for file in dict.fromkeys(files) if file.exists())
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+class Store:
+    """The outcomes of one seed, a file each, so that what is over is never done again."""
+
+    def __init__(self, directory: Path, source: str):
+        self.directory, self.source = directory, source
+
+    def file(self, key: Key) -> Path:
+        half, kind, number = key
+        return self.directory / half / f"{kind}-{number:04d}.json"
+
+    def read(self, key: Key) -> Outcome | None:
+        """None where it is not over, damaged, or said by another version of the package."""
+        try:
+            outcome = Outcome.from_dict(read_json(self.file(key)))
+        except (OSError, ValueError, TypeError, RepNetPDEError):
+            return None
+        return outcome if outcome.source == self.source and outcome.key == key else None
+
+    def write(self, outcome: Outcome) -> None:
+        file = self.file(outcome.key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, plain(outcome.to_dict()))
+
+
+@dataclass
+class _Worker:
+    process: multiprocessing.Process
+    pipe: Connection
+    key: Key | None = None
+    since: float = 0.0
+    ready: bool = False
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source: str = "") -> Iterator[Outcome]:
+    """Outcomes as they come, from ``jobs`` processes of one thread each.
+
+    A case that takes more than ``limit`` seconds is ended with its process and is `LATE`; one whose process dies
+    `FAILED`. Leaving the loop, by Ctrl-C too, ends all processes.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting, workers = list(keys)[::-1], []
+    os.environ["OMP_NUM_THREADS"] = "1"  # processes inherit it
+
+    def start():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, seed), daemon=True)
+        process.start()
+        theirs.close()
+        workers.append(_Worker(process, ours))
+
+    def gone(worker, status, reason):
+        worker.end()
+        workers.remove(worker)
+        half, kind, number = worker.key
+        text = draw(half, kind, number, seed).text
+        taken = time.monotonic() - worker.since
+        return Outcome(
+            **{"half": half, "kind": kind, "number": number, "seed": seed, "source": source},
+            **{"text": text, "status": status, "reason": reason, "seconds": taken},
+        )
+
+    try:
+        while waiting or any(w.key for w in workers):
+            while waiting and len(workers) < min(jobs, len(waiting) + sum(w.key is not None for w in workers)):
+                start()
+            wait([w.pipe for w in workers], timeout=1.0)
+            for worker in list(workers):
+                try:
+                    said = worker.pipe.recv() if worker.pipe.poll() else None
+                except (EOFError, OSError):
+                    if worker.key is None:
+                        raise RepNetPDEError("a process of the audit could not be started") from None
+                    yield gone(worker, FAILED, f"its process died with exit code {worker.process.exitcode}")
+                    continue
+                if said is not None:
+                    worker.ready, worker.key = True, None
+                    if isinstance(said, Outcome):
+                        yield replace(said, source=source)
+                if worker.ready and worker.key is None and waiting:
+                    worker.key, worker.since = waiting.pop(), time.monotonic()
+                    worker.pipe.send(worker.key)
+                elif worker.key is not None and time.monotonic() - worker.since > limit:
+                    yield gone(worker, LATE, f"not over after {limit:g} s")
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _serve(pipe: Connection, seed: int) -> None:
+    """Carry out the cases that come through the pipe, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    torch.set_num_threads(1)
+    pipe.send("ready")
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.send(perform(*pipe.recv(), seed))
