@@ -29,7 +29,7 @@ from .runs import Key, Store, carry_out, digest, kinds, perform, short
 @click.option("--only", metavar="KIND:NUMBER", help="One case in this process; nothing is stored.")
 @click.option("--short", "few", is_flag=True, help="A few quick cases of most kinds.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes, of one thread each.")
-@click.option("--limit", default=120.0, show_default=True, help="Seconds after which a case is ended.")
+@click.option("--limit", default=60.0, show_default=True, help="Seconds of processor time after which a case is ended.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
 def main(seed, half, wanted, number, only, few, jobs, limit, out) -> None:
     try:

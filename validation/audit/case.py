@@ -116,7 +116,7 @@ class Outcome:
         notes: of the result and of its identification, as they were said.
         unknowns: name -> {"estimate", "standard_error", "interval", "identifiable", "true"} (inverse).
         open, well_specified, misfit: as in `Unknowns`.
-        seconds: of the whole call.
+        seconds: of processor time, of the whole call.
         source: digest of the package that said it.
     """
 

@@ -251,13 +251,13 @@ def bump(center, radius: float, power: int = 4):
 def localised(rng, number):
     """A term, or a part of the solution, that is there in a small part of the domain only."""
     variant = number % 5
-    width = log_uniform(rng, 0.003, 0.2)
+    width = log_uniform(rng, 0.003 if number % 3 else 0.03, 0.2)
     center = rng.uniform(0.05 + width, 0.95 - width)
     if variant == 3:  # in a plane
-        width = log_uniform(rng, 0.03, 0.2)
+        width = log_uniform(rng, 0.08, 0.2)
         center = rng.uniform(0.05 + width, 0.95 - width, 2)
         low, high = np.zeros(2), np.ones(2)
-        geometry, exact, local = dde.geometry.Rectangle(low, high), waves(rng, low, high, 4.0), bump(center, width)
+        geometry, exact, local = dde.geometry.Rectangle(low, high), waves(rng, low, high, 2.5), bump(center, width)
         strength = log_uniform(rng, 1, 10) / width
         axis = int(rng.integers(2))
 
@@ -273,9 +273,9 @@ def localised(rng, number):
     local = bump(center, width)
     if variant == 4:  # in time: drag
         geometry = in_time(line(0, 1), 0.5)
-        exact = waves(rng, [0, 0], [1, 0.5], 4.0)
-        width = max(width, 0.02)
-        local, strength = bump(min(max(center, 0.1), 0.9), width), log_uniform(rng, 1, 10) / width
+        exact = waves(rng, [0, 0], [1, 0.5], 2.5)
+        width = max(width, 0.08)
+        local, strength = bump(min(max(center, 0.15), 0.85), width), log_uniform(rng, 1, 10) / width
 
         def evolution(x, u):
             return slope(u, x, 1) - slope(u, x, 0, 0) + strength * local(x) * slope(u, x, 0)
@@ -322,9 +322,9 @@ def plane(rng, number):
     """Poisson, Helmholtz, reaction-diffusion and advection-diffusion on rectangles, with mixed conditions."""
     low, high = rectangle(rng)
     size = high - low
-    exact = waves(rng, low, high, rng.uniform(2, 7))
+    exact = waves(rng, low, high, rng.uniform(1.5, 4))
     geometry = dde.geometry.Rectangle(low, high)
-    a = positive(rng, low, high)
+    a = positive(rng, low, high, 2.0, 0.4)
     condition, variant = None, number % 4
     if variant == 0:
         text = "-div(a grad u) = f"
@@ -335,7 +335,7 @@ def plane(rng, number):
     elif variant == 1:
         modes = np.pi**2 * ((np.arange(1, 40) / size[0]) ** 2 + (np.arange(1, 40)[:, None] / size[1]) ** 2)
         while True:
-            k = rng.uniform(2, 12) / size.max()
+            k = rng.uniform(2, 8) / size.max()
             gap = abs(modes - k**2).min()
             if gap > 0.05 * max(k**2, modes.min()):
                 break
@@ -345,13 +345,13 @@ def plane(rng, number):
             return laplacian(u, x, (0, 1)) + k**2 * u
 
     elif variant == 2:
-        text, c = "-Δu + c u = f", positive(rng, low, high, size=2.0)
+        text, c = "-Δu + c u = f", positive(rng, low, high, 2.0, size=1.5)
 
         def operator(x, u):
             return -laplacian(u, x, (0, 1)) + c(x) * u
 
     else:
-        b, peclet = (waves(rng, low, high, 3.0) for _ in range(2)), rng.uniform(1, 20)
+        b, peclet = (waves(rng, low, high, 2.0) for _ in range(2)), rng.uniform(1, 20)
         b = list(b)
         text = f"-Δu + b · grad u = f, |b| up to {peclet:.0f}"
 
@@ -399,7 +399,7 @@ def domain(rng, number):
     else:
         hole = rng.uniform(0.3, 0.6)
         geometry, text = g.CSGDifference(g.Disk(center, r), g.Disk(center, hole * r)), "ring"
-    exact, c = waves(rng, low, high, rng.uniform(2, 5)), float(rng.integers(2)) * rng.uniform(0.5, 3)
+    exact, c = waves(rng, low, high, rng.uniform(1.5, 3)), float(rng.integers(2)) * rng.uniform(0.5, 3)
 
     def operator(x, u):
         return -laplacian(u, x, (0, 1)) + c * u
@@ -419,8 +419,8 @@ def heat(rng, number):
     low, high = interval(rng)
     end = rng.uniform(0.1, 1)
     geometry = in_time(line(low, high), end)
-    exact = waves(rng, [low, 0], [high, end], rng.uniform(2, 6))
-    a, b, c = positive(rng, low, high, size=1.0), rng.uniform(-2, 2), rng.uniform(0, 2)
+    exact = waves(rng, [low, 0], [high, end], rng.uniform(1.5, 4))
+    a, b, c = positive(rng, low, high, size=0.6), rng.uniform(-2, 2), rng.uniform(0, 2)
     scale = log_uniform(rng, 0.05, 1)
 
     def operator(x, u):
@@ -529,7 +529,7 @@ def jump(rng, number):
     if variant in (0, 1):  # a u_x is continuous: u = (x - at)/a h + r
         low, high = np.zeros(1 + variant), np.ones(1 + variant)
         geometry = dde.geometry.Rectangle(low, high) if variant else line(0, 1)
-        h, r = waves(rng, low, high, 4.0), waves(rng, low[1:], high[1:], 4.0) if variant else None
+        h, r = waves(rng, low, high, 2.0), waves(rng, low[1:], high[1:], 2.0) if variant else None
         constant = rng.uniform(-1, 1)
 
         def exact(x):
@@ -564,6 +564,7 @@ def jump(rng, number):
             pde=manufactured(system, exact),
             conditions={"ends": dirichlet(geometry, exact, i=0)},
             outputs=("u", "s"),
+            sampling=Sampling(domain=600),
         )
         return case(f"first-order form, a = {left:.2f} | {right:.2f} at {at:.2f}", problem, exact)
     exact = waves(rng, 0, 1, rng.uniform(2, 6))  # the coefficient of u jumps, and f with it
@@ -620,7 +621,7 @@ def system(rng, number):
         outputs, text = ("a", "b", "c"), "three equations of first order"
     elif variant == 2:  # coupled diffusion
         low, high = rectangle(rng)
-        exact = stacked(*(waves(rng, low, high, rng.uniform(2, 4)) for _ in range(2)))
+        exact = stacked(*(waves(rng, low, high, rng.uniform(1.5, 3)) for _ in range(2)))
         geometry, k = dde.geometry.Rectangle(low, high), rng.uniform(0.5, 3)
 
         def operator(x, y):
@@ -631,7 +632,7 @@ def system(rng, number):
         outputs, text = ("u", "v"), "coupled diffusion"
     elif variant == 3:  # plane strain
         low, high = rectangle(rng)
-        exact = stacked(*(waves(rng, low, high, rng.uniform(2, 4)) for _ in range(2)))
+        exact = stacked(*(waves(rng, low, high, rng.uniform(1.5, 3)) for _ in range(2)))
         geometry, lame = dde.geometry.Rectangle(low, high), rng.uniform(0.5, 10)
 
         def operator(x, y):
@@ -642,7 +643,7 @@ def system(rng, number):
         outputs, text = ("u", "v"), f"plane strain, λ/μ = {lame:.1f}"
     else:  # Stokes: the pressure is known at one point
         low, high = np.zeros(2), np.ones(2)
-        psi, p = waves(rng, low, high, 2.5), waves(rng, low, high, 2.5)
+        psi, p = waves(rng, low, high, 1.5), waves(rng, low, high, 1.5)
 
         def exact(x):
             points = x if x.requires_grad else x.clone().requires_grad_()
@@ -896,7 +897,7 @@ def _stated_twice(rng, variant: int, off: float):
     elif variant == 2:
         text = "fluxes in 2-D"
         geometry = dde.geometry.Rectangle([0, 0], [1, 1])
-        exact = waves(rng, [0, 0], [1, 1], rng.uniform(2, 4))
+        exact = waves(rng, [0, 0], [1, 1], rng.uniform(1.5, 3))
         conditions = {"sides": neumann(geometry, exact, off=3 * off)}
 
         def operator(x, u):
@@ -951,7 +952,7 @@ def _stated_twice(rng, variant: int, off: float):
     else:
         text = "a side of a square given twice"
         geometry = dde.geometry.Rectangle([0, 0], [1, 1])
-        exact = waves(rng, [0, 0], [1, 1], rng.uniform(2, 4))
+        exact = waves(rng, [0, 0], [1, 1], rng.uniform(1.5, 3))
         conditions = {
             "sides": dirichlet(geometry, exact),
             "left again": dirichlet(geometry, exact, left, off=off),
@@ -968,7 +969,9 @@ def _stated_twice(rng, variant: int, off: float):
             return [found[0] + shift, *found[1:]]
         return found + (shift * torch.sin(np.pi * x) if variant == 5 else shift)
 
-    return Problem(geometry=geometry, pde=pde, conditions=conditions), exact, text, off
+    # Where nothing fits, the search for features goes on until these points allow no more.
+    sampling = Sampling(domain=400) if off and geometry.dim > 1 else Sampling()
+    return Problem(geometry=geometry, pde=pde, conditions=conditions, sampling=sampling), exact, text, off
 
 
 # Places and sizes -----------------------------------------------------------------------------------------------------
@@ -1436,7 +1439,8 @@ def corner(rng, number):
         "ends": dde.icbc.DirichletBC(geometry, lambda x: 0, everywhere),
         "start": dde.icbc.IC(geometry, lambda x: start, lambda _, on: on),
     }
-    return case(f"heat from {start:.2f} with cold ends", _plain(geometry, pde, conditions), exact, well_posed=False)
+    problem = Problem(geometry=geometry, pde=pde, conditions=conditions, sampling=Sampling(domain=600))
+    return case(f"heat from {start:.2f} with cold ends", problem, exact, well_posed=False)
 
 
 @kind(9)

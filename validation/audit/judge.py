@@ -177,8 +177,8 @@ def _row(name: str, rows: Sequence[Outcome], half: str) -> str:
 
 HEAD = ["kind", "cases", "converged", "small", "not converged", "refused", "late or failed"]
 COLUMNS = {
-    FORWARD: [*HEAD, "converged of solved", "indicator / error", "false", "s", "most s"],
-    INVERSE: [*HEAD, "identifiable", "false", "s", "most s"],
+    FORWARD: [*HEAD, "converged of solved", "indicator / error", "false", "CPU s", "most"],
+    INVERSE: [*HEAD, "identifiable", "false", "CPU s", "most"],
 }
 
 

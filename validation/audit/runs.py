@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import importlib
+import math
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,8 @@ from .case import FAILED, FORWARD, HUGE, INVERSE, LATE, REFUSED, Case, Kind, Out
 
 POINTS, POINTS_SEED = 4000, 181
 """Where the true error is measured: not the points at which solutions are compared with each other."""
+PATIENCE = 10.0
+"""Seconds of the clock for one of the limit of processor time: the machine may be busy with other things."""
 MEMORY = 16 * 2**30
 """Bytes of address space that one process may take."""
 
@@ -52,7 +55,7 @@ def draw(half: str, kind: str, number: int, seed: int) -> Case:
 
 def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
     """Draw a case, solve or identify it, and note what is said beside what is true."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     made = draw(half, kind, number, seed)
     truth = made.truth
     outcome = Outcome(half=half, kind=kind, number=number, seed=seed, text=made.text, status=FAILED)
@@ -74,7 +77,7 @@ def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
     if half == INVERSE and "unknowns" in said:
         values = truth.values
         said["unknowns"] = {name: found | {"true": values.get(name)} for name, found in said["unknowns"].items()}
-    return replace(outcome, error=error, seconds=time.perf_counter() - begun, **known, **said)
+    return replace(outcome, error=error, seconds=time.process_time() - begun, **known, **said)
 
 
 def _said(result) -> dict:
@@ -166,8 +169,9 @@ class _Worker:
 def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source: str = "") -> Iterator[Outcome]:
     """Outcomes as they come, from ``jobs`` processes of one thread each.
 
-    A case that takes more than ``limit`` seconds is ended with its process and is `LATE`; one whose process dies
-    `FAILED`. Leaving the loop, by Ctrl-C too, ends all processes.
+    A case that takes more than ``limit`` seconds of processor time is ended with its process and is `LATE`; one whose
+    process dies otherwise `FAILED`. Where the system has no such limit, or a case sleeps, `PATIENCE` times that of the
+    clock count. Leaving the loop, by Ctrl-C too, ends all processes.
     """
     context = multiprocessing.get_context("spawn")
     waiting, workers = list(keys)[::-1], []
@@ -175,7 +179,7 @@ def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source
 
     def start():
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, seed), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, seed, limit), daemon=True)
         process.start()
         theirs.close()
         workers.append(_Worker(process, ours))
@@ -202,7 +206,12 @@ def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source
                 except (EOFError, OSError):
                     if worker.key is None:
                         raise RepNetPDEError("a process of the audit could not be started") from None
-                    yield gone(worker, FAILED, f"its process died with exit code {worker.process.exitcode}")
+                    worker.process.join()
+                    code = worker.process.exitcode
+                    if code == -getattr(signal, "SIGXCPU", 0):
+                        yield gone(worker, LATE, f"not over after {limit:g} s")
+                    else:
+                        yield gone(worker, FAILED, f"its process died with exit code {code}")
                     continue
                 if said is not None:
                     worker.ready, worker.key = True, None
@@ -211,22 +220,31 @@ def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source
                 if worker.ready and worker.key is None and waiting:
                     worker.key, worker.since = waiting.pop(), time.monotonic()
                     worker.pipe.send(worker.key)
-                elif worker.key is not None and time.monotonic() - worker.since > limit:
-                    yield gone(worker, LATE, f"not over after {limit:g} s")
+                elif worker.key is not None and time.monotonic() - worker.since > PATIENCE * limit:
+                    yield gone(worker, LATE, f"not over after {PATIENCE * limit:g} s")
     finally:
         for worker in workers:
             worker.end()
 
 
-def _serve(pipe: Connection, seed: int) -> None:
+def _serve(pipe: Connection, seed: int, limit: float) -> None:
     """Carry out the cases that come through the pipe, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     torch.set_num_threads(1)
+    _limit("RLIMIT_AS", MEMORY)
+    _limit("RLIMIT_CORE", 0)
     pipe.send("ready")
     with contextlib.suppress(EOFError, OSError):
         while True:
-            pipe.send(perform(*pipe.recv(), seed))
+            key = pipe.recv()
+            _limit("RLIMIT_CPU", math.ceil(time.process_time() + limit))
+            pipe.send(perform(*key, seed))
+
+
+def _limit(name: str, value: int) -> None:
+    """Limit a resource of this process, where the system can; the hard limit is left as it is."""
+    with contextlib.suppress(ImportError, AttributeError, ValueError, OSError):
+        import resource
+
+        which = getattr(resource, name)
+        resource.setrlimit(which, (value, resource.getrlimit(which)[1]))
