@@ -11,16 +11,20 @@ RepNet differentiated in closed form (`features`) the Jacobian of all rows with 
 much as evaluating the features.
 """
 
+import contextlib
+import copy
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ._backend import dde, seeded
 from .errors import InputError
-from .residuals import collocation, residual_vectors, unknown_columns
+from .residuals import collocation, hold, residual_vectors, unknown_columns
+from .unknowns import Scales
 
 HIGHEST = 6
 """Highest order of derivatives that is looked for."""
@@ -111,15 +115,130 @@ def _parts(condition, rows: slice, found: torch.Tensor, count: int) -> list[tupl
     return [(rows, found[rows])]
 
 
-def orders(data, outputs: int, transform=None) -> list[Index] | None:
-    """The derivatives of u that the residuals depend on; None where the rows are not functions of jets.
+def orders(data, outputs: int, transform=None, known: Sequence[Index] | None = None) -> list[Index] | None:
+    """The derivatives of u that the residuals depend on at any of the points; None where the rows are not functions of
+    jets.
 
-    Found by trying: the coefficients of all derivatives up to the sixth at a random jet, and that the product of the
-    coefficients with a random change of the jets is the exact directional derivative, row by row.
+    Found by trying, at some of the points: the coefficients of all derivatives up to the sixth at a random jet, and
+    that the product of the coefficients with a random change of the jets is the exact directional derivative, row by
+    row. Then at all of them, whether a row feels any other derivative (`_felt`); such rows are tried in their turn.
+
+    Args:
+        data: a DeepXDE data object with its points drawn. outputs: of u. transform: the output transform, or None.
+        known: derivatives found on other points of the same problem, to be returned as well.
     """
+    if known is None:
+        known = _tried(_some(data), outputs, transform)
+        if known is None or _tried(data, outputs, transform, known) is None:
+            return None
+    while True:
+        felt = _felt(data, outputs, transform, known)
+        if not felt.any():
+            return list(known)
+        found = _tried(_some(data, felt), outputs, transform)
+        if found is None:
+            return None
+        if set(found) <= set(known):  # no derivative up to the sixth: a higher one, or rounding
+            return list(known) if not _felt(data, outputs, transform, known, ROUNDING).any() else None
+        known = _ordered({*known, *found})
+
+
+SOME = 100
+"""Rows of a term at which all derivatives are tried."""
+ROUNDING = 1e-10
+"""Relative change of a row that may be rounding."""
+
+
+def _ordered(indices) -> list[Index]:
+    return sorted(indices, key=lambda a: (sum(a), a))
+
+
+def _some(data, chosen: torch.Tensor | None = None):
+    """A copy of ``data`` with about `SOME` points inside the domain and of each condition, of those ``chosen`` (n,)."""
+    starts = [0, *itertools.accumulate(data.num_bcs)]
+    rows, counts = [], []
+
+    def thinned(begin: int, end: int) -> np.ndarray:
+        found = np.arange(begin, end)
+        if chosen is not None:
+            found = found[chosen[begin:end].numpy()]
+        return found[:: max(1, len(found) // SOME)]
+
+    for condition, begin, end in zip(data.bcs, starts, starts[1:], strict=False):
+        if hasattr(condition, "component_x"):  # pairs
+            middle = (begin + end) // 2
+            first = thinned(begin, middle)
+            rows.append(np.concatenate([first, first + middle - begin]))
+        elif hasattr(condition, "on_boundary") or hasattr(condition, "on_initial"):
+            rows.append(thinned(begin, end))
+        else:  # whose values go with the points
+            rows.append(np.arange(begin, end))
+        counts.append(len(rows[-1]))
+    rows.append(thinned(starts[-1], len(data.train_x)))
+    result = copy.copy(data)
+    result.train_x, result.num_bcs = data.train_x[np.concatenate(rows)], counts
+    hold(data.bcs, result.train_x)
+    return result
+
+
+def _felt(data, outputs: int, transform, indices: Sequence[Index], tolerance: float = 0.0) -> torch.Tensor:
+    """Which of the points (n,) have a row that depends on other derivatives of u than ``indices``.
+
+    Two functions that agree in these at every point, and differ in all others of any order: Taylor polynomials, and
+    them with Σ_β c_β (x − x_i)^β exp(s·(x − x_i)) added, β the least of the multi-indices that are not below those
+    known, whose other derivatives are exactly zero at x_i. So the rows are equal to the last bit, and a term that acts
+    at a single point only is not lost in rounding.
+    """
+    x, inside = torch.as_tensor(data.train_x), closed(indices)
+    dim, has = x.shape[1], set(inside)
+    steps = {tuple(n + (i == axis) for i, n in enumerate(a)) for a in inside for axis in range(dim)} - has
+    least = [
+        b for b in steps if all(not n or tuple(m - (i == j) for j, m in enumerate(b)) in has for i, n in enumerate(b))
+    ]
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(x)
+
+    first, rates, sizes = random(len(x), len(inside), outputs), random(dim), random(len(least), outputs)
+    gaps = [i for i, a in enumerate(inside) if a not in set(indices)]
+    second = first.clone()
+    second[:, gaps] = random(len(x), len(gaps), outputs)
+
+    def rest(points: torch.Tensor) -> torch.Tensor:
+        offset = points - points.detach()
+        monomials = {(0,) * dim: 1 + 0 * offset[:, 0]}
+        found = torch.stack([_monomial(monomials, offset, b) for b in sorted(least)], 1)
+        return (found @ sizes) * torch.exp(offset @ rates)[:, None]
+
+    def rows(jet: torch.Tensor, more: bool) -> list[torch.Tensor]:
+        def u(points: torch.Tensor) -> torch.Tensor:
+            value = taylor(points, jet, inside)
+            value = value + rest(points) if more else value
+            return value if transform is None else transform(points, value)
+
+        vectors = residual_vectors(data, u, x.clone().requires_grad_())
+        dde.grad.clear()
+        return [v.detach().reshape(len(v), v.shape[1] if v.ndim > 1 else 1) for v in vectors]
+
+    result = torch.zeros(len(x), dtype=torch.bool)
+    starts = [0, *itertools.accumulate(data.num_bcs)]
+    pairs = list(zip(rows(first, False), rows(second, True), strict=True))
+    for i, (a, b) in enumerate(pairs):
+        condition = i - len(pairs) + len(data.num_bcs)
+        differs = ((a - b).abs() > tolerance * a.abs().max()) if tolerance else a != b
+        differs = (differs & ~(a.isnan() & b.isnan())).any(1).cpu()
+        begin = starts[-1] if condition < 0 else starts[condition]
+        result[begin : begin + len(differs)] |= differs
+    return result
+
+
+def _tried(data, outputs: int, transform, indices: Sequence[Index] | None = None) -> list[Index] | None:
+    """Those of ``indices`` (or of all up to the sixth order) that the rows depend on; None as `orders`."""
     x = torch.as_tensor(data.train_x)
     highest = HIGHEST if x.shape[1] <= 3 else 4
-    indices = multi_indices(x.shape[1], highest)
+    every = indices is None
+    indices = multi_indices(x.shape[1], highest) if every else list(indices)
     generator = torch.Generator().manual_seed(0)
 
     def random() -> torch.Tensor:
@@ -157,32 +276,56 @@ def orders(data, outputs: int, transform=None) -> list[Index] | None:
             return None
         used |= {index for index, n in zip(indices, slopes.abs().amax((0, 2)).tolist(), strict=True) if n > 0}
     dde.grad.clear()
-    if any(sum(index) == highest for index in used):
+    if every and any(sum(index) == highest for index in used):
         return None
-    return sorted(used | {(0,) * x.shape[1]}, key=lambda a: (sum(a), a))
+    return _ordered(used | {(0,) * x.shape[1]})
 
 
-def orders_of_problem(problem) -> list[Index] | None:
-    """`orders` of a problem's residuals, from a few of its points."""
+def orders_of_problem(problem, *data) -> list[Index] | None:
+    """`orders` of a problem's residuals, at the points of its own distribution, of another, and of ``data``.
+
+    What is found is kept with the problem: what acts at the points of ``data`` alone is known from then on. Every
+    method has its own points looked at, with the unknowns as they are.
+    """
+    found = problem.remembered("orders", lambda: [_orders_of_problem(problem)], generic=True)
+    for points in data:
+        if found[0] is not None:
+            found[0] = orders(points, len(problem.outputs), problem.output_transform, found[0])
+    return found[0]
+
+
+def _orders_of_problem(problem) -> list[Index] | None:
+    data, outputs, transform = [], len(problem.outputs), problem.output_transform
     with seeded(0):
-        return orders(collocation(problem, few=20), len(problem.outputs), problem.output_transform)
+        data.append(collocation(problem))
+        with contextlib.suppress(InputError):  # a condition may select none of the points
+            data.append(collocation(problem, distribution="pseudo"))
+    with Scales(problem.variables).generic():  # an unknown that is 0 hides what it multiplies
+        found = orders(data[0], outputs, transform)
+    for points in data:
+        if found is not None:
+            found = orders(points, outputs, transform, found)
+    return found
 
 
-def needed_orders(problem, method: str) -> list[Index]:
+def needed_orders(problem, method: str, *data) -> list[Index]:
     """`orders_of_problem` for a method that cannot do without.
 
-    Raises `InputError` where the residuals are no functions of jets, or the problem has more than equations and
-    conditions.
+    Raises `InputError` where the residuals are no functions of jets.
     """
+    found = orders_of_problem(problem, *data)
+    if found is None:
+        raise InputError(f"method: {method} needs residuals that depend on u at one point each; choose another method")
+    return found
+
+
+def check_plain(problem, method: str) -> None:
+    """`InputError` where a problem has more than equations and conditions."""
     if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
         raise InputError(
             f"method: {method} needs a problem with equations, and without unknowns, observations and "
             "input_transform; choose another method"
         )
-    found = orders_of_problem(problem)
-    if found is None:
-        raise InputError(f"method: {method} needs residuals that depend on u at one point each; choose another method")
-    return found
 
 
 def values(data, x: torch.Tensor, jet: torch.Tensor, indices, transform=None) -> list[torch.Tensor]:

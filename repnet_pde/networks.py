@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ._backend import dde
+from ._backend import dde, seeded
 from ._checks import mapping, whole
 from .errors import InputError, choose
 from .network import RepNet
@@ -322,14 +322,20 @@ def _flat(net, x: torch.Tensor) -> bool:
 
 
 def second_order(problem) -> bool:
-    """Whether the PDE depends on second derivatives.
+    """Whether the PDE depends on second derivatives at any of the problem's points.
 
     Two functions that agree at a point with their first derivatives, but not with their second: does the residual
     see the difference there?
     """
     if problem.pde is None:
         return False
-    x = torch.as_tensor(problem.geometry.random_points(1, random="pseudo")).requires_grad_()
+    points = problem.points()
+    with seeded(0):
+        places = [
+            problem.geometry.random_points(points.domain, random=d)
+            for d in {points.distribution, "pseudo"} - {"uniform"}
+        ]
+    x = torch.as_tensor(np.concatenate(places)).requires_grad_()
     centre, width = x.detach().clone(), torch.as_tensor(problem.box.half_width, dtype=x.dtype)
     weights = 1 + 0.37 * torch.arange(problem.dim, dtype=x.dtype)  # so that u_tt - u_xx does not cancel
     residuals = []

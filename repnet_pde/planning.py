@@ -17,9 +17,10 @@ from . import accuracy, regression, samples
 from ._backend import dde, seeded
 from .determination import loosest
 from .errors import InputError, TrainingError
-from .jets import needed_orders, orders_of_problem
+from .features import Features
+from .jets import check_plain, needed_orders, orders_of_problem
 from .methods._dense import Factorization, row_scales, stack
-from .methods._last_layer import CopySystem, JetSystem, Outcome, indices_for, last_linear, newton
+from .methods._last_layer import CopySystem, JetSystem, Outcome, last_linear, newton
 from .methods.low_rank import LowRank, coefficients
 from .methods.patching import FEATURES
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
@@ -182,6 +183,7 @@ def low_rank_converges(problem) -> bool:
 def _plain(problem) -> bool:
     """Equations whose residuals, like those of the conditions, depend on u at points, and nothing unknown."""
     try:
+        check_plain(problem, "auto")
         needed_orders(problem, "auto")
     except InputError:
         return False
@@ -471,7 +473,7 @@ def _try(
         data = collocation(problem, **points)
         held_out = collocation(problem, **points | {"features": max(100, features // 2)}, distribution="pseudo")
         noise = torch.randn(outputs * (features + 1), dtype=torch.float64)
-    indices = indices_for(data, net, outputs)
+    indices = orders_of_problem(problem, data, held_out) if Features.known(net) else None
     names, x, centre = problem.term_names, torch.as_tensor(data.train_x), None
     if start is not None:
         with torch.no_grad():

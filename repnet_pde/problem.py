@@ -118,12 +118,16 @@ class Problem:
     source: str | None = None
     dtype: str = field(init=False)
     start_values: Mapping[str, float] = field(init=False)
+    variables: Mapping[str, Any] = field(init=False, repr=False)
+    """The ``dde.Variable`` objects in the equations: the unknowns, also of the problem whose `forward` this is."""
 
     def __post_init__(self):
         self._set(dtype=dde.config.default_float())
         _checks.fields(self)
         _checks.trial(self)
         self._set(start_values={name: value.item() for name, value in self.unknowns.items()})
+        self._set(variables=self.unknowns)
+        object.__setattr__(self, "_memory", {})
 
     def _set(self, **values) -> None:
         for name, value in values.items():
@@ -153,10 +157,19 @@ class Problem:
         """The conditions that are observations: those at points given with values (PointSetBC, PointSetOperatorBC)."""
         return {name: condition for name, condition in self.conditions.items() if hasattr(condition, "points")}
 
+    def remembered(self, what: str, find: Callable[[], Any], *, generic: bool = False):
+        """``find()``, computed once for each set of values of the unknowns; if ``generic``, once for all values."""
+        key = what, *(() if generic else (value.item() for value in self.variables.values()))
+        if key not in self._memory:
+            self._memory[key] = find()
+        return self._memory[key]
+
     def forward(self) -> "Problem":
         """The same without observations, and with the unknowns as they are."""
         conditions = {name: c for name, c in self.conditions.items() if name not in self.observations}
-        return replace(self, conditions=conditions, unknowns={}, true_unknowns={})
+        result = replace(self, conditions=conditions, unknowns={}, true_unknowns={})
+        result._set(variables=self.variables)
+        return result
 
     def points(self, wavenumber: Sequence[float] | None = None) -> Sampling:
         """`sampling` with its open numbers filled in, from the dimension and ``wavenumber`` (default: the problem's).

@@ -81,7 +81,7 @@ def collocation(
                 f"conditions[{name!r}]: selects none of the {points.boundary} boundary and {points.initial or 0} "
                 "initial points; look at its on_boundary function and at the numbers in sampling"
             )
-    hold(problem, data.train_x)
+    hold(problem.conditions.values(), data.train_x)
     return data
 
 
@@ -158,13 +158,13 @@ def _selected(problem, name, condition) -> None:
         raise InputError(f"conditions[{name!r}]: selecting points raised {type(error).__name__}: {error}") from error
 
 
-def hold(problem, x: np.ndarray) -> None:
-    """Keep ``x`` alive as long as the problem's conditions.
+def hold(conditions, x: np.ndarray) -> None:
+    """Keep ``x`` alive as long as the conditions.
 
     They cache boundary values by ``id(x)`` without holding x: a later array at the same address would be given
     the values of another.
     """
-    for condition in problem.conditions.values():
+    for condition in conditions:
         held = condition.__dict__.setdefault("_repnet_pde_held", [])
         if not any(x is other for other in held):
             held.append(x)

@@ -147,7 +147,7 @@ def _face(problem, condition, axis: int, side: float):
 
     def values(free):
         x = _face_points(problem, axis, side, free)
-        hold(problem, x)
+        hold([condition], x)
         inputs = torch.as_tensor(x).requires_grad_()
         dde.grad.clear()
         error = condition.error(x, inputs, _zero(problem, inputs), 0, len(x))

@@ -8,7 +8,6 @@ import torch
 import repnet_pde
 from repnet_pde import Problem, load_problem, resume, solve
 from repnet_pde.errors import InputError
-from repnet_pde.jets import orders_of_problem
 from repnet_pde.methods.low_rank import LowRank, _System
 from repnet_pde.network.product import ProductRepNet
 from repnet_pde.objective import Objective
@@ -47,7 +46,7 @@ def system(problem, products=2, seed=0):
     )
     net.apply_output_transform(problem.output_transform) if problem.output_transform else None
     data = collocation(problem, few=60)
-    made = _System(problem, net, data, orders_of_problem(problem)).load()
+    made = _System(problem, net, data).load()
     made.rescale()
     return made
 

@@ -8,7 +8,7 @@ import torch
 from ..errors import InputError
 from ..features import jet_of
 from ..inference import SMOOTHNESS, Layout, Reduced
-from ..jets import orders
+from ..jets import orders_of_problem
 from ..objective import Objective
 from ..unknowns import Scales, equal_deviations, first_deviations
 from ._dense import Factorization
@@ -45,8 +45,7 @@ class Rows:
     @functools.cached_property
     def system(self) -> JetSystem:
         objective, problem = self.objective, self.problem
-        with self.scales.generic():
-            indices = orders(objective.data, len(problem.outputs), objective.net._output_transform)
+        indices = orders_of_problem(problem, objective.data)
         if indices is None:
             raise InputError("method: joint needs residuals that depend on u near one point each; choose gauss-newton")
         return JetSystem(objective.data, objective.net, self.names, indices, unknowns=objective.unknowns)

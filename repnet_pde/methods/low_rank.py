@@ -10,7 +10,7 @@ from ..accuracy import distance
 from ..errors import InputError, TrainingError
 from ..features import DERIVATIVES
 from ..jacobian import Linearization
-from ..jets import Index, needed_orders, term_jets
+from ..jets import check_plain, needed_orders, term_jets
 from ..network.product import SLOW_WAVENUMBER, ProductRepNet
 from ..objective import Objective
 from ..residuals import collocation
@@ -71,7 +71,9 @@ class LowRank:
             raise InputError("network: low-rank needs 'repnet-product' without slow sines, made by solve")
         self.objective, self.iterations = objective, iterations
         self.tolerance, self.most_products = tolerance, most_products
-        self.problem, self.net, self.indices = problem, objective.net, needed_orders(problem, "low-rank")
+        self.problem, self.net = problem, objective.net
+        check_plain(problem, "low-rank")
+        needed_orders(problem, "low-rank")
         self.iteration = 0
         self.damping: float | None = None
         self.scales, self.goal = [], 0.0
@@ -91,7 +93,7 @@ class LowRank:
         """One step of Gauss-Newton; before the first one with new products, find these."""
         self.iteration += 1
         if self._system is None:
-            self._system = _System(self.problem, self.net, self.objective.data, self.indices)
+            self._system = _System(self.problem, self.net, self.objective.data)
             self._system.scales, self._system.goal = self.scales, self.goal
             if self.damping is not None or self.worst:
                 self._system.load()
@@ -140,9 +142,9 @@ class LowRank:
         """The largest relative residual of the terms at fresh points."""
         with seeded(0):
             data = collocation(self.problem, few=FRESH, distribution="pseudo")
-        system = _System(self.problem, self.net, data, self.indices).load()
+        system = _System(self.problem, self.net, data).load()
         terms = sized_terms(
-            data, self.problem.term_names, system.x, system.jet(), self.indices, self.net._output_transform
+            data, self.problem.term_names, system.x, system.jet(), system.indices, self.net._output_transform
         )
         return max(t.residual.square().mean().sqrt().item() / size if size > 0 else 0.0 for t, size in terms)
 
@@ -154,7 +156,7 @@ class LowRank:
             data = collocation(self.problem, features=coefficients(self.net), distribution="pseudo")
         other._output_transform = self.net._output_transform
         _imitate(other, self.net)
-        system = _System(self.problem, other, data, self.indices).load()
+        system = _System(self.problem, other, data).load()
         system.rescale()
         system.balance()
         damping = START * system.trace()
@@ -186,9 +188,10 @@ class _System:
     """The residuals at fixed points as functions of the factors' coefficients, one (products, features + 1) tensor for
     each coordinate, without any product at first; ``store`` writes them into the network."""
 
-    def __init__(self, problem, net: ProductRepNet, data, indices: list[Index]):
+    def __init__(self, problem, net: ProductRepNet, data):
         self.names, self.transform, self.outputs = problem.term_names, net._output_transform, len(problem.outputs)
-        self.problem, self.net, self.data, self.indices = problem, net, data, indices
+        self.problem, self.net, self.data = problem, net, data
+        self.indices = needed_orders(problem, "low-rank", data)
         self.x = torch.as_tensor(data.train_x)
         self.tables = [self._table(axis) for axis in range(net.box.dim)]
         self.scales, self.goal = [], 0.0
@@ -281,7 +284,7 @@ class _System:
         points = torch.cat(lines).numpy()
         with seeded(0):
             data = collocation(self.problem, inside=points, boundary=FEW, initial=FEW)
-        there = _System(self.problem, self.net, data, self.indices)
+        there = _System(self.problem, self.net, data)
         there.c = self.c
         values, begin = there._raw(there.jet())[worst][-len(points) :], len(there.x) - len(points)  # DeepXDE's order
         start = []

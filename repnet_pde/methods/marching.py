@@ -140,14 +140,18 @@ class Marching:
     @property
     def indices(self) -> list[Index]:
         if self._indices is None:
-            found = orders_of_problem(self.problem)
-            if found is None or not 1 <= max(index[-1] for index in found) <= 2:
-                raise InputError(
-                    "method: marching needs residuals that depend on u at one point each and on its first or second "
-                    "derivative in time; choose another method"
-                )
-            self._indices = found
+            self._indices = self._needed()
         return self._indices
+
+    def _needed(self, *data) -> list[Index]:
+        """The derivatives that the residuals depend on, also those that act at the points of ``data`` alone."""
+        found = orders_of_problem(self.problem, *data)
+        if found is None or not 1 <= max(index[-1] for index in found) <= 2:
+            raise InputError(
+                "method: marching needs residuals that depend on u at one point each and on its first or second "
+                "derivative in time; choose another method"
+            )
+        return found
 
     @property
     def order(self) -> int:
@@ -305,11 +309,12 @@ class Marching:
             previous: the slab before, or None. distribution: of the points, in place of the problem's own.
             around: as for `newton`.
         """
-        problem, indices, width = self.problem, self.indices, net.linears[-1].in_features
+        problem, width = self.problem, net.linears[-1].in_features
         if self.net._output_transform is not None:
             net.apply_output_transform(self.net._output_transform)
         data = self._points(net, begin, end, width, distribution)
         x = torch.as_tensor(data.train_x)
+        self._indices = indices = self._needed(data)
         start = None if guess is None else guess(net, data, x, begin)
         continuity = None if previous is None else self._state(net, previous, begin, width)
         system = JetSystem(data, net, problem.term_names, indices, continuity=continuity, order=self.order, start=start)
@@ -319,7 +324,7 @@ class Marching:
             return None
         system.store()
         fresh = self._points(net, begin, end, max(200, width // 3), "pseudo")
-        found = relative_residuals(fresh, net, problem.term_names, indices)
+        found = relative_residuals(fresh, net, problem.term_names, self._needed(fresh))
         residual = max(found.values())
         if continuity is not None:
             residual = max(residual, self._jump(net, continuity))

@@ -14,7 +14,7 @@ from .._checks import fraction, whole
 from ..accuracy import distance, inside
 from ..errors import InputError, TrainingError
 from ..features import Features, jet_of
-from ..jets import Index, TermJet, multi_indices, needed_orders, taylor, term_jets
+from ..jets import Index, TermJet, check_plain, multi_indices, needed_orders, taylor, term_jets
 from ..network.patches import Patches
 from ..objective import Objective
 from ..problem import Interface
@@ -126,6 +126,7 @@ class Patching:
         self.objective, self.iterations = objective, iterations
         self.tolerance, self.most_patches = tolerance, most_patches or MOST_PATCHES
         self.width = features or FEATURES[problem.dim]
+        check_plain(problem, "patching")
         self.problem, self.net, self.indices = problem, objective.net, needed_orders(problem, "patching")
         self.iteration = 0
         self.seed: int | None = None
@@ -257,7 +258,9 @@ class Patching:
         numbers = {name: min(math.ceil(n), MOST_ON_BOUNDARY) for name, n in numbers.items()}
         with seeded(self.seed + seed):
             distribution = None if gathered else "pseudo"
-            return collocation(problem, inside=x, distribution=distribution, interval=self.window, **numbers)
+            data = collocation(problem, inside=x, distribution=distribution, interval=self.window, **numbers)
+        self.indices = needed_orders(problem, "patching", data)
+        return data
 
     def _inside(self, bounds: np.ndarray, count: int, seed: int, gathered: bool) -> np.ndarray:
         """``count`` points of a box inside the geometry, or as many as are found.

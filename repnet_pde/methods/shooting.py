@@ -197,7 +197,10 @@ class Shooting:
         if self._watch is None:
             with seeded(0):
                 data = collocation(self.watched, few=20)
-            indices = orders(data, len(self.problem.outputs), self.net._output_transform)
+            outputs, transform = len(self.problem.outputs), self.net._output_transform
+            with self.scales.generic():
+                indices = orders(data, outputs, transform)
+            indices = indices and orders(data, outputs, transform, indices)
             if indices is None:
                 raise InputError(
                     "conditions: shooting needs observations of u and its derivatives at one point each; choose "
