@@ -4,6 +4,7 @@ Least squares is cheap enough to try several first layers and to keep the one wh
 smallest; nothing of the solution is used for that.
 """
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from .methods.patching import FEATURES
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
 from .objective import Objective
 from .residuals import collocation, residual_vectors
-from .verify import CHUNK, network_jet
+from .verify import CHUNK, network_jet, ranges_of
 from .wavenumbers import problem_bands, problem_wavenumber, rank_of_bands
 
 ROWS_PER_FEATURE = 3
@@ -56,6 +57,12 @@ LOW_RANK = 0.3
 """Relative residual that a sum of `LOOK_AHEAD` products has to reach to be preferred, unasked."""
 MORE = 1.15
 """Times the features of a solution that the one it is compared with has."""
+CHEAP = 200
+"""Most coefficients for which another solution of a nonlinear problem is looked for."""
+MULTIPLES, RESOLVING = (-10.0, -1.0, 3.0, 30.0), 2
+"""Times the first solution from which it is looked for, and times its features."""
+SOLVED, ANOTHER = 1e-5, 1e-2
+"""Held-out residual up to which it counts as one, and distance from which it counts as another."""
 NEWTON_STEPS = 12
 """Factorisations of a trial on a nonlinear problem."""
 
@@ -279,6 +286,7 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
     late = limit is not None and time.monotonic() - begun > limit / 2
     if (best.outcome.affine or best.outcome.converged) and not late:
         plan.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
+        plan.notes += _branches(problem, network, best, wavenumber, seed)
         if network != DEFAULT["least-squares"]:  # other features show less of what can be added
             open_ = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
             plan.independent = replace(plan.independent, loosest=open_)
@@ -449,6 +457,26 @@ def check(problem, net, wavenumber, seed: int, solve: bool = True) -> Independen
         slow = 0.8 * slow
     options = {"layers": [math.ceil(min(_wanted(problem, slow, 1.0), most))], "wavenumber": slow.tolist()}
     return Independent(None, _try(problem, name, options, wavenumber, seed, net, steps=0).loosest)
+
+
+def _branches(problem, network: str, best: Candidate, wavenumber, seed: int) -> list[str]:
+    """A note on a second solution of a steady nonlinear problem, looked for where that is cheap: by Newton's method
+    from multiples of the first, with more features than that needs."""
+    if best.outcome.affine or problem.in_time or best.outcome.columns > CHEAP:
+        return []
+    options = best.options | {"layers": [*best.options["layers"][:-1], RESOLVING * best.options["layers"][-1]]}
+    for factor in MULTIPLES:
+        start = copy.deepcopy(best.net)
+        with torch.no_grad():
+            for parameter in last_linear(start).parameters():
+                parameter.mul_(factor)
+        other = _try(problem, network, options, wavenumber, seed, start)
+        if other.outcome.converged and other.held_out < SOLVED:
+            far = accuracy.distance(problem, best.net, other.net)
+            if far > ANOTHER:
+                ends = (f"{name} from {a:.4g} to {b:.4g}" for name, (a, b) in ranges_of(problem, other.net).items())
+                return [f"another solution was found, at a relative distance of {far:.1e} ({', '.join(ends)})"]
+    return []
 
 
 def _rows(problem) -> int:

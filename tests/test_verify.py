@@ -303,6 +303,27 @@ def test_nonlinear_problems_are_verified(method):
     assert result.verdict == "converged"
 
 
+def test_another_branch_is_named():
+    """Two solutions with u = 0 at the ends: of Bratu's problem u″ + e^u = 0, and of u″ = u² + f, f that of sin πx."""
+
+    def bratu(x, u):
+        return H(u, x) + torch.exp(u)
+
+    def square(x, u):
+        exact = torch.sin(PI * x)
+        return H(u, x) - u**2 + PI**2 * exact + exact**2
+
+    for pde in (bratu, square):
+        result = solve(line_problem(pde, {"ends": (lambda x: 0, on)}), progress=False)
+        assert result.verdict == "converged"
+        assert any("another solution was found" in note for note in result.notes)
+
+
+def test_a_single_solution_has_no_other():
+    result = solve(cubic(), progress=False)
+    assert not any("another solution" in note for note in result.notes)
+
+
 def test_an_unfinished_network_is_compared():
     """After three steps of Adam the distance to a solution by least squares is the error."""
     result = solve(cubic(), "repnet", "adam", iterations=3, progress=False)
