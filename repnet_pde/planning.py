@@ -60,8 +60,8 @@ MORE = 1.15
 CHEAP = 200
 """Most coefficients for which another solution of a nonlinear problem is looked for."""
 MULTIPLES, RESOLVING = (-10.0, -1.0, 3.0, 30.0), 2
-"""Times the first solution from which it is looked for, and times its features."""
-SOLVED, ANOTHER = 1e-5, 1e-2
+"""Times the first solution from which it is looked for, and times its features and wavenumbers."""
+SOLVED, ANOTHER = 1e-3, 1e-1
 """Held-out residual up to which it counts as one, and distance from which it counts as another."""
 NEWTON_STEPS = 12
 """Factorisations of a trial on a nonlinear problem."""
@@ -465,6 +465,8 @@ def _branches(problem, network: str, best: Candidate, wavenumber, seed: int) -> 
     if best.outcome.affine or problem.in_time or best.outcome.columns > CHEAP:
         return []
     options = best.options | {"layers": [*best.options["layers"][:-1], RESOLVING * best.options["layers"][-1]]}
+    if "wavenumber" in options:
+        options["wavenumber"] = [RESOLVING * k for k in options["wavenumber"]]
     for factor in MULTIPLES:
         start = copy.deepcopy(best.net)
         with torch.no_grad():
