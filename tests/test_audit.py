@@ -1,14 +1,13 @@
 """The audit: its problems have the solutions that they say, its judge sees each false statement, and a short run."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
 from repnet_pde.validation.audit import __main__ as audit
-from repnet_pde.validation.audit import forward, judge, runs
-from repnet_pde.validation.audit.case import FAILED, FORWARD, HUGE, INVERSE, LATE, REFUSED, Case, Outcome, Solutions
+from repnet_pde.validation.audit import forward, judge, runs, statements
+from repnet_pde.validation.audit.case import FAILED, FORWARD, HUGE, LATE, REFUSED, Outcome
 from repnet_pde.validation.audit.fields import amplification, antiderivative, array, waves
 
 from repnet_pde import set_precision
@@ -138,16 +137,6 @@ def outcome(**changes) -> Outcome:
     return Outcome(**base | {"indicator": 1e-9, "error": 1e-9} | changes)
 
 
-def unknown(estimate=1.0, error=0.1, true=1.0, identifiable=True) -> dict:
-    interval = (estimate - 2 * error, estimate + 2 * error) if identifiable else None
-    names = {"estimate": estimate, "standard_error": error, "interval": interval}
-    return names | {"identifiable": identifiable, "true": true}
-
-
-def inverse(**changes) -> Outcome:
-    return outcome(half=INVERSE, indicator=None, error=None, **changes)
-
-
 GOOD = (
     outcome(),
     outcome(error=2.9e-8),
@@ -159,14 +148,9 @@ GOOD = (
     outcome(status=UNVERIFIED, error=None, determined=False),
     outcome(status=REFUSED, error=None, indicator=None),
     outcome(status=LATE, error=None, indicator=None),
-    inverse(unknowns={"k": unknown(estimate=1.59)}),
-    inverse(unknowns={"k": unknown(estimate=1e9, identifiable=False)}, open=("k",)),
-    inverse(unknowns={"k": unknown(estimate=9.0)}, well_specified=False, misfit=2.0),
-    inverse(unknowns={"k": unknown(estimate=9.0)}, well_specified=False, misfit=9.0, notes=("the model does not fit",)),
-    inverse(status=REFUSED, misfit=9.0),
 )
 BAD = {
-    judge.too_sure: (
+    statements.too_sure: (
         outcome(error=3.1e-8),
         outcome(error=2e-12, indicator=1e-16),
         outcome(error=2e-9, indicator=1e-14, condition=1e3),
@@ -174,32 +158,26 @@ BAD = {
         outcome(error=1.4, indicator=5.5e-9),
         outcome(error=0.1, indicator=0.0),
     ),
-    judge.small_but_wrong: (outcome(status=UNVERIFIED, error=0.011), outcome(status=UNVERIFIED, error=HUGE)),
-    judge.nothing_to_converge_to: (outcome(error=None, determined=False),),
-    judge.unindicated: (outcome(indicator=None, error=1e-14), outcome(indicator=1e-4)),
-    judge.missed: (
-        inverse(unknowns={"k": unknown(estimate=1.61)}),
-        inverse(unknowns={"b": unknown(), "k": unknown(estimate=-1.3e90, error=0.0)}),
-    ),
-    judge.not_identifiable: (inverse(unknowns={"k": unknown(), "b": unknown(identifiable=False)}, open=("b", "k")),),
-    judge.misfit_unnamed: (inverse(well_specified=False, misfit=3.0, notes=("noise estimated",)),),
-    judge.crashed: (outcome(status=FAILED, error=None, indicator=None),),
+    statements.small_but_wrong: (outcome(status=UNVERIFIED, error=0.011), outcome(status=UNVERIFIED, error=HUGE)),
+    statements.nothing_to_converge_to: (outcome(error=None, determined=False),),
+    statements.unindicated: (outcome(indicator=None, error=1e-14), outcome(indicator=1e-4)),
+    statements.crashed: (outcome(status=FAILED, error=None, indicator=None),),
 }
 
 
 def test_what_is_true_is_not_held_against_it():
     for good in GOOD:
-        assert not [wrong.__name__ for wrong in judge.FALSE.values() if wrong(good)], good
+        assert not [wrong.__name__ for wrong in statements.FALSE.values() if wrong(good)], good
     assert all(figure.met for figure in judge.figures(GOOD))
 
 
-@pytest.mark.parametrize("wrong", judge.FALSE.values(), ids=lambda f: f.__name__)
+@pytest.mark.parametrize("wrong", statements.FALSE.values(), ids=lambda f: f.__name__)
 def test_each_false_statement_is_seen(wrong):
     """By its own figure and no other, and the report has the command that repeats it."""
     for bad in BAD[wrong]:
-        assert [w for w in judge.FALSE.values() if w(bad)] == [wrong]
+        assert [w for w in statements.FALSE.values() if w(bad)] == [wrong]
     found = {figure.name: figure for figure in judge.figures([*GOOD, *BAD[wrong]])}
-    for name, function in judge.FALSE.items():
+    for name, function in statements.FALSE.items():
         assert found[name].met == (function is not wrong)
         assert found[name].value == (len(BAD[wrong]) if function is wrong else 0)
     text = judge.markdown([*GOOD, *BAD[wrong]], "command")
@@ -232,7 +210,7 @@ def test_caution_is_measured():
 def test_outcomes_are_stored(tmp_path):
     """Those of another version of the package, damaged ones and those of another case are not used."""
     store = runs.Store(tmp_path, "one")
-    said = dataclasses.replace(inverse(unknowns={"k": unknown()}, notes=("a", "b"), open=("k",)), source="one")
+    said = outcome(notes=("a", "b"), open=("k",), unknowns={"k": {"estimate": 1.0}}, source="one")
     assert store.read(said.key) is None
     store.write(said)
     again = store.read(said.key)
@@ -284,11 +262,10 @@ class Told:
 def test_the_nearer_of_two_solutions_counts():
     made = runs.draw(FORWARD, "two_solutions", 0, SEED)
     low, high = made.truth.functions
-    assert runs._error(Told(made.problem, lambda x: 1.001 * high(x)), made.truth) == pytest.approx(1e-3)
-    assert runs._error(Told(made.problem, lambda x: 1.01 * low(x)), made.truth) == pytest.approx(1e-2)
-    assert runs._error(Told(made.problem, lambda x: low(x) * torch.nan), made.truth) == HUGE
-    assert runs._error(Told(made.problem, low), Solutions(reason="none")) is None
-    assert isinstance(made, Case)
+    assert forward.distance(Told(made.problem, lambda x: 1.001 * high(x)), made.truth.functions) == pytest.approx(1e-3)
+    assert forward.distance(Told(made.problem, lambda x: 1.01 * low(x)), made.truth.functions) == pytest.approx(1e-2)
+    assert forward.distance(Told(made.problem, lambda x: low(x) * torch.nan), made.truth.functions) == HUGE
+    assert forward.distance(Told(made.problem, low), ()) is None
 
 
 CASES = audit.select((FORWARD,), "", None, True)

@@ -17,8 +17,8 @@ from ...checkpoint import write_json
 from ...errors import InputError, RepNetPDEError, choose
 from ...result import plain
 from .case import HALVES, Outcome
-from .judge import FALSE, figures, markdown, said
-from .runs import Key, Store, carry_out, digest, kinds, perform, short
+from .judge import false, figures, markdown, said
+from .runs import Key, Store, carry_out, digest, half_of, perform
 
 
 @click.command(help=__doc__)
@@ -54,14 +54,13 @@ def one(halves, only: str, seed: int) -> list[Outcome]:
     name, _, digits = only.partition(":")
     if not digits.isdecimal():
         raise InputError(f"only: {only!r} given; the name of a kind and a number, such as contrast:3, are needed")
-    choose("only", name, [kind for half in halves for kind in kinds(half)])
-    half = next(half for half in halves if name in kinds(half))
+    choose("only", name, [kind for half in halves for kind in half_of(half).KINDS])
+    half = next(half for half in halves if name in half_of(half).KINDS)
     outcome = perform(half, name, int(digits), seed)
     for field, value in outcome.to_dict().items():
         click.echo(f"{field}: {value}")
-    for what, wrong in FALSE.items():
-        if wrong(outcome):
-            click.echo(f"FALSE: {what}")
+    for what in false(outcome):
+        click.echo(f"FALSE: {what}")
     return [outcome]
 
 
@@ -69,13 +68,13 @@ def select(halves, wanted: str, number: int | None, few: bool) -> list[Key]:
     """The cases that are asked for. Raises InputError for a kind that is not known."""
     names = [name for name in wanted.split(",") if name]
     for name in names:
-        choose("kinds", name, [kind for half in halves for kind in kinds(half)])
+        choose("kinds", name, [kind for half in halves for kind in half_of(half).KINDS])
     keys = []
     for half in halves:
-        for name, kind in kinds(half).items():
+        for name, kind in half_of(half).KINDS.items():
             if names and name not in names:
                 continue
-            numbers = short(half).get(name, ()) if few else range(number or kind.number)
+            numbers = half_of(half).SHORT.get(name, ()) if few else range(number or kind.number)
             keys += [(half, name, n) for n in numbers]
     return keys
 
@@ -90,8 +89,7 @@ def audit(keys: list[Key], seed: int, *, jobs: int, limit: float, out: Path) -> 
             store.write(outcome)
             stored[outcome.key] = outcome
             left = sum(o is None for o in stored.values())
-            false = any(wrong(outcome) for wrong in FALSE.values())
-            line = f"{outcome.kind} {outcome.number}: {'FALSE: ' * false}{said(outcome)}"
+            line = f"{outcome.kind} {outcome.number}: {'FALSE: ' * bool(false(outcome))}{said(outcome)}"
             click.echo(f"{line[:150]} ({outcome.seconds:.1f} s; {left} left)", err=True)
     finally:
         found = [outcome for outcome in stored.values() if outcome is not None]

@@ -1,8 +1,13 @@
 """What both halves of the audit share: a problem with the truth beside it, what was said of it, and their kinds.
 
-A half is a module, `forward` or `inverse`, with a table ``KINDS``: name -> `Kind`, whose function draws a `Case` from a
-NumPy generator, and ``SHORT``: name -> numbers of a few quick cases. The generator depends on seed, half, kind and
-number only, so that any case can be made alone.
+A half is a module, `forward` or `inverse`, with
+
+- ``KINDS``: name -> `Kind`, whose function draws a `Case` from a NumPy generator, which depends on seed, half, kind and
+  number only, so that any case can be made alone; ``SHORT``: name -> numbers of a few quick cases;
+- ``Said``: `Outcome` or a subclass with more fields; ``of_case(case)`` and ``of_result(result, case)``: values of its
+  fields by name, of the truth and of what was said, beyond those that `runs` knows;
+- ``FALSE``: what must not be said -> a function of an outcome that is true (or not empty) where it was said;
+- ``power(outcomes)``: the other figures, as a list of `Figure`.
 """
 
 import zlib
@@ -161,3 +166,14 @@ class Outcome:
 def generator(seed: int, half: str, kind: str, number: int) -> np.random.Generator:
     """The random generator of one case, independent of all others."""
     return np.random.default_rng([seed, zlib.crc32(f"{half}/{kind}".encode()), number])
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What it counts, its value (None where there is nothing to count), what it has to be, and who missed it."""
+
+    name: str
+    value: float | None
+    bound: str
+    met: bool
+    offenders: tuple[Outcome, ...] = ()

@@ -1,145 +1,32 @@
-"""What is said against what is true: the figures that the audit promises, and tables by kind."""
+"""What is said against what is true: the figures of both halves, and tables by kind."""
 
-import re
 import shlex
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from ...verify import CONVERGED, NOT_CONVERGED, UNVERIFIED
 from ..table import number
-from .case import FAILED, FORWARD, INVERSE, LATE, REFUSED, Outcome
-
-OPTIMISTIC = 30.0
-"""How many times the indicator the error of what is called converged may be."""
-ROUNDING = 1e-12
-"""Relative error, times the problem's condition, that is rounding."""
-WRONG = 1e-2
-"""Error above which a solution must not be said to have a small residual."""
-TRUSTED = 1e-4
-"""What is called converged has an indicator below this."""
-SOLVED = 1e-6
-"""Error up to which a well-posed problem counts as solved."""
-POWER = 0.8
-"""Least share of those that are to be called converged."""
-CAUTIOUS = 100.0
-"""Largest median of indicator over error of what is called converged."""
-DEVIATIONS = 6.0
-"""Standard errors by which the interval of a well-specified problem may miss the truth."""
-MISFIT = 3.0
-"""Misfit, in standard deviations of the noise, from which on it must be named."""
-NAMED = re.compile(r"misfit|does not fit|do not fit|not fitted|outlier", re.IGNORECASE)
-"""What a misfit is named by, in the reason or a note."""
-EPSILON = 2.0**-52
+from .case import FAILED, FORWARD, HALVES, INVERSE, LATE, REFUSED, Figure, Outcome
+from .runs import half_of
+from .statements import ratio, solved
 
 
-def floor(outcome: Outcome) -> float:
-    """The error that rounding explains."""
-    return ROUNDING * max(1.0, outcome.condition or 1.0)
-
-
-def too_sure(outcome: Outcome) -> bool:
-    """Called converged, and farther from the truth than its indicator allows."""
-    if outcome.status != CONVERGED or outcome.error is None:
-        return False
-    return outcome.error > max(OPTIMISTIC * (outcome.indicator or 0.0), floor(outcome))
-
-
-def small_but_wrong(outcome: Outcome) -> bool:
-    return outcome.status == UNVERIFIED and outcome.error is not None and outcome.error > WRONG
-
-
-def nothing_to_converge_to(outcome: Outcome) -> bool:
-    return outcome.half == FORWARD and outcome.status == CONVERGED and not outcome.determined
-
-
-def unindicated(outcome: Outcome) -> bool:
-    """Called converged without an indicator that would allow it."""
-    if outcome.half != FORWARD or outcome.status != CONVERGED:
-        return False
-    return outcome.indicator is None or not outcome.indicator < TRUSTED
-
-
-def missed(outcome: Outcome) -> list[str]:
-    """Unknowns whose interval is too far from the truth."""
-    names = []
-    for name, found in outcome.unknowns.items():
-        if not outcome.well_specified or found["interval"] is None or found["true"] is None:
-            continue
-        allowed = DEVIATIONS * (found["standard_error"] or 0.0) + ROUNDING * abs(found["true"])
-        if found["estimate"] is None or not abs(found["estimate"] - found["true"]) <= allowed:
-            names.append(name)
-    return names
-
-
-def not_identifiable(outcome: Outcome) -> list[str]:
-    """Unknowns called identifiable though the data leave them open."""
-    return [name for name in outcome.open if outcome.unknowns.get(name, {}).get("identifiable")]
-
-
-def misfit_unnamed(outcome: Outcome) -> bool:
-    """The best fit misses the data, and nothing that was said names it; where an answer was given at all."""
-    if outcome.misfit is None or outcome.misfit < MISFIT or outcome.status in (REFUSED, FAILED, LATE):
-        return False
-    return not any(NAMED.search(text) for text in (outcome.reason, *outcome.notes))
-
-
-def crashed(outcome: Outcome) -> bool:
-    return outcome.status == FAILED
-
-
-FALSE: dict[str, Callable[[Outcome], object]] = {
-    f"called converged, true error above {OPTIMISTIC:g} times the indicator": too_sure,
-    f"called small, true error above {WRONG:g}": small_but_wrong,
-    "called converged, though nothing determines a solution or there is none": nothing_to_converge_to,
-    f"called converged without an indicator below {TRUSTED:g}": unindicated,
-    f"interval of a well-specified problem misses by more than {DEVIATIONS:g} standard errors": missed,
-    "called identifiable, though the data leave it open": not_identifiable,
-    f"misfit of {MISFIT:g} standard deviations of the noise or more, not named": misfit_unnamed,
-    "ended by an error that is none of the package's own": crashed,
-}
-"""Statements that must not be: what -> whether an outcome has one. Each has to be counted 0 times."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What it counts, its value (None where there is nothing to count), what it has to be, and who missed it."""
-
-    name: str
-    value: float | None
-    bound: str
-    met: bool
-    offenders: tuple[Outcome, ...] = ()
-
-
-def solved(outcome: Outcome) -> bool:
-    """A well-posed problem that is solved, whatever is said of it."""
-    return outcome.determined and outcome.well_posed and outcome.error is not None and outcome.error <= SOLVED
-
-
-def ratio(outcome: Outcome) -> float | None:
-    """Indicator over error of what is called converged."""
-    if outcome.status != CONVERGED or outcome.error is None or outcome.indicator is None:
-        return None
-    return outcome.indicator / max(outcome.error, EPSILON)
+def false(outcome: Outcome) -> list[str]:
+    """The false statements that an outcome has."""
+    return [what for what, wrong in half_of(outcome.half).FALSE.items() if wrong(outcome)]
 
 
 def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
-    """All figures, of false statements first, then of power."""
+    """Of each half that has outcomes: counts of false statements, each of which has to be 0, then figures of power."""
     found = []
-    for name, wrong in FALSE.items():
-        offenders = tuple(o for o in outcomes if wrong(o))
-        found.append(Figure(name, len(offenders), "0", not offenders, offenders))
-    good = [o for o in outcomes if solved(o)]
-    silent = tuple(o for o in good if o.status != CONVERGED)
-    share = 1 - len(silent) / len(good) if good else None
-    met = share is None or share >= POWER
-    name = f"of well-posed problems solved to {SOLVED:g}, share called converged"
-    found.append(Figure(name, share, f"at least {POWER:g}", met, () if met else silent))
-    ratios = [r for r in map(ratio, outcomes) if r is not None]
-    middle = statistics.median(ratios) if ratios else None
-    name = "median of indicator over true error of what is called converged"
-    found.append(Figure(name, middle, f"at most {CAUTIOUS:g}", middle is None or middle <= CAUTIOUS))
+    for half in HALVES:
+        rows = [o for o in outcomes if o.half == half]
+        if not rows:
+            continue
+        for what, wrong in half_of(half).FALSE.items():
+            offenders = tuple(o for o in rows if wrong(o))
+            found.append(Figure(what, len(offenders), "0", not offenders, offenders))
+        found += half_of(half).power(rows)
     return found
 
 
@@ -157,7 +44,7 @@ def _count(outcomes: Iterable[Outcome], *statuses: str) -> str:
 
 
 def _false(outcomes: Iterable[Outcome]) -> int:
-    return sum(any(wrong(o) for wrong in FALSE.values()) for o in outcomes)
+    return sum(bool(false(o)) for o in outcomes)
 
 
 def _row(name: str, rows: Sequence[Outcome], half: str) -> str:

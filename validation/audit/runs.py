@@ -14,20 +14,16 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import repnet_pde
 
-from ... import accuracy
 from ..._backend import quiet, set_precision
 from ...checkpoint import read_json, write_json
 from ...errors import RepNetPDEError
 from ...result import plain
-from .case import FAILED, FORWARD, HUGE, INVERSE, LATE, REFUSED, Case, Kind, Outcome, Solutions, generator
+from .case import FAILED, FORWARD, INVERSE, LATE, REFUSED, Case, Outcome, generator
 
-POINTS, POINTS_SEED = 4000, 181
-"""Where the true error is measured: not the points at which solutions are compared with each other."""
 PATIENCE = 10.0
 """Seconds of the clock for one of the limit of processor time: the machine may be busy with other things."""
 MEMORY = 16 * 2**30
@@ -37,47 +33,35 @@ Key = tuple[str, str, int]
 """Half, kind and number."""
 
 
-def kinds(half: str) -> dict[str, Kind]:
-    return importlib.import_module(f".{half}", __package__).KINDS
-
-
-def short(half: str) -> dict[str, tuple[int, ...]]:
-    """The quick cases of a half: kind -> numbers."""
-    return importlib.import_module(f".{half}", __package__).SHORT
+def half_of(name: str):
+    """The module of a half."""
+    return importlib.import_module(f".{name}", __package__)
 
 
 def draw(half: str, kind: str, number: int, seed: int) -> Case:
     """The case of that kind and number."""
     set_precision("float64")
     with quiet():
-        return kinds(half)[kind].draw(generator(seed, half, kind, number), number)
+        return half_of(half).KINDS[kind].draw(generator(seed, half, kind, number), number)
 
 
 def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
     """Draw a case, solve or identify it, and note what is said beside what is true."""
-    begun = time.process_time()
-    made = draw(half, kind, number, seed)
-    truth = made.truth
-    outcome = Outcome(half=half, kind=kind, number=number, seed=seed, text=made.text, status=FAILED)
-    if isinstance(truth, Solutions):
-        known = {"determined": bool(truth.functions), "well_posed": truth.well_posed, "condition": truth.condition}
-    else:
-        known = {"open": tuple(sorted(truth.open)), "well_specified": truth.well_specified, "misfit": truth.misfit}
+    begun, module = time.process_time(), half_of(half)
+    case = draw(half, kind, number, seed)
+    known = {"half": half, "kind": kind, "number": number, "seed": seed, "text": case.text, "status": FAILED}
+    outcome = module.Said(**known, **module.of_case(case))
     call = repnet_pde.solve if half == FORWARD else repnet_pde.identify
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = call(made.problem, progress=False, **{"seed": number, **made.settings})
-            said = _said(result)
-            error = _error(result, truth)
+            result = call(case.problem, progress=False, **{"seed": number, **case.settings})
+            said = _said(result) | module.of_result(result, case)
     except RepNetPDEError as refusal:
-        said, error = {"status": REFUSED, "reason": " ".join(str(refusal).split())}, None
+        said = {"status": REFUSED, "reason": " ".join(str(refusal).split())}
     except Exception as fault:  # whatever it is, it is an outcome
-        said, error = {"status": FAILED, "reason": f"{type(fault).__name__}: {' '.join(str(fault).split())}"}, None
-    if half == INVERSE and "unknowns" in said:
-        values = truth.values
-        said["unknowns"] = {name: found | {"true": values.get(name)} for name, found in said["unknowns"].items()}
-    return replace(outcome, error=error, seconds=time.process_time() - begun, **known, **said)
+        said = {"status": FAILED, "reason": f"{type(fault).__name__}: {' '.join(str(fault).split())}"}
+    return replace(outcome, **said, seconds=time.process_time() - begun)
 
 
 def _said(result) -> dict:
@@ -104,26 +88,13 @@ def _said(result) -> dict:
     ) | {"notes": tuple(notes)}
 
 
-def _error(result, truth) -> float | None:
-    """The relative L2 distance to the nearest of the true solutions."""
-    if not isinstance(truth, Solutions) or not truth.functions:
-        return None
-    x = accuracy.test_points(result.problem, POINTS, POINTS_SEED)
-    found = result.predict(x)
-    distances = []
-    for function in truth.functions:
-        u = function(torch.as_tensor(x)).detach().numpy()
-        with np.errstate(all="ignore"):
-            distance = float(np.linalg.norm(found - u) / np.linalg.norm(u))
-        distances.append(distance if np.isfinite(distance) else HUGE)
-    return min(distances)
-
-
 def digest() -> str:
     """Of the package and of the problems: what was said by another is said anew."""
     package = Path(repnet_pde.__file__).parent
     here = Path(__file__).parent
-    files = sorted(package.rglob("*.py")) + [here / f"{name}.py" for name in ("case", "fields", FORWARD, INVERSE)]
+    files = sorted(package.rglob("*.py")) + [
+        here / f"{name}.py" for name in ("case", "fields", "experiments", FORWARD, INVERSE)
+    ]
     text = b"".join(file.read_bytes() for file in dict.fromkeys(files) if file.exists())
     return hashlib.sha256(text).hexdigest()[:16]
 
@@ -141,7 +112,7 @@ class Store:
     def read(self, key: Key) -> Outcome | None:
         """None where it is not over, damaged, or said by another version of the package."""
         try:
-            outcome = Outcome.from_dict(read_json(self.file(key)))
+            outcome = half_of(key[0]).Said.from_dict(read_json(self.file(key)))
         except (OSError, ValueError, TypeError, RepNetPDEError):
             return None
         return outcome if outcome.source == self.source and outcome.key == key else None
@@ -188,12 +159,11 @@ def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source
         worker.end()
         workers.remove(worker)
         half, kind, number = worker.key
-        text = draw(half, kind, number, seed).text
-        taken = time.monotonic() - worker.since
-        return Outcome(
-            **{"half": half, "kind": kind, "number": number, "seed": seed, "source": source},
-            **{"text": text, "status": status, "reason": reason, "seconds": taken},
-        )
+        case = draw(*worker.key, seed)
+        known = {"half": half, "kind": kind, "number": number, "seed": seed, "source": source, "text": case.text}
+        seconds = min(limit, time.monotonic() - worker.since)
+        truth = half_of(half).of_case(case)
+        return half_of(half).Said(**known, **truth, status=status, reason=reason, seconds=seconds)
 
     try:
         while waiting or any(w.key for w in workers):
