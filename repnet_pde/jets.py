@@ -128,14 +128,14 @@ def orders(data, outputs: int, transform=None, known: Sequence[Index] | None = N
         known: derivatives found on other points of the same problem, to be returned as well.
     """
     if known is None:
-        known = _tried(_some(data), outputs, transform)
+        known = _tried(some(data), outputs, transform)
         if known is None or _tried(data, outputs, transform, known) is None:
             return None
     while True:
         felt = _felt(data, outputs, transform, known)
         if not felt.any():
             return list(known)
-        found = _tried(_some(data, felt), outputs, transform)
+        found = _tried(some(data, chosen=felt), outputs, transform)
         if found is None:
             return None
         if set(found) <= set(known):  # no derivative up to the sixth: a higher one, or rounding
@@ -153,16 +153,16 @@ def _ordered(indices) -> list[Index]:
     return sorted(indices, key=lambda a: (sum(a), a))
 
 
-def _some(data, chosen: torch.Tensor | None = None):
-    """A copy of ``data`` with about `SOME` points inside the domain and of each condition, of those ``chosen`` (n,)."""
+def some(data, most: int = SOME, chosen: torch.Tensor | None = None):
+    """A copy of ``data`` with at most ``most`` points inside and of each condition, of those ``chosen`` (n,); conditions whose values go with their points keep them all."""
     starts = [0, *itertools.accumulate(data.num_bcs)]
-    rows, counts = [], []
+    random, rows, counts = np.random.default_rng(0), [], []
 
     def thinned(begin: int, end: int) -> np.ndarray:
         found = np.arange(begin, end)
         if chosen is not None:
             found = found[chosen[begin:end].numpy()]
-        return found[:: max(1, len(found) // SOME)]
+        return found if len(found) <= most else np.sort(random.choice(found, most, replace=False))
 
     for condition, begin, end in zip(data.bcs, starts, starts[1:], strict=False):
         if hasattr(condition, "component_x"):  # pairs
@@ -171,7 +171,7 @@ def _some(data, chosen: torch.Tensor | None = None):
             rows.append(np.concatenate([first, first + middle - begin]))
         elif hasattr(condition, "on_boundary") or hasattr(condition, "on_initial"):
             rows.append(thinned(begin, end))
-        else:  # whose values go with the points
+        else:
             rows.append(np.arange(begin, end))
         counts.append(len(rows[-1]))
     rows.append(thinned(starts[-1], len(data.train_x)))
