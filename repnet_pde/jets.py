@@ -154,7 +154,10 @@ def _ordered(indices) -> list[Index]:
 
 
 def some(data, most: int = SOME, chosen: torch.Tensor | None = None):
-    """A copy of ``data`` with at most ``most`` points inside and of each condition, of those ``chosen`` (n,); conditions whose values go with their points keep them all."""
+    """A copy of ``data`` with at most ``most`` points inside and of each condition, of those ``chosen`` (n,).
+
+    Conditions whose values go with their points keep them all.
+    """
     starts = [0, *itertools.accumulate(data.num_bcs)]
     random, rows, counts = np.random.default_rng(0), [], []
 
