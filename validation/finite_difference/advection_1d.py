@@ -11,7 +11,8 @@ from repnet_pde.errors import InputError
 
 from .collocation import integrate
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import refine
+from .rounding import rounded
 from .stencils import ORDER, SMALLEST, periodic_difference_matrix
 
 LARGEST_OUTPUT = 2_000_000  # values on the space-time grid
@@ -39,12 +40,12 @@ def solve_advection_1d(
             f"advection_1d: needs n >= {SMALLEST}, a < b, final_time > 0, times >= 2, steps >= 1; got n={n}, "
             f"interval={interval}, final_time={final_time}, times={times}, steps={steps}"
         )
-    x, t = np.linspace(a, b, n + 1), np.linspace(0.0, final_time, times)
+    x, t = rounded(np.linspace(a, b, n + 1)), np.linspace(0.0, final_time, times)
     still = np.zeros(n)
     u = integrate(
         -speed * periodic_difference_matrix(n, (b - a) / n, 1),
         lambda now: still if source is None else source(x[:-1], now),
-        initial(x[:-1]),
+        rounded(initial(x[:-1])),
         t,
         steps,
         method="gauss",
@@ -82,5 +83,4 @@ def advection_1d(*, speed: float, tolerance: float = 1e-10, times: int | None = 
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * n * (4 + abs(speed)),  # that of the difference quotients
     )

@@ -8,7 +8,7 @@ from repnet_pde.errors import InputError
 
 from .lines import nodes_dense_at_ends, solve_lines
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import refine
 from .stencils import ORDER
 
 RATE = 5.0
@@ -92,6 +92,4 @@ def allen_cahn_1d(*, d: float, tolerance: float = 1e-8, times: int = 201, larges
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        # LSODA's steps add up, and u = 0 is unstable: errors grow by up to exp(5)
-        rounding=lambda n: 200 * rtol(n) + EPS * 4 * n,
     )

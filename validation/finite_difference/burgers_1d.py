@@ -8,7 +8,7 @@ from repnet_pde.errors import InputError
 
 from .lines import nodes_dense_at_centre, solve_lines
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import refine
 from .stencils import ORDER
 
 
@@ -88,8 +88,6 @@ def burgers_1d(*, nu: float, tolerance: float = 1e-8, times: int = 401, largest:
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        # LSODA's steps add up; the layer's place is rounded, and its slope is of size 1 / nu
-        rounding=lambda n: 50 * rtol(n) + EPS * (4 * n + 200 / nu),
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from .rounding import rounded
+
 _S6, _S15 = np.sqrt(6), np.sqrt(15)
 NODES = {
     "radau": np.array([(4 - _S6) / 10, (4 + _S6) / 10, 1.0]),
@@ -24,7 +26,7 @@ def collocation_coefficients(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Butcher matrix (s, s) and weights (s,) of the collocation method with nodes c."""
     k = np.arange(1, len(c) + 1)
     inverse_vandermonde = np.linalg.inv(c[:, None] ** (k - 1))
-    return (c[:, None] ** k / k) @ inverse_vandermonde, (1 / k) @ inverse_vandermonde
+    return rounded((c[:, None] ** k / k) @ inverse_vandermonde), rounded((1 / k) @ inverse_vandermonde)
 
 
 def integrate(
@@ -48,6 +50,7 @@ def integrate(
     inverse_vectors = np.linalg.inv(vectors)
     dt = (times[-1] - times[0]) / ((len(times) - 1) * steps)
     identity = sparse.identity(len(start), format="csc")
+    jacobian = rounded(jacobian)
     solvers = []
     for i in np.flatnonzero(eigenvalues.imag >= 0):  # of a conjugate pair one is enough
         real = eigenvalues[i].imag == 0
@@ -63,6 +66,6 @@ def integrate(
             t = times[0] + (k * steps + j) * dt
             slope = jacobian @ y
             stages = dt * (slope + np.array([forcing(t + node * dt) for node in c]))
-            y = y + sum((weight * solve(row @ stages)).real for solve, row, weight in solvers)
+            y = rounded(y + sum((weight * solve(row @ stages)).real for solve, row, weight in solvers))
         out[k + 1] = y
     return out

@@ -11,7 +11,8 @@ from repnet_pde.errors import InputError
 
 from .helmholtz_2d import solve_helmholtz_2d
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import rounded, rounded_together, settled
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -20,7 +21,6 @@ HOLES = ((0.25, 0.25), (0.7, 0.2), (0.3, 0.7), (0.75, 0.7))
 PER_WAVE = 8 / (2 * np.pi)
 """Intervals of a first grid on the unit square over the wavenumber: eight a wave."""
 NEWTON_STEPS = 40
-NEWTON_TOLERANCE = 1e-10
 
 
 def solve_layered_helmholtz_2d(
@@ -34,13 +34,15 @@ def solve_layered_helmholtz_2d(
     """
     if n < SMALLEST:
         raise InputError(f"layered_helmholtz_2d: needs n >= {SMALLEST}, got n={n}")
-    x = np.linspace(0.0, 1.0, n + 1)
+    x = rounded(np.linspace(0.0, 1.0, n + 1))
     u = _with_boundary(boundary, x)
     second = difference_matrix(n, 1 / n, 2)
     right = source(*np.meshgrid(x[1:-1], x[1:-1], indexing="ij"))
     right = right + (second @ u)[:, 1:-1] + (second @ u.T).T[1:-1]  # of the boundary values: u is 0 inside
     across = -second[:, 1:-1].toarray()
-    u[1:-1, 1:-1] = solve_sylvester(across - np.diag(wavenumber(x[1:-1]) ** 2), across.T, right)
+    left = across - np.diag(wavenumber(x[1:-1]) ** 2)
+    left, across, right = map(rounded_together, (left, across, right))
+    u[1:-1, 1:-1] = solve_sylvester(left, across.T, right)
     return (x, x.copy()), u[:, :, None]
 
 
@@ -56,7 +58,7 @@ def solve_divergence_2d(
     """
     if n < 2:
         raise InputError(f"divergence_2d: needs n >= 2, got n={n}")
-    x = np.linspace(0.0, 1.0, n + 1)
+    x = rounded(np.linspace(0.0, 1.0, n + 1))
     half, m = (x[1:] + x[:-1]) / 2, n - 1
     east = (
         sum(a(*np.meshgrid(half, x[1:-1] + side * 1e-6 / n, indexing="ij")) for side in (-1, 1)) / 2
@@ -78,7 +80,9 @@ def solve_divergence_2d(
     right[:, 0] += north[:, 0] * u[1:-1, 0]
     right[:, -1] += north[:, -1] * u[1:-1, -1]
     u[1:-1, 1:-1] = (
-        splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right.ravel()).reshape(m, m)
+        splu(rounded(matrix), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+        .solve(rounded(right.ravel()))
+        .reshape(m, m)
     )
     return (x, x.copy()), u[:, :, None]
 
@@ -99,7 +103,7 @@ def solve_perforated_2d(
     """
     if n < 2 or not 0 < radius < 0.5:
         raise InputError(f"perforated_2d: needs n >= 2 and a radius between 0 and 0.5, got n={n}, radius={radius:g}")
-    axis = np.linspace(0.0, 1.0, n + 1)
+    axis = rounded(np.linspace(0.0, 1.0, n + 1))
     x, y = np.meshgrid(axis, axis, indexing="ij")
     hole = np.zeros_like(x, dtype=bool)
     for a, b in centres:
@@ -142,7 +146,7 @@ def solve_perforated_2d(
     matrix = sparse.csc_array((entries, (rows, columns)), shape=(size, size)) + sparse.diags_array(
         diagonal, format="csc"
     )
-    u[i, j] = splu(sparse.csc_array(matrix), permc_spec="MMD_AT_PLUS_A").solve(right)
+    u[i, j] = splu(rounded(sparse.csc_array(matrix)), permc_spec="MMD_AT_PLUS_A").solve(rounded(right))
     return (axis, axis.copy()), u[:, :, None]
 
 
@@ -160,18 +164,20 @@ def solve_periodic_2d(
     a, b = interval
     if n < SMALLEST or n % 2 or not b > a:
         raise InputError(f"periodic_2d: needs an even n >= {SMALLEST} and a < b, got n={n}, interval={interval}")
-    x = np.linspace(a, b, n + 1)
+    x = rounded(np.linspace(a, b, n + 1))
     waves = 2 * np.pi / (b - a) * np.fft.fftfreq(n, 1 / n)
-    second, one = circulant(np.fft.ifft(-(waves**2)).real), np.eye(n)
-    laplace = np.kron(second, one) + np.kron(one, second)
-    right = source(*np.meshgrid(x[:-1], x[:-1], indexing="ij")).ravel()
+    second, one = circulant(rounded_together(np.fft.ifft(-(waves**2)).real)), np.eye(n)
+    laplace = rounded(np.kron(second, one) + np.kron(one, second))
+    right = rounded(source(*np.meshgrid(x[:-1], x[:-1], indexing="ij")).ravel())
     squares = waves[:, None] ** 2 + waves**2
     squares[0, 0] = np.inf
     u = np.fft.ifft2(np.fft.fft2(right.reshape(n, n)) / -squares).real.ravel()
+    size = np.inf
     for _ in range(NEWTON_STEPS):
         step = np.linalg.solve(laplace + np.diag(slope(u)), right - laplace @ u - nonlinear(u))
         u = u + step
-        if np.abs(step).max() <= NEWTON_TOLERANCE * np.abs(u).max():
+        before, size = size, np.abs(step).max() / np.abs(u).max()
+        if settled(size, before):
             break
     else:
         u[:] = np.nan
@@ -210,7 +216,6 @@ def helmholtz_heterogeneous_2d(
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 4 * n**2,
     )
 
 
@@ -231,7 +236,6 @@ def poisson_rings_2d(*, m: float, tolerance: float = 1e-10, largest: int = 1024)
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 4 * n,
     )
 
 
@@ -259,8 +263,6 @@ def poisson_nonlinear_2d(*, m: float, tolerance: float = 1e-10, largest: int = 6
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        # The linearised operator has an eigenvalue of about 1e-2 / k**2, beside those of the grid up to about 2 n**2.
-        rounding=lambda n: EPS * 10 * n**2 * k**2,
     )
 
 
@@ -281,7 +283,6 @@ def poisson_perforated_2d(*, k: float, radius: float, tolerance: float = 1e-6, l
         order=2,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 4 * n**2,
         holes=True,
     )
 
@@ -318,7 +319,6 @@ def elliptic_layered_2d(*, contrast: float, m: float, tolerance: float = 1e-6, l
         order=2,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 4 * n**2 * max(contrast, 1 / contrast),
     )
 
 
@@ -350,7 +350,6 @@ def elliptic_multiscale_2d(
         order=2,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 4 * n**2,
     )
 
 

@@ -11,7 +11,8 @@ from repnet_pde.errors import InputError
 
 from .collocation import integrate
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import refine
+from .rounding import rounded
 from .stencils import SMALLEST, difference_matrix
 
 ORDER_SPACE = 6
@@ -45,7 +46,7 @@ def solve_heat_1d(
             f"n={n}, interval={interval}, final_time={final_time}, times={times}, steps={steps}, "
             f"diffusivity={diffusivity}"
         )
-    x, t = np.linspace(a, b, n + 1), np.linspace(0.0, final_time, times)
+    x, t = rounded(np.linspace(a, b, n + 1)), np.linspace(0.0, final_time, times)
     second = diffusivity * difference_matrix(n, (b - a) / n, 2)
     at_left, at_right = second[:, [0]].toarray()[:, 0], second[:, [n]].toarray()[:, 0]
 
@@ -55,7 +56,7 @@ def solve_heat_1d(
 
     u = np.empty((n + 1, times))
     u[0], u[-1] = [left(s) for s in t], [right(s) for s in t]
-    u[1:-1] = integrate(second[:, 1:n], forcing, initial(x)[1:-1], t, steps, method="radau").T
+    u[1:-1] = integrate(second[:, 1:n], forcing, rounded(initial(x)[1:-1]), t, steps, method="radau").T
     return (x, t), u[:, :, None]
 
 
@@ -94,5 +95,4 @@ def heat_high_frequency_1d(
         order=ORDER_SPACE,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * (4 * n + diffusivity * n**2),  # that of the difference quotients
     )

@@ -12,7 +12,8 @@ from scipy.linalg import expm
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import rounded
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 
@@ -34,13 +35,13 @@ def solve_heat_2d(
             f"heat_2d: needs n >= {SMALLEST}, positive diffusivities, final_time > 0 and times >= 2; got n={n}, "
             f"diffusivities={diffusivities}, final_time={final_time}, times={times}"
         )
-    x, t = np.linspace(0.0, 1.0, n + 1), np.linspace(0.0, final_time, times)
+    x, t = rounded(np.linspace(0.0, 1.0, n + 1)), np.linspace(0.0, final_time, times)
     second = difference_matrix(n, 1 / n, 2)[:, 1:-1].toarray()
     steps = [expm(t[1] * d * second) for d in diffusivities]
     u = np.zeros((n + 1, n + 1, times))
-    u[1:-1, 1:-1, 0] = initial(*np.meshgrid(x[1:-1], x[1:-1], indexing="ij"))
+    u[1:-1, 1:-1, 0] = rounded(initial(*np.meshgrid(x[1:-1], x[1:-1], indexing="ij")))
     for i in range(1, times):
-        u[1:-1, 1:-1, i] = steps[0] @ u[1:-1, 1:-1, i - 1] @ steps[1].T
+        u[1:-1, 1:-1, i] = rounded(rounded(steps[0]) @ u[1:-1, 1:-1, i - 1] @ rounded(steps[1]).T)
     return (x, x.copy(), t), u[..., None]
 
 
@@ -65,5 +66,4 @@ def heat_multiscale_2d(*, m: float, tolerance: float = 1e-10, largest: int = 256
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 20 * n,
     )

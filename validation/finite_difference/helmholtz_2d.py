@@ -19,7 +19,8 @@ from scipy.fft import dstn, idstn
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import rounded, rounded_together
 
 ORDER = 6
 SINGULAR = 1e-8  # relative distance of kappa**2 to an eigenvalue below which there is no usable solution
@@ -59,17 +60,18 @@ def solve_helmholtz_2d(
             f"{distance:.0e} relative, where the solution is not unique; move kappa away from it"
         )
     h, kk = 1.0 / n, kappa**2
-    x = np.linspace(0.0, 1.0, n + 1)
+    x = rounded(np.linspace(0.0, 1.0, n + 1))
     u = np.zeros((n + 1, n + 1))
     for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
         u[edge] = boundary(*(grid[edge] for grid in np.meshgrid(x, x, indexing="ij")))
 
-    zeroth = kk * (1 - kk * h**2 / 12 + kk**2 * h**4 / 360)
+    zeroth = rounded(kk) * (1 - kk * h**2 / 12 + kk**2 * h**4 / 360)
     right = _source_terms(source, kk, n) + _operator(u, zeroth, kk, h)
-    lam = -4 * np.sin(np.arange(1, n) * np.pi / (2 * n)) ** 2  # eigenvalues of dx and of dy
+    lam = rounded(-4 * np.sin(np.arange(1, n) * np.pi / (2 * n)) ** 2)  # eigenvalues of dx and of dy
     total, product = lam[:, None] + lam, lam[:, None] * lam
-    symbol = (total + product / 6) / h**2 + zeroth + kk / 180 * product
-    u[1:-1, 1:-1] = idstn(dstn(right, type=1) / -symbol, type=1)
+    symbol = rounded(total + product / 6) / h**2 + zeroth + kk / 180 * product
+    waves = rounded_together(dstn(right, type=1))
+    u[1:-1, 1:-1] = rounded_together(idstn(waves / -symbol, type=1))
     return (x, x.copy()), u[:, :, None]
 
 
@@ -83,8 +85,8 @@ def _operator(u: np.ndarray, zeroth: float, kk: float, h: float) -> np.ndarray:
 
 def _source_terms(source: Callable, kk: float, n: int) -> np.ndarray:
     """f, Laplace f, Laplace**2 f and f_xxyy at the inner nodes, weighted as the scheme needs them."""
-    half = np.linspace(0.0, 1.0, 2 * n + 1)
-    f = source(*np.meshgrid(half, half, indexing="ij"))
+    half = rounded(np.linspace(0.0, 1.0, 2 * n + 1))
+    f = rounded(source(*np.meshgrid(half, half, indexing="ij")))
 
     def at(i, j):  # f shifted by i and j half steps, at the inner nodes
         return f[2 + i : 2 * n - 1 + i : 2, 2 + j : 2 * n - 1 + j : 2]
@@ -124,7 +126,6 @@ def helmholtz_2d(*, kappa: float, tolerance: float = 1e-10, largest: int = 1024)
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: _rounding(n, kappa),
     )
 
 
@@ -159,10 +160,4 @@ def helmholtz_modes_2d(*, a1: float, a2: float, k: float, tolerance: float = 1e-
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: _rounding(n, kappa),
     )
-
-
-def _rounding(n: int, kappa: float) -> float:
-    """Relative rounding error, which grows towards an eigenvalue."""
-    return EPS * (4 * n + 100 / max(nearest_eigenvalue(kappa)[0], SINGULAR))

@@ -13,7 +13,8 @@ from scipy.integrate import solve_ivp
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import refine
+from .rounding import integrator, rounded
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 LARGEST_OUTPUT = 2_000_000  # values on the space-time grid
@@ -44,7 +45,7 @@ def solve_klein_gordon_1d(
             f"klein_gordon_1d: needs n >= {SMALLEST}, a < b, final_time > 0, times >= 2; got n={n}, "
             f"interval={interval}, final_time={final_time}, times={times}"
         )
-    x, t = np.linspace(a, b, n + 1), np.linspace(0.0, final_time, times)
+    x, t = rounded(np.linspace(a, b, n + 1)), np.linspace(0.0, final_time, times)
     second = difference_matrix(n, (b - a) / n, 2)
     whole = np.empty(n + 1)
 
@@ -55,10 +56,11 @@ def solve_klein_gordon_1d(
         force = second @ whole - inner**3
         return np.concatenate([rates, force if source is None else force + source(x[1:-1], now)])
 
-    start = np.concatenate([initial(x)[1:-1], velocity(x)[1:-1]])
+    start = rounded(np.concatenate([initial(x)[1:-1], velocity(x)[1:-1]]))
+    tolerance = integrator(rtol)
     u = np.full((n + 1, times), np.nan)
     u[0], u[-1] = [left(s) for s in t], [right(s) for s in t]
-    run = solve_ivp(change, (0.0, final_time), start, method="DOP853", t_eval=t, rtol=rtol, atol=rtol)
+    run = solve_ivp(change, (0.0, final_time), start, method="DOP853", t_eval=t, rtol=tolerance, atol=tolerance)
     u[1:-1, : run.y.shape[1]] = run.y[: n - 1]
     return (x, t), u[:, :, None]
 
@@ -106,6 +108,4 @@ def klein_gordon_1d(
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        # steps add up, and DOP853 interpolates between them; the difference quotients are rounded
-        rounding=lambda n: 40 * rtol(n) + EPS * n**2 / 4,
     )

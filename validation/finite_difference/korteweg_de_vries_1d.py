@@ -14,7 +14,8 @@ from scipy.integrate import solve_ivp
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import integrator, rounded, rounded_together
 from .stencils import ORDER, SMALLEST, periodic_difference_matrix
 
 
@@ -40,7 +41,7 @@ def solve_korteweg_de_vries_1d(
             f"interval={interval}, mu={mu}, final_time={final_time}, times={times}"
         )
     step = (b - a) / n
-    x, t = np.linspace(a, b, n + 1), np.linspace(0.0, final_time, times)
+    x, t = rounded(np.linspace(a, b, n + 1)), np.linspace(0.0, final_time, times)
 
     def symbol(derivative):  # the eigenvalues of the circulant matrix on the waves of a real FFT
         column = periodic_difference_matrix(n, step, derivative)[:, [0]].toarray()[:, 0]
@@ -54,15 +55,15 @@ def solve_korteweg_de_vries_1d(
         rate = -first * np.fft.rfft(u**2) / 2 / factor
         return np.concatenate([rate.real, rate.imag])
 
-    start = np.fft.rfft(initial(x[:-1]))
+    start = rounded_together(np.fft.rfft(initial(x[:-1])))
     run = solve_ivp(
         change,
         (0.0, final_time),
         np.concatenate([start.real, start.imag]),
         method="DOP853",
         t_eval=t,
-        rtol=rtol,
-        atol=rtol * n,
+        rtol=integrator(rtol),
+        atol=integrator(rtol) * n,
     )
     u = np.full((n + 1, times), np.nan)
     found = (run.y[: n // 2 + 1] + 1j * run.y[n // 2 + 1 :]) * np.exp(linear[:, None] * run.t)
@@ -86,5 +87,4 @@ def korteweg_de_vries_1d(*, mu: float, tolerance: float = 1e-8, largest: int = 2
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: 2e-9 + EPS * 4 * n,
     )

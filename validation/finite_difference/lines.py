@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 from repnet_pde.errors import InputError
 
 from .refine import Grid
+from .rounding import integrator, rounded
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 Nodes = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -57,11 +58,11 @@ def solve_lines(
     run = solve_ivp(
         change,
         (0.0, final_time),
-        initial(x)[1:-1],
+        rounded(initial(x)[1:-1]),
         method="LSODA",
         t_eval=t,
-        rtol=rtol,
-        atol=rtol,
+        rtol=integrator(rtol),
+        atol=integrator(rtol),
         lband=ORDER - 2,  # the reach of the one-sided stencils
         uband=ORDER - 2,
     )
@@ -110,6 +111,6 @@ def _placed(interval: tuple[float, float], x: np.ndarray, stretch: np.ndarray, b
     """The map of [-1, 1] moved to `interval`."""
     a, b = interval
     half = (b - a) / 2
-    x = half * x + (a + b) / 2
+    x = rounded(half * x + (a + b) / 2)
     x[0], x[-1] = a, b
-    return x, half * stretch[1:-1], half * bend[1:-1]
+    return x, rounded(half * stretch[1:-1]), rounded(half * bend[1:-1])

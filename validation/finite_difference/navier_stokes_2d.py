@@ -18,14 +18,15 @@ from scipy.sparse.linalg import splu
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, Grid, refine
+from .refine import Grid, refine
+from .rounding import rounded, settled
 from .stencils import weights
 
 WIDTH = 8  # nodes of a stencil
 ORDER = 6  # of second derivatives; one or two more are seen on smooth solutions
 SMALLEST = 8  # cells
-STEPS = 12
-SMALL, CONVERGED = 1e-2, 1e-11  # relative steps of Newton's method
+STEPS = 20
+SMALL = 1e-2  # relative step of Newton's method from which the Jacobian is kept
 
 Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -71,7 +72,7 @@ def solve_navier_stokes_2d(
 
 def _newton(equations: "_Equations", state: np.ndarray) -> np.ndarray:
     """The root of the equations, or NaN; the Jacobian's factors are kept once the steps are small."""
-    factors = None
+    factors, size = None, np.inf
     for _ in range(STEPS):
         residual = equations.residual(state)
         if not np.isfinite(residual).all():
@@ -80,8 +81,8 @@ def _newton(equations: "_Equations", state: np.ndarray) -> np.ndarray:
             factors = splu(equations.jacobian(state))
         step = factors.solve(-residual)
         state = state + step
-        size = np.abs(step).max() / np.abs(state).max()
-        if size <= CONVERGED:
+        before, size = size, np.abs(step).max() / np.abs(state).max()
+        if settled(size, before):
             return state
         if size > SMALL:
             factors = None
@@ -184,7 +185,7 @@ class _Component:
         """Its derivative of order dx and dy at the grid of x and y."""
         along_x, along_y = staggered(self.x, x, dx), staggered(self.y, y, dy)
         matrix = sparse.kron(along_x[:, 1:-1], along_y[:, 1:-1], format="csr")
-        return _Affine(matrix, (along_x @ self.known @ along_y.T).ravel())
+        return _Affine(rounded(matrix), rounded((along_x @ self.known @ along_y.T).ravel()))
 
     def at(self, inner: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Its values at the grid of x and y."""
@@ -243,5 +244,4 @@ def kovasznay_2d(*, reynolds: float, tolerance: float = 1e-7, largest: int = 48)
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * n**2 * max(1.0, reynolds),
     )

@@ -14,7 +14,8 @@ import numpy as np
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import rounded, running_sum
 
 ORDER = 6
 
@@ -34,12 +35,12 @@ def solve_poisson_1d(
     a, b = interval
     if n < 2 or not b > a:
         raise InputError(f"poisson_1d: needs n >= 2 and a < b, got n={n}, interval={interval}")
-    half_nodes = np.linspace(a, b, 2 * n + 1)
-    f = source(half_nodes)
+    half_nodes = rounded(np.linspace(a, b, 2 * n + 1))
+    f = rounded(source(half_nodes))
     whole, between = f[::2], f[1::2]
     second = 13 / 30 * whole[1:-1] + 4 / 15 * (between[:-1] + between[1:]) + (whole[:-2] + whole[2:]) / 60
-    slopes = np.concatenate([[0.0], np.cumsum(second - second.mean())])
-    rise = np.concatenate([[0.0], np.cumsum(slopes - slopes.mean())])
+    slopes = np.concatenate([[0.0], running_sum(second - second.mean())])
+    rise = np.concatenate([[0.0], running_sum(slopes - slopes.mean())])
     k = np.arange(n + 1)
     step = (b - a) / n
     u = step**2 * (rise + second.mean() * k * (k - n) / 2)
@@ -69,7 +70,6 @@ def poisson_two_scale_1d(
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: _rounding(n, periods),
     )
 
 
@@ -95,7 +95,6 @@ def poisson_chirp_1d(*, low: float, high: float, tolerance: float = 1e-12, large
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: _rounding(n, periods),
     )
 
 
@@ -129,15 +128,9 @@ def poisson_four_scale_1d(
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: _rounding(n, periods),
     )
 
 
 def _first_grid(name: str, periods: float, largest: int) -> int:
     """At least eight intervals for the shortest wave: coarser grids would alias."""
     return first_grid(f"{name}: resolving {periods:g} waves", 8 * periods, largest, least=32)
-
-
-def _rounding(n: int, periods: float) -> float:
-    """Relative rounding error of the sums: slopes of up to 2 pi periods times u, with n errors at random."""
-    return EPS * np.sqrt(n) * (20 + 2 * np.pi * periods)

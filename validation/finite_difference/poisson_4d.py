@@ -12,7 +12,8 @@ import numpy as np
 from repnet_pde.errors import InputError
 
 from .reference import Reference
-from .refine import EPS, refine
+from .refine import refine
+from .rounding import rounded, rounded_together
 from .stencils import ORDER, SMALLEST, difference_matrix
 
 AXES = 4
@@ -32,24 +33,24 @@ def solve_poisson_4d(
     """
     if n < SMALLEST:
         raise InputError(f"poisson_4d: needs n >= {SMALLEST}, got n={n}")
-    x = np.linspace(0.0, 1.0, n + 1)
+    x = rounded(np.linspace(0.0, 1.0, n + 1))
     second = difference_matrix(n, 1 / n, 2).toarray()
     inner, ends = second[:, 1:-1], second[:, [0, -1]]
     grid = np.ix_(*[x[1:-1]] * AXES)
-    right = np.array(np.broadcast_to(-source(*grid), (n - 1,) * AXES))
+    right = rounded(np.array(np.broadcast_to(-source(*grid), (n - 1,) * AXES)))
     for axis in range(AXES):
         faces = list(grid)
         faces[axis] = x[[0, -1]].reshape([-1 if i == axis else 1 for i in range(AXES)])
         right -= _along(ends, boundary(*faces), axis)
-    values, vectors = np.linalg.eig(inner)
+    values, vectors = np.linalg.eig(rounded_together(inner))
     if np.abs(values.imag).max() > 0:
         raise InputError(f"poisson_4d: the difference matrix of n={n} has complex eigenvalues")
     inverse = np.linalg.inv(vectors)
     for axis in range(AXES):
-        right = _along(inverse, right, axis)
+        right = rounded_together(_along(inverse, right, axis))
     right /= sum(np.ix_(*[values] * AXES))
     for axis in range(AXES):
-        right = _along(vectors, right, axis)
+        right = rounded_together(_along(vectors, right, axis))
     u = np.array(np.broadcast_to(boundary(*np.ix_(*[x] * AXES)), (n + 1,) * AXES))
     u[(slice(1, -1),) * AXES] = right
     stride = slice(None, None, -(-n // KEPT) if n % KEPT == 0 else 1)
@@ -86,5 +87,4 @@ def poisson_multiscale_4d(*, k: float, tolerance: float = 1e-10, largest: int = 
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * n**2,
     )

@@ -1,4 +1,4 @@
-"""Solve on grids of n, 2n, 4n, ... intervals and estimate the error of the finest from their differences."""
+"""Solve on grids of n, 2n, 4n, ... intervals; the error of the finest from their differences and its rounding."""
 
 import math
 import time
@@ -10,11 +10,22 @@ import numpy as np
 from repnet_pde.errors import InputError
 
 from .reference import Reference
+from .rounding import EPS, disturbed
 
 SAFETY = 2.0
-EPS = float(np.finfo(float).eps)
+SAMPLES = 3
+"""Solutions with disturbed entries where rounding counts: one alone can be small by chance."""
+ROUNDING = 5.0
+"""Factor on the largest change among them, which makes it a bound of the rounding error."""
+GROWTH = 16.0
+"""The most by which rounding grows from n to 2n: that of difference quotients of order 4."""
+NEGLIGIBLE = 0.1
+"""Part of the discretisation error below which rounding is bounded by that of the grid before."""
+EXACT = 100 * EPS
+"""Relative error below which no solution is said to be."""
 
 Grid = tuple[tuple[np.ndarray, ...], np.ndarray]
+Pair = tuple[float, float]  # in the maximum and the L2 norm
 
 
 def refine(
@@ -27,73 +38,106 @@ def refine(
     largest: int,
     tolerance: float = 1e-12,
     seconds: float = math.inf,
-    rounding: Callable[[int], float] = lambda n: 4 * n * EPS,
     holes: bool = False,
 ) -> Reference:
-    """The finest of nested solutions, with an error estimate by Richardson's argument.
+    """The finest of nested solutions, with an error estimate by Richardson's argument and from measured rounding.
 
     `solve(n)` returns the axes and the values (grid shape, c) on a grid whose nodes for 2n contain those
-    for n. Grids are doubled until the estimate is below `tolerance` times the largest value, until n would
-    pass `largest` or the next solve would pass `seconds`, or until the differences stop falling. At least
-    three grids are solved where `largest` allows it, since two show no order.
+    for n. Grids are doubled until the estimate is below `tolerance` times the largest value, until rounding
+    counts for more than the grid and falls no more, until n would pass `largest` or the next solve would pass
+    `seconds`, or until the differences stop falling. At least three grids are solved where `largest` allows it and
+    the first two do not agree to rounding, since two show no order.
 
     With d the difference of the two finest grids on their common nodes, an error that falls as n**-p
     leaves d / (2**p - 1) on the finest; p is the observed order, never more than the nominal `order`,
-    and the result is doubled for safety. Once p drops below half of `order` (rounding, a tolerance of the
-    time integrator, or a grid too coarse) the argument does not hold and the larger of the last two
-    differences is taken instead. `converged` is then False unless that still meets the tolerance or is as
-    small as rounding. No estimate is smaller than `rounding(n)` times the largest value, or 100 units of
-    rounding: two grids can share such an error, which their difference does not show. With ``holes`` nodes that are NaN
-    on every grid lie outside of the domain.
+    and the result is doubled for safety. Once p drops below half of `order` (a grid too coarse, or errors that no
+    grid makes smaller) the argument does not hold and the larger of the last two differences is taken instead.
+    `converged` is then False unless that still meets the tolerance.
+
+    Rounding, and the tolerance of an integrator, are measured: `solve` is called again with entries disturbed in
+    their last digits (see `rounding`; it must use its functions), and `ROUNDING` times the largest change is added to
+    the estimate. Differences no larger than that say nothing about an order and are never judged by their ratio: the
+    two grids agree as well as rounding allows, and twice the difference stands for the error of the grid. Where the
+    changes on the grid before show that rounding cannot count, they are not measured again on the finest. No estimate
+    is smaller than 100 units of rounding. With ``holes`` nodes that are NaN on every grid lie outside of the domain.
     """
     if n > largest:
         raise InputError(f"n: the first grid has {n} intervals, more than largest={largest}")
     begun = time.perf_counter()
-    grid = None
     solved: list[tuple[int, float, Grid]] = []
-    differences: list[tuple[float, float]] = []  # (maximum, L2) for each pair of consecutive grids
+    differences: list[Pair] = []  # for each pair of consecutive grids
     best_order = math.nan
     while True:
         level_begun = time.perf_counter()
-        finer = solve(n)
+        grid = solve(n)
         level_seconds = time.perf_counter() - level_begun
-        if grid is not None:
-            differences.append(_difference(grid, finer, holes))
-        grid = finer
+        if solved:
+            differences.append(_difference(solved[-1][2], grid, holes))
         solved.append((n, level_seconds, grid))
-        (maximum, p), (l2, _) = _estimate(differences, order, 0), _estimate(differences, order, 1)
+        (maximum, p), (l2, _) = (_estimate([pair[i] for pair in differences], order) for i in (0, 1))
         scale, norm = _largest(grid[1], holes), _l2(*grid, holes)
-        stalled = len(differences) > 1 and not p >= order / 2
-        if not stalled and not math.isnan(p):
+        least = EXACT * scale, EXACT * norm
+        floor, falling = (0.0, 0.0), False
+        if math.isfinite(maximum):
+            floor, falling = _rounding(solve, solved, (maximum, l2), least, holes)
+        at_rounding = math.isfinite(maximum) and differences[-1][0] <= floor[0]
+        if at_rounding:
+            maximum, l2 = (SAFETY * d for d in differences[-1])
+        stalled = not at_rounding and len(differences) > 1 and not p >= order / 2
+        if not at_rounding and not stalled and not math.isnan(p):
             best_order = p
-        least = max(100 * EPS, rounding(n))
-        reached = maximum <= max(tolerance, least) * scale
+        useless = not falling and (at_rounding or (floor[0] >= maximum and not stalled and len(differences) > 1))
+        maximum, l2 = max(maximum + floor[0], least[0]), max(l2 + floor[1], least[1])
+        reached = maximum <= max(tolerance * scale, least[0])
         growth = 2.0 ** (len(grid[0]) + 1)
         late = time.perf_counter() - begun + growth * level_seconds > seconds
         # a stall on the first differences may be a grid too coarse; later, finer grids do not help
-        floor = stalled and len(differences) > 2 and differences[-1][0] < 1e-3 * differences[0][0]
-        if 2 * n > largest or late or floor or (len(differences) > 1 and reached):
+        flat = stalled and len(differences) > 2 and differences[-1][0] < 1e-3 * differences[0][0]
+        if 2 * n > largest or late or flat or useless or (reached and (at_rounding or len(differences) > 1)):
             break
         n *= 2
     if stalled and math.isnan(best_order):
         best_order = p
     unit = norm if norm > 0 else 1.0
-    relative_l2 = max(l2 / unit, least)
     return Reference(
         name=name,
         parameters=dict(parameters),
         axes=grid[0],
         values=grid[1],
-        error_estimate=max(maximum, least * scale),
-        relative_l2_estimate=relative_l2,
+        error_estimate=maximum,
+        relative_l2_estimate=l2 / unit,
         order=float(best_order),
         wall_seconds=time.perf_counter() - begun,
-        converged=bool(len(differences) > 1 and maximum <= 1e-2 * scale and (reached or not stalled)),
+        converged=bool(maximum <= 1e-2 * scale and (at_rounding or len(differences) > 1) and (reached or not stalled)),
         levels=(
             *((k, seconds, _difference(coarse, grid, holes)[1] / unit) for k, seconds, coarse in solved[:-1]),
-            (n, level_seconds, relative_l2),
+            (n, level_seconds, l2 / unit),
         ),
     )
+
+
+def _rounding(
+    solve: Callable[[int], Grid], solved: list[tuple[int, float, Grid]], error: Pair, least: Pair, holes: bool
+) -> tuple[Pair, bool]:
+    """A bound of the rounding error on the finest grid, and whether it is falling, as an integrator's tolerance may.
+
+    It is that of the grid before, times `GROWTH`, where this is small against ``error``.
+    """
+
+    def changes(level: int, samples: int) -> Pair:
+        n, _, grid = solved[level]
+        found = []
+        for seed in range(samples):
+            with disturbed(seed):
+                found.append(_difference(grid, solve(n), holes))
+        return tuple(ROUNDING * max(norms) for norms in zip(*found, strict=True))
+
+    before = changes(-2, 1)
+    grown = tuple(GROWTH * change for change in before)
+    if all(g <= max(NEGLIGIBLE * e, s) for g, e, s in zip(grown, error, least, strict=True)):
+        return grown, False
+    now = changes(-1, SAMPLES)
+    return now, now[0] < before[0] / 2
 
 
 def first_grid(parameter: str, intervals: float, largest: int, least: int = 16, unit: int = 1) -> int:
@@ -107,9 +151,8 @@ def first_grid(parameter: str, intervals: float, largest: int, least: int = 16, 
     return n
 
 
-def _estimate(differences: list[tuple[float, float]], order: float, which: int) -> tuple[float, float]:
-    """Estimated error of the finest grid and the observed order, in one of the two norms."""
-    d = [pair[which] for pair in differences]
+def _estimate(d: list[float], order: float) -> Pair:
+    """Estimated error of the finest grid from the differences of consecutive ones, and the observed order."""
     if len(d) < 2 or not all(map(math.isfinite, d[-2:])):
         return (math.inf if not d else d[-1]), math.nan
     if d[-1] == 0:
@@ -124,7 +167,7 @@ def _largest(values: np.ndarray, holes: bool) -> float:
     return float((np.nanmax if holes else np.max)(np.abs(values)))
 
 
-def _difference(coarse: Grid, fine: Grid, holes: bool) -> tuple[float, float]:
+def _difference(coarse: Grid, fine: Grid, holes: bool) -> Pair:
     """Maximum and L2 norm of fine - coarse on the coarse nodes; infinite where one of them is not finite."""
     strides = []
     for d, (a, b) in enumerate(zip(coarse[0], fine[0], strict=True)):

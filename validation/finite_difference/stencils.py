@@ -13,6 +13,8 @@ from math import factorial
 import numpy as np
 from scipy import sparse
 
+from .rounding import rounded
+
 ORDER = 6
 SMALLEST = 8  # intervals: fewer leave no room for the stencils
 
@@ -25,7 +27,7 @@ def weights(offsets: np.ndarray, derivative: int) -> np.ndarray:
     offsets = np.asarray(offsets, dtype=float)
     moments = np.zeros(len(offsets))
     moments[derivative] = factorial(derivative)
-    return np.linalg.solve(offsets[None, :] ** np.arange(len(offsets))[:, None], moments)
+    return rounded(np.linalg.solve(offsets[None, :] ** np.arange(len(offsets))[:, None], moments))
 
 
 def difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
@@ -43,7 +45,7 @@ def difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
         w = weights(closure - node, derivative)
         entries += [w, (-1) ** derivative * w]
     rows, columns, entries = map(np.concatenate, (rows, columns, entries))
-    return sparse.csr_array((entries / step**derivative, (rows - 1, columns)), shape=(n - 1, n + 1))
+    return rounded(sparse.csr_array((entries / step**derivative, (rows - 1, columns)), shape=(n - 1, n + 1)))
 
 
 def periodic_difference_matrix(n: int, step: float, derivative: int) -> sparse.csr_array:
@@ -52,4 +54,4 @@ def periodic_difference_matrix(n: int, step: float, derivative: int) -> sparse.c
     offsets = np.arange(-reach, reach + 1)
     rows, columns = np.repeat(np.arange(n), len(offsets)), (np.arange(n)[:, None] + offsets).ravel() % n
     entries = np.tile(weights(offsets, derivative), n) / step**derivative
-    return sparse.csr_array((entries, (rows, columns)), shape=(n, n))
+    return rounded(sparse.csr_array((entries, (rows, columns)), shape=(n, n)))

@@ -16,7 +16,8 @@ from repnet_pde.errors import InputError
 
 from .collocation import NODES, collocation_coefficients
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import rounded, settled
 
 ORDER = 6
 STAGES = NODES["gauss"]
@@ -24,7 +25,6 @@ LAYER = 40.0  # widths of a boundary layer after which exp is below rounding
 WAVE = 16  # intervals for each wave on the first grid
 
 NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-13
 
 Coefficient = Callable[[np.ndarray], np.ndarray]
 
@@ -57,7 +57,7 @@ def _check(grid: np.ndarray) -> None:
 
 def _stages(grid: np.ndarray) -> np.ndarray:
     """The collocation points, (n, 3)."""
-    return grid[:-1, None] + np.diff(grid)[:, None] * STAGES
+    return rounded(grid[:-1, None] + np.diff(grid)[:, None] * STAGES)
 
 
 def _collocate(grid, upper, damping, lower, forcing, left, right) -> tuple[np.ndarray, np.ndarray]:
@@ -80,12 +80,14 @@ def _collocate(grid, upper, damping, lower, forcing, left, right) -> tuple[np.nd
 
     band = np.zeros((5, 2 * n + 2))  # band[2 + row - column, column]; u and w alternate
     right_side = np.concatenate([[left], -jump[..., 2].ravel(), [right]])
-    blocks = np.concatenate([jump[..., :2] + np.eye(2), np.broadcast_to(-np.eye(2), (n, 2, 2))], axis=2)
+    # intervals of one length and one coefficient have one rounding error
+    across = rounded(jump[..., :2] + np.eye(2), alike=0)
+    blocks = np.concatenate([across, np.broadcast_to(-np.eye(2), (n, 2, 2))], axis=2)
     for i in range(2):
         for j in range(4):
             band[3 + i - j, 2 * np.arange(n) + j] = blocks[:, i, j]
     band[2, 0] = band[3, -2] = 1.0
-    y = solve_banded((2, 2), band, right_side).reshape(n + 1, 2)
+    y = solve_banded((2, 2), rounded(band), rounded(right_side)).reshape(n + 1, 2)
     return y[:, 0], np.einsum("nsj,nj->ns", stages[:, :, 0, :2], y[:-1]) + stages[:, :, 0, 2]
 
 
@@ -120,7 +122,6 @@ def convection_diffusion_1d(*, epsilon: float, tolerance: float = 1e-12, largest
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=_rounding,
     )
 
 
@@ -148,7 +149,6 @@ def elliptic_multiscale_1d(*, epsilon: float, tolerance: float = 1e-12, largest:
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=_rounding,
     )
 
 
@@ -162,14 +162,14 @@ def bratu_1d(*, strength: float, tolerance: float = 1e-12, largest: int = 2**16)
 
     def solve(n):
         grid = np.linspace(0, 1, n + 1)
-        stages = np.zeros((n, len(STAGES)))
+        stages, change = np.zeros((n, len(STAGES))), np.inf
         for _ in range(NEWTON_STEPS):
             rate = strength * np.exp(stages)
             u, new = _collocate(grid, np.ones_like(rate), np.zeros_like(rate), -rate, rate * (stages - 1), 0.0, 0.0)
             if not np.abs(new).max() < 100:  # beyond the last solution
                 return (grid,), np.full((n + 1, 1), np.nan)
-            change, stages = np.abs(new - stages).max(), new
-            if change <= NEWTON_TOLERANCE:
+            before, change, stages = change, np.abs(new - stages).max() / np.abs(new).max(), new
+            if settled(change, before):
                 return (grid,), u[:, None]
         return (grid,), np.full((n + 1, 1), np.nan)
 
@@ -181,15 +181,9 @@ def bratu_1d(*, strength: float, tolerance: float = 1e-12, largest: int = 2**16)
         order=ORDER,
         largest=largest,
         tolerance=tolerance,
-        rounding=_rounding,
     )
 
 
 def _positive(name: str, epsilon: float) -> None:
     if not epsilon > 0:
         raise InputError(f"{name}: epsilon: needs a positive number, got {epsilon:g}")
-
-
-def _rounding(n: int) -> float:
-    """Relative rounding error, of first differences with n errors at random."""
-    return EPS * 20 * np.sqrt(n)

@@ -13,7 +13,8 @@ from repnet_pde.errors import InputError
 
 from .collocation import integrate
 from .reference import Reference
-from .refine import EPS, first_grid, refine
+from .refine import first_grid, refine
+from .rounding import rounded
 from .stencils import SMALLEST, difference_matrix
 
 ORDER_SPACE = 6
@@ -46,7 +47,7 @@ def solve_wave_1d(
             f"wave_1d: needs n >= {SMALLEST}, a < b, final_time > 0, times >= 2, steps >= 1, speed > 0; got "
             f"n={n}, interval={interval}, final_time={final_time}, times={times}, steps={steps}, speed={speed}"
         )
-    x, t = np.linspace(a, b, n + 1), np.linspace(0.0, final_time, times)
+    x, t = rounded(np.linspace(a, b, n + 1)), np.linspace(0.0, final_time, times)
     second = speed**2 * difference_matrix(n, (b - a) / n, 2)
     at_left, at_right = second[:, [0]].toarray()[:, 0], second[:, [n]].toarray()[:, 0]
     still = np.zeros(n - 1)
@@ -56,7 +57,7 @@ def solve_wave_1d(
         return np.concatenate([still, boundary if source is None else boundary + source(x[1:-1], now)])
 
     jacobian = sparse.bmat([[None, sparse.identity(n - 1)], [second[:, 1:n], None]], format="csr")
-    start = np.concatenate([initial(x)[1:-1], velocity(x)[1:-1]])
+    start = rounded(np.concatenate([initial(x)[1:-1], velocity(x)[1:-1]]))
     u = np.empty((n + 1, times))
     u[0], u[-1] = [left(s) for s in t], [right(s) for s in t]
     u[1:-1] = integrate(jacobian, forcing, start, t, steps, method="gauss")[:, : n - 1].T
@@ -76,9 +77,9 @@ def solve_driven_wave_1d(
         raise InputError(f"driven_wave_1d: needs n >= 2, got n={n}")
     m = 2 * n
     u = np.zeros((m + 1, m + 1))  # time, place
-    u[:, 0] = driver(np.linspace(0.0, 1.0, m + 1))
+    u[:, 0] = rounded(driver(rounded(np.linspace(0.0, 1.0, m + 1))))
     for i in range(2, m + 1):
-        u[i, 1:-1] = u[i - 1, 2:] + u[i - 1, :-2] - u[i - 2, 1:-1]
+        u[i, 1:-1] = rounded(u[i - 1, 2:] + u[i - 1, :-2]) - u[i - 2, 1:-1]
     i, j = np.meshgrid(np.arange(m + 1), np.arange(m + 1), indexing="ij")
     place, time = j + n - i, j + i - n
     inside = (place >= 0) & (place <= m) & (time >= 0) & (time <= m)
@@ -106,7 +107,6 @@ def wave_four_frequency_1d(
         order=2,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * 4 * n,
         holes=True,
     )
 
@@ -147,5 +147,4 @@ def wave_two_mode_1d(
         order=ORDER_SPACE,
         largest=largest,
         tolerance=tolerance,
-        rounding=lambda n: EPS * n**2 * max(1.0, speed) / 4,  # that of the difference quotients
     )
