@@ -20,9 +20,9 @@ import platformdirs
 
 from .reference import Reference
 
-SCHEME = 2  # raise when a solver changes its numbers: older files are then no longer found
+SCHEME = 3  # raise when a solver changes its numbers: older files are then no longer found
 VARIABLE = "REPNET_PDE_CACHE"
-_FIELDS = ("error_estimate", "relative_l2_estimate", "order", "wall_seconds", "converged", "levels")
+_FIELDS = ("error_estimate", "relative_l2_estimate", "order", "wall_seconds", "converged", "levels", "rounding")
 _LEFT_BEHIND = 24 * 3600.0  # seconds after which a temporary file belongs to a killed process
 
 

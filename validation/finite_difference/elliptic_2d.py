@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import sparse
 from scipy.linalg import circulant, solve_sylvester
+from scipy.signal import resample
 from scipy.sparse.linalg import splu
 
 from repnet_pde.errors import InputError
@@ -21,6 +22,8 @@ HOLES = ((0.25, 0.25), (0.7, 0.2), (0.3, 0.7), (0.75, 0.7))
 PER_WAVE = 8 / (2 * np.pi)
 """Intervals of a first grid on the unit square over the wavenumber: eight a wave."""
 NEWTON_STEPS = 40
+FINER = 4
+"""Nodes of the grid on which a Fourier method gives its solution, over those on which it solves."""
 
 
 def solve_layered_helmholtz_2d(
@@ -252,13 +255,21 @@ def poisson_nonlinear_2d(*, m: float, tolerance: float = 1e-10, largest: int = 6
         u = np.sin(k * x) * np.cos(k * y)
         return -2 * k**2 * u - u**2 / 10
 
+    def solve(n):
+        _, u = solve_periodic_2d(lambda u: -(u**2) / 10, lambda u: -u / 5, source, interval=(-1.0, 1.0), n=n)
+        for axis in (0, 1):  # its waves on a grid that is fine enough for splines
+            u = resample(np.take(u, range(n), axis), FINER * n, axis=axis)
+            u = np.concatenate([u, np.take(u, [0], axis)], axis)
+        x = np.linspace(-1.0, 1.0, FINER * n + 1)
+        return (x, x.copy()), u
+
     first = 4 * int(np.ceil(max(8.0, 4.0 * m + 2) / 4))
     if 4 * first > 2 * largest:
         raise InputError(f"m: {m:g} needs at least {2 * first} intervals, more than largest={largest}")
     return refine(
         "poisson_nonlinear_2d",
         {"m": m},
-        lambda n: solve_periodic_2d(lambda u: -(u**2) / 10, lambda u: -u / 5, source, interval=(-1.0, 1.0), n=n),
+        solve,
         n=first,
         order=ORDER,
         largest=largest,

@@ -22,13 +22,15 @@ class Reference:
         values: shape (grid shape, c) for c components, float64; NaN at nodes outside of the domain.
         error_estimate: estimated maximum absolute error at the nodes, meant as a bound.
         relative_l2_estimate: estimated relative L2 error over the grid (trapezoidal weights), meant as a bound.
-        order: observed order of the refinement (the asymptotic one is what the solver declares).
+        order: observed order of the refinement (the asymptotic one is what the solver declares); NaN where no three
+            grids differ by more than rounding.
         wall_seconds: time that the computation took.
         converged: False where the refinement did not behave as its order says: do not trust it, show it.
         levels: (n, seconds, relative L2 difference to the finest grid) of every grid that was solved, coarsest first:
             which error is had in which time. The difference is taken on the common nodes and divided by the norm of
             the finest solution; the finest grid has `relative_l2_estimate` in its place. Infinite where a solution was
             not finite.
+        rounding: the part of `error_estimate` that stands for rounding and for the tolerance of an integrator.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Reference:
     wall_seconds: float
     converged: bool
     levels: tuple[tuple[int, float, float], ...] = ()
+    rounding: float = 0.0
 
     def points(self, limit: int | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Nodes (n, d) and values (n, c); at most `limit` of them, drawn at random without repetition.

@@ -113,6 +113,7 @@ def refine(
             *((k, seconds, _difference(coarse, grid, holes)[1] / unit) for k, seconds, coarse in solved[:-1]),
             (n, level_seconds, l2 / unit),
         ),
+        rounding=floor[0],
     )
 
 

@@ -248,9 +248,10 @@ def _settings(done: list[Stored]) -> Iterator:
     reference = run["reference_details"]
     if reference is not None:
         distance = [{"error": r["reference_details"]["network_relative_l2"]} for r in done]
+        order = "at rounding" if reference["order"] is None else f"order {reference['order']:.1f}"
         facts["Reference"] = (
             f"finite differences {reference['name']}, relative L2 error {number(reference['relative_l2_estimate'])} by "
-            f"Richardson's estimate, order {reference['order']:.1f}, {seconds(reference['wall_seconds'])} s"
+            f"Richardson's estimate, {order}, {seconds(reference['wall_seconds'])} s"
             f"{_doubt(reference)}; the network is {spread(distance, 'error')} from it"
         )
     yield Facts(facts)
