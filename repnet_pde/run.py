@@ -71,9 +71,10 @@ class Run:
         self.problem, self.settings = problem, settings
         self.notes: list[str] = settings.notes
         set_precision(settings.dtype)
-        self.wavenumber, note = problem_wavenumber(problem)
-        if note and note not in self.notes:
-            self.notes.append(note)
+        known = problem_wavenumber(problem)
+        self.wavenumber = known.values
+        if known.note and known.note not in self.notes:
+            self.notes.append(known.note)
         self.target = accuracy.Target(problem, problem.points(self.wavenumber).test)
         reference = self.target.reference
         if reference is not None and not reference.converged:
@@ -88,7 +89,7 @@ class Run:
                 plan = plan_samples(problem, network, settings.network_options, settings.seed, time_limit)
             else:
                 plan = plan_least_squares(
-                    problem, network, settings.network_options, self.wavenumber, settings.seed, time_limit
+                    problem, network, settings.network_options, known.data, settings.seed, time_limit
                 )
             network = settings.network = plan.network
             settings.network_options, settings.planned, solved = plan.options, True, plan.solved

@@ -1,36 +1,124 @@
-"""The largest wavenumber of a problem's solution: stated by the problem, or estimated from its data."""
+"""The largest wavenumber of a problem's solution: stated by the problem, or estimated from its data and equations."""
 
+import contextlib
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ._backend import dde
-from .network import estimate_wavenumber, estimate_wavenumber_from_samples
-from .network.wavenumber import spectral_peaks
+from .linearity import is_linear
+from .network.domain import box_of
+from .network.wavenumber import of_function, of_samples, spectral_peaks
 from .residuals import hold
+from .symbol import operator, symbol_wavenumber
+
+MODERATE = 10.0
+"""Waves across the domain from which the search begins along an axis where the data do not resolve the wavenumber."""
+MORE = 1.2
+"""Wavenumbers count as larger than others from this ratio on."""
 
 
-def problem_wavenumber(problem) -> tuple[tuple[float, ...], str | None]:
-    """Physical wavenumbers (d,) to plan for, and a note in words when the problem does not state them.
+@dataclass(frozen=True)
+class Wavenumber:
+    """The largest wavenumbers of a problem's solution, radians per unit of length, as far as known before it is solved.
 
-    They are then the largest found, along each axis, in what is known before the problem is solved: the PDE's
-    residual at u = 0, which is minus the source term where the PDE is linear; boundary and initial values on the
-    faces of the bounding box; observations. Scales that only the solution has, such as those of a shock, are missed.
+    Attributes:
+        data: (d,) stated by the problem, or else those that its data show.
+        values: (d,) to plan for: not stated and with linear equations, also those of the waves that these have.
+        resolved: (d,) whether the data show the largest; where not, ``data`` is no more than a moderate start.
+        note: in words where they come from; None when the problem states them.
     """
+
+    data: tuple[float, ...]
+    values: tuple[float, ...]
+    resolved: tuple[bool, ...]
+    note: str | None
+
+
+def problem_wavenumber(problem) -> Wavenumber:
+    """The wavenumbers to plan for.
+
+    Where the problem does not state them they are the largest found, along each axis, in what is known before the
+    problem is solved: the PDE's residual at u = 0, which is minus the source term where the PDE is linear; boundary
+    and initial values on the faces of the bounding box; observations; and the waves that linear equations have
+    (`symbol.symbol_wavenumber`). Scales that only the solution has, such as those of a shock, are missed.
+    """
+    return problem.remembered("wavenumber", lambda: _problem_wavenumber(problem))
+
+
+def _problem_wavenumber(problem) -> Wavenumber:
+    dim = problem.dim
     if problem.wavenumber is not None:
-        return problem.wavenumber, None
-    found, doubts = np.pi / problem.box.half_width, []
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        for what, estimate in _estimates(problem):
-            try:
-                found = np.maximum(found, estimate())
-            except Exception:  # the user's functions may not be made for the whole bounding box
-                doubts.append(what)
-    doubts += ["not resolved by the samples"] * any("not resolved" in str(w.message) for w in said)
-    note = f"wavenumber estimated from the problem's data: {', '.join(f'{k:.4g}' for k in found)}"
-    return tuple(float(k) for k in found), note + (f" ({', '.join(doubts)})" if doubts else "")
+        stated = tuple(float(k) for k in np.broadcast_to(problem.wavenumber, dim))
+        return Wavenumber(stated, stated, (True,) * dim, None)
+    least, doubts = np.pi / problem.box.half_width, []
+    found, resolved = least, np.full(dim, True)
+    for what, estimate in _estimates(problem):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                k, sure = estimate()
+        except Exception:  # the user's functions may not be made for the whole bounding box
+            doubts.append(what)
+            continue
+        found, resolved = np.maximum(found, k), resolved & sure
+        if not np.all(sure):
+            doubts.append(
+                "not resolved by the samples"
+                if np.ndim(sure) == 0
+                else f"not resolved: at most {MODERATE:g} waves to start with"
+            )
+    note = f"wavenumber estimated from the problem's data: {_said(found)}"
+    note += f" ({', '.join(dict.fromkeys(doubts))})" if doubts else ""
+    values = np.maximum(found, _waves(problem, found))
+    if (values > MORE * found).any():
+        note += f"; from the equations' coefficients: {_said(values)}"
+    return Wavenumber(*(tuple(float(k) for k in v) for v in (found, values)), tuple(resolved.tolist()), note)
+
+
+def _said(wavenumber) -> str:
+    return ", ".join(f"{k:.4g}" for k in wavenumber)
+
+
+def _waves(problem, known) -> np.ndarray:
+    """`symbol_wavenumber` of linear equations without unknowns, whose start values may be far off; else 0."""
+    if problem.pde is None or problem.unknowns or not is_linear(problem):
+        return np.zeros(problem.dim)
+    return symbol_wavenumber(problem, known)
+
+
+COEFFICIENT_LINES, COEFFICIENT_SAMPLES = 4, 2200
+
+
+def coefficient_wavenumber(problem) -> np.ndarray | None:
+    """Wavenumbers (d,) that the coefficients of the equations suggest, at least those of the data; None where they are
+    not larger than these.
+
+    They are the waves of the symbol, for nonlinear equations of their linearisation at u = 0, and the wavenumbers of
+    the coefficients themselves as functions of x. The solution need not have them, so they are for a search that has
+    found nothing with those of the data.
+    """
+    return problem.remembered("coefficients", lambda: _coefficient_wavenumber(problem))
+
+
+def _coefficient_wavenumber(problem) -> np.ndarray | None:
+    known = np.asarray(problem_wavenumber(problem).data)
+    if problem.pde is None or operator(problem, problem.box.center[None]) is None:
+        return None
+
+    def coefficients(x: np.ndarray) -> np.ndarray:
+        _, a = operator(problem, x)
+        return a.reshape(len(x), -1)
+
+    found = symbol_wavenumber(problem, known if is_linear(problem) else None)
+    lines = 1 if problem.dim == 1 else COEFFICIENT_LINES
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # not made for the whole bounding box
+        warnings.simplefilter("ignore")
+        own, resolved, _ = of_function(coefficients, problem.geometry, lines=lines, max_samples=COEFFICIENT_SAMPLES)
+        found = np.maximum(found, np.where(resolved, own, 0.0))
+    return np.maximum(found, known) if (found > MORE * known).any() else None
 
 
 BAND = 4.0
@@ -90,16 +178,16 @@ def _functions(problem):
 
 
 def _estimates(problem):
-    """(what, function that returns wavenumbers (d,)) for each source of knowledge."""
+    """(what, function that returns wavenumbers (d,) and whether they are resolved) for each source of knowledge."""
     if problem.pde is not None:
-        yield "not from the source term", lambda: estimate_wavenumber(lambda x: _source(problem, x), problem.geometry)
+        yield "not from the source term", lambda: _moderate(lambda x: _source(problem, x), problem.geometry)
     for name, condition in problem.conditions.items():
         if hasattr(condition, "points"):
             values = condition.values.detach().cpu().numpy()
             values = np.broadcast_to(
                 values.reshape(len(values), -1) if values.ndim else values, (len(condition.points), 1)
             )
-            yield f"not from {name}", lambda c=condition, v=values: estimate_wavenumber_from_samples(c.points, v)
+            yield f"not from {name}", lambda c=condition, v=values: of_samples(c.points, v)
             continue
         for axis in range(problem.dim if problem.dim > 1 else 0):
             for side in (problem.box.lower[axis], problem.box.upper[axis]):
@@ -157,6 +245,15 @@ def _face(problem, condition, axis: int, side: float):
     return values, tuple(np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
 
 
-def _on_face(problem, condition, axis: int, side: float) -> np.ndarray:
+def _on_face(problem, condition, axis: int, side: float) -> tuple[np.ndarray, np.ndarray]:
     """Wavenumbers (d,) of the condition's residual at u = 0 on a face; along ``axis`` none."""
-    return np.insert(estimate_wavenumber(*_face(problem, condition, axis, side)), axis, 0.0)
+    found, resolved = _moderate(*_face(problem, condition, axis, side))
+    return np.insert(found, axis, 0.0), np.insert(resolved, axis, True)
+
+
+def _moderate(function, domain) -> tuple[np.ndarray, np.ndarray]:
+    """The largest wavenumbers of a function and along which axes they are resolved; where not, it has a jump, noise or
+    faster waves, and what was found says nothing: at most `MODERATE` waves."""
+    found, resolved, _ = of_function(function, domain)
+    most = MODERATE * np.pi / box_of(domain).half_width
+    return np.where(resolved, found, np.minimum(found, most)), resolved

@@ -11,6 +11,7 @@ from ..errors import InputError, TrainingError
 from ..features import jet_of
 from ..network.patches import Patches
 from ..objective import Objective
+from ..wavenumbers import problem_wavenumber
 from .marching import FAILS, GROWTH, MORE, SHORTEST, random_offset, standing
 from .patching import ON_FACE, PROGRESS, Carried, Patching
 
@@ -93,7 +94,7 @@ class PatchMarching(Patching):
         self.iteration += 1
         final = float(self.problem.box.upper[-1])
         if self.boxes is None:
-            self.seed, boxes = int(torch.randint(2**31, (1,))), self._first()
+            self.seed, boxes = int(torch.randint(2**31, (1,))), self._first(problem_wavenumber(self.problem).data)
             self.length = float(boxes[0, 1, -1] - boxes[0, 0, -1])
             self.boxes = np.unique(boxes[:, :, :-1], axis=0)
         begin = self.reached

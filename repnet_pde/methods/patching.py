@@ -20,7 +20,7 @@ from ..objective import Objective
 from ..problem import Interface
 from ..residuals import collocation, on_boundary
 from ..verify import derivative_sizes, sized_terms
-from ..wavenumbers import problem_wavenumber
+from ..wavenumbers import coefficient_wavenumber, problem_wavenumber
 from ._condensed import Block, condense, couple
 from ._last_layer import as_layer
 from .marching import MORE, random_offset
@@ -50,6 +50,8 @@ PROGRESS = 0.5
 """Part to which two refinements have to lower the largest residual."""
 SETTLED = 1e-6
 """Residual below which that ends the search; above it, layers may not be resolved yet."""
+LARGE = 1e-3
+"""Residual on the first partition above which the next one follows the coefficients of the equations."""
 THIN = 1e-3
 """Part of a box inside the geometry below which it gets no patch."""
 NEWTON_STEPS = 15
@@ -148,7 +150,8 @@ class Patching:
         """Solve on one partition, judge it, and choose the next."""
         self.iteration += 1
         if self.boxes is None:
-            self.seed, self.boxes = int(torch.randint(2**31, (1,))), self._first()
+            self.seed = int(torch.randint(2**31, (1,)))
+            self.boxes = self._first(problem_wavenumber(self.problem).data)
         net, boxes = self._made(self.boxes, 0)
         self._solve(net, self.net if len(self.net) else None, 0)
         residuals = self._judge(net)
@@ -168,6 +171,9 @@ class Patching:
             self._reason = f"{said}: two refinements do not lower it"
         else:
             refined = self._refined(net, boxes, marked, range(self.problem.dim))
+            other = coefficient_wavenumber(self.problem) if self.iteration == 1 and residuals.max() > LARGE else None
+            if other is not None and len(self._first(other)) > len(refined):
+                refined = self._first(other)
             if len(refined) > self.most_patches:
                 self._reason = f"{said}: more than {self.most_patches} would be needed"
             self.boxes = refined
@@ -183,10 +189,9 @@ class Patching:
         self._solve(other, self.net, 1, around)
         self.twin_distance = distance(self.problem, self.net, other)
 
-    def _first(self) -> np.ndarray:
-        """The boxes (n, 2, d) of an even partition that resolves the expected wavenumbers."""
+    def _first(self, wavenumber) -> np.ndarray:
+        """The boxes (n, 2, d) of an even partition that resolves wavenumbers (d,), or comes as near as may be."""
         box = self.problem.box
-        wavenumber, _ = problem_wavenumber(self.problem)
         waves = np.asarray(wavenumber) / 2 / (RESOLVED * WAVENUMBER[self.problem.dim])  # patches for a unit of length
         edges = [self._edges(axis, w) for axis, w in enumerate(waves)]
         while math.prod(len(e) - 1 for e in edges) > self.most_patches and (waves * box.half_width > 0.1).any():

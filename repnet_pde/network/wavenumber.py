@@ -58,6 +58,19 @@ def estimate_wavenumber(
     Raises:
         InputError: for a function that returns other shapes or values that are not finite, and for bad arguments.
     """
+    found, resolved, samples = of_function(function, domain, significance, lines, max_samples)
+    if not resolved.all():
+        axes = ", ".join(str(axis) for axis in np.flatnonzero(~resolved))
+        warnings.warn(
+            f"wavenumber not resolved along axis {axes} with {samples} samples: the function has noise, a jump "
+            "or still larger wavenumbers; the largest found is returned",
+            stacklevel=2,
+        )
+    return found
+
+
+def of_function(function, domain, significance: float = 1e-3, lines: int | None = None, max_samples: int = 20000):
+    """(what `estimate_wavenumber` returns, along which axes it is resolved (d,) bool, most samples along a line)."""
     box = box_of(domain)
     _check_significance(significance)
     lines = (1 if box.dim == 1 else 16) if lines is None else lines
@@ -66,16 +79,8 @@ def estimate_wavenumber(
     counts = [n for n in _SAMPLES if n <= max_samples]
     if len(counts) < 3:
         raise InputError(f"max_samples: {max_samples!r} given; at least {_SAMPLES[2]} are needed")
-
     estimate, resolved, _ = _resolve(function, box, lines, counts, significance)
-    if not resolved.all():
-        axes = ", ".join(str(axis) for axis in np.flatnonzero(~resolved))
-        warnings.warn(
-            f"wavenumber not resolved along axis {axes} with {counts[-1]} samples: the function has noise, a jump "
-            "or still larger wavenumbers; the largest found is returned",
-            stacklevel=2,
-        )
-    return np.maximum(estimate, 1.0) * np.pi / box.half_width
+    return np.maximum(estimate, 1.0) * np.pi / box.half_width, resolved, counts[-1]
 
 
 def spectral_peaks(
@@ -122,6 +127,18 @@ def estimate_wavenumber_from_samples(x: ArrayLike, y: ArrayLike, *, significance
     Raises:
         InputError: for wrong shapes, values that are not finite, too few points, or all on one hyperplane.
     """
+    found, resolved = of_samples(x, y, significance)
+    if not resolved:
+        warnings.warn(
+            "wavenumber not resolved by the samples: they are too few or too noisy, and larger wavenumbers cannot "
+            "be excluded; the largest found is returned",
+            stacklevel=2,
+        )
+    return found
+
+
+def of_samples(x: ArrayLike, y: ArrayLike, significance: float = 0.05) -> tuple[np.ndarray, bool]:
+    """(what `estimate_wavenumber_from_samples` returns, whether it is resolved)."""
     _check_significance(significance)
     x, y = _observations(x, y)
     box = box_of((x.min(axis=0), x.max(axis=0)), x.shape[1], "x")
@@ -132,13 +149,8 @@ def estimate_wavenumber_from_samples(x: ArrayLike, y: ArrayLike, *, significance
     else:
         limit = np.full(box.dim, len(x) ** (1 / box.dim) / 2)
         estimate, explained = _pursuit((x - box.center) / box.half_width, y, int(limit[0]), significance)
-    if (estimate > 0.8 * limit).any() or not explained:
-        warnings.warn(
-            "wavenumber not resolved by the samples: they are too few or too noisy, and larger wavenumbers cannot "
-            "be excluded; the largest found is returned",
-            stacklevel=2,
-        )
-    return np.clip(estimate, 1.0, np.maximum(limit, 1.0)) * np.pi / box.half_width
+    resolved = explained and not (estimate > 0.8 * limit).any()
+    return np.clip(estimate, 1.0, np.maximum(limit, 1.0)) * np.pi / box.half_width, resolved
 
 
 # Spectra along lines. Wavenumbers are counted in waves across the domain: one is π in normalised coordinates. -----
