@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, a reference cache of the session's own, and runs that several tests look at."""
+"""Shared by all tests: the kernels in use, one thread, a reference cache of the session's own, the command line."""
 
 import os
 import subprocess
@@ -6,8 +6,25 @@ import sys
 
 import pytest
 
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("DDE_BACKEND", "pytorch")  # else two processes at once make DeepXDE's folder in a new home
+
+
+def pytest_sessionstart(session):
+    """Say which kernels are in use, since rounding errors depend on them; in a report header `-q` would hide them."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:  # none in the processes that pytest-xdist starts
+        from kernels import names
+
+        set_threads()
+        for line in names():
+            terminal.write_line(f"kernels of {line}")
+
+
+def set_threads():
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,10 +40,8 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    import torch
-
-    torch.set_num_threads(1)
+def threads():
+    set_threads()
 
 
 @pytest.fixture(autouse=True)
