@@ -7,7 +7,7 @@ smallest; nothing of the solution is used for that.
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from . import accuracy, regression, samples
-from ._backend import seeded
+from ._backend import dde, seeded
 from .determination import loosest
 from .errors import InputError, TrainingError
 from .features import Features
@@ -24,11 +24,11 @@ from .linearity import is_linear
 from .methods._dense import Factorization, row_scales, stack
 from .methods._last_layer import CopySystem, JetSystem, Outcome, last_linear, newton
 from .methods.low_rank import LowRank, coefficients
-from .methods.patching import FEATURES
+from .methods.patching import FEATURES, Patching
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
 from .objective import Objective
-from .residuals import collocation
-from .verify import CHUNK, network_jet, ranges_of
+from .residuals import collocation, residual_vectors
+from .verify import CHUNK, network_jet, ranges_of, sized_terms
 from .wavenumbers import coefficient_wavenumber, problem_bands, problem_wavenumber, rank_of_bands
 
 ROWS_PER_FEATURE = 3
@@ -54,6 +54,8 @@ wave (driven_wave_1d) 0.8 and 8 left 1e-4 of the equations' residual, 1.0 and 4 
 MANY = 1500
 """Coefficients from which on patches are taken instead of features of the whole domain, unasked."""
 LOOK_AHEAD = 5
+FEW_PATCHES = 60
+"""Most patches of a look ahead in one dimension."""
 LOW_RANK = 0.3
 """Relative residual that a sum of `LOOK_AHEAD` products has to reach to be preferred, unasked."""
 MORE = 1.15
@@ -78,6 +80,8 @@ class Candidate:
     outcome: Outcome
     net: torch.nn.Module
     data: object
+    judge: Callable[[torch.nn.Module], float] | None = None
+    """The held-out residual of any network for the problem, at the same points."""
     loosest: float | None = None
     """As `determination.loosest`, of a solution that is compared with another."""
 
@@ -135,6 +139,8 @@ def automatic_method(problem, network, options) -> tuple[str, str]:
             return "marching", "nonlinear problem in time: Newton's method on the last layer, slab by slab"
         if not problem.in_time and newton_converges(problem, network):
             return "least-squares", "nonlinear problem: Newton's method on the last layer"
+        if network is None and layers is None and patching_converges(problem):
+            return "patching", "nonlinear problem, sharp in one place: Newton's method on patches"
     if isinstance(network, torch.nn.Module):
         size = sum(p.numel() for p in network.parameters())
     else:
@@ -188,6 +194,23 @@ def low_rank_converges(problem) -> bool:
     return min(method.worst) < LOW_RANK
 
 
+def patching_converges(problem) -> bool:
+    """Whether Newton's method on few patches, which are halved where the residual is large, gets anywhere: a cheap look
+    ahead in one dimension."""
+    if problem.dim > 1 or not patching_suits(problem):
+        return False
+    with seeded(0):
+        net = build_network(problem, DEFAULT["patching"], {}, None)
+        objective = Objective(collocation(problem), net, [], problem.term_names, {}, problem)
+        method = Patching(objective, Patching.default_iterations, tolerance=LARGE, most_patches=FEW_PATCHES)
+        try:
+            while method.stopped is None:
+                method.step()
+        except TrainingError:
+            return False
+    return min(method.worst) < LARGE
+
+
 def _plain(problem) -> bool:
     """Equations whose residuals, like those of the conditions, depend on u at points, and nothing unknown."""
     try:
@@ -237,7 +260,9 @@ def points_for(problem, first: str, net, wavenumber) -> dict:
     return {"least": least, "wavenumber": wavenumber}
 
 
-def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: int, limit: float | None) -> Plan:
+def plan_least_squares(
+    problem, network: str, options: dict, wavenumber, seed: int, limit: float | None, in_turn: bool = False
+) -> Plan:
     """Choose the number of features and the scale of the first layer of a one-layer network.
 
     Starts from the wavenumber, for sine features from the bands of wavenumbers that the data show; takes more features
@@ -248,20 +273,33 @@ def plan_least_squares(problem, network: str, options: dict, wavenumber, seed: i
     Args:
         options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
         limit: seconds after which nothing new is begun, or None.
+        in_turn: whether another method will follow where nothing reaches the solution: half of the time is left to it,
+            and for waves that only the coefficients show, no more than `MANY` features are tried.
     """
     begun, tried = time.monotonic(), []
-    for candidate_options in _candidates(problem, network, options, wavenumber, tried):
+    for candidate_options in _candidates(problem, network, options, wavenumber, tried, in_turn):
         width = candidate_options["layers"][-1] * len(problem.outputs)
         work = sum(c.outcome.columns**3 for c in tried) + width**3
-        if tried and (work > WORK or (limit is not None and time.monotonic() - begun > limit)):
+        share = 0.5 if in_turn and tried and min(c.held_out for c in tried) > LARGE else 1.0
+        if tried and (work > WORK or (limit is not None and time.monotonic() - begun > share * limit)):
             break
         tried.append(_try(problem, network, candidate_options, wavenumber, seed))
         if tried[-1].held_out <= GOOD:
             break
     best = min(tried, key=lambda c: c.held_out)
     plan = Plan(network, best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
-    if best.held_out > LARGE:
-        plan.notes.append("the held-out residual is large: the solution may need more features, or is not smooth")
+    if len(tried) > 1 and tried[0].held_out > LARGE and coefficient_wavenumber(problem) is not None:
+        said = ", ".join(f"{k:.4g}" for k in coefficient_wavenumber(problem))
+        plan.notes.append(
+            f"the wavenumber was looked for up to that of the equations' coefficients, {said}, and beyond"
+        )
+    if best.held_out > LARGE and not in_turn:
+        advice = "the held-out residual is large: the solution may need more features, or is not smooth"
+        if problem.wavenumber is None:
+            advice += "; state wavenumber if it is faster than the data show"
+        if patching_suits(problem):
+            advice += "; the method patching suits what is sharp in one place"
+        plan.notes.append(advice)
     late = limit is not None and time.monotonic() - begun > limit / 2
     if (best.outcome.affine or best.outcome.converged) and not late:
         plan.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
@@ -342,11 +380,12 @@ def _banded(problem, bands) -> float:
     return MARGIN * math.prod(rank_of_bands(b, h) for b, h in zip(bands, problem.box.half_width, strict=True))
 
 
-def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -> Iterator[dict]:
+def _candidates(problem, network, options, wavenumber, tried: list[Candidate], in_turn: bool = False) -> Iterator[dict]:
     """The options to try next, from what the last ones gave: a coordinate search for a smaller held-out residual.
 
     What is searched for is the number of features and, for sine features, the largest wavenumber of each axis, or for
-    others the slope scale; each only where the user has not fixed it.
+    others the slope scale; each only where the user has not fixed it. Where the features do not reach the solution, the
+    wavenumber that the coefficients of the equations suggest is tried.
     """
     half_width, most = problem.box.half_width, MOST_FEATURES // len(problem.outputs)
     if problem.pde is None or problem.sampling.domain:  # the number of rows is given, so features must stay below it
@@ -383,13 +422,15 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
             change = [(1.0, np.array([factor])) for factor in (1.6, 1 / 1.6)] if len(scale) else []
         return grow + change if best.outcome.rank > 0.97 * best.outcome.columns else change + grow
 
-    more, strides = 1.0, 0
+    more, strides, beyond = 1.0, 0, False
     yield filled(more, scale)
     best = tried[-1]
     other = coefficient_wavenumber(problem) if best.held_out > LARGE and len(scale) else None
     if other is not None:
         other = other if sine else np.array([np.max(other * half_width) / 2])
-        if _wanted(problem, other if sine else known, 1.0) <= most:  # else out of reach of any search here
+        wanted = _wanted(problem, other if sine else known, 1.0)
+        beyond = in_turn and wanted * len(problem.outputs) > MANY
+        if wanted <= most and not beyond:
             yield filled(more, other)
             if tried[-1].held_out < best.held_out:
                 scale, best = other, tried[-1]
@@ -400,7 +441,7 @@ def _candidates(problem, network, options, wavenumber, tried: list[Candidate]) -
                 more, scale, best = more * grow, scale * change, tried[-1]
                 break
         else:
-            if best.held_out < LARGE or not sine or not len(scale) or strides == STRIDES:
+            if best.held_out < LARGE or beyond or not sine or not len(scale) or strides == STRIDES:
                 return
             strides += 1  # the features do not reach the solution at all: no single step shows a gain
             scale = 2 * scale
@@ -516,11 +557,26 @@ def _try(
         residuals = CopySystem(held_out, net, names).residuals()
     else:
         system.store()
-        residuals = JetSystem(held_out, net, names, indices).residuals()
-    residual = max(_rms(v) * s for v, s in zip(residuals, outcome.scales, strict=True))
-    size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True))
-    held = residual / size if size > 0 else residual
-    return Candidate(options, features, held if math.isfinite(held) else math.inf, outcome, net, data, left)
+        there = JetSystem(held_out, net, names, indices)
+        residuals = there.residuals()
+    size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True)) or 1.0
+    held = _held_out(residuals, outcome.scales, size)
+    if indices is not None:  # rows scaled for features much faster than u make little of what u leaves of the equations
+        terms = sized_terms(held_out, names, there.x, there.jet, indices, net._output_transform)
+        held = max([held, *(_rms(t.residual) / n for t, n in terms if n > 0)])
+
+    def judge(other: torch.nn.Module) -> float:
+        vectors = [v.detach().reshape(-1) for v in residual_vectors(held_out, other)]
+        dde.grad.clear()
+        return _held_out(vectors, outcome.scales, size)
+
+    return Candidate(options, features, held, outcome, net, data, judge, left)
+
+
+def _held_out(vectors, scales, size: float) -> float:
+    """The largest root mean square of the scaled terms, relative to ``size``; infinite where it is NaN."""
+    left = max(_rms(v) * s for v, s in zip(vectors, scales, strict=True)) / size
+    return left if math.isfinite(left) else math.inf
 
 
 def _linearised(system) -> Outcome:

@@ -18,6 +18,8 @@ from .identification import analyse
 from .networks import GENTLE, PIECEWISE, build_network
 from .objective import Objective
 from .planning import (
+    LARGE,
+    Candidate,
     Independent,
     check,
     coarse_options,
@@ -65,10 +67,19 @@ MUCH_FEWER = 0.6
 
 
 class Run:
-    """A problem with its network, points and training, ready to go."""
+    """A problem with its network, points and training, ready to go.
 
-    def __init__(self, problem: Problem, network, settings: Settings, time_limit: float | None = None):
+    Args:
+        in_turn: whether another method may follow where least squares does not reach the solution: it then takes less
+            of the time.
+    """
+
+    def __init__(
+        self, problem: Problem, network, settings: Settings, time_limit: float | None = None, in_turn: bool = False
+    ):
         self.problem, self.settings = problem, settings
+        self.unreached: Candidate | None = None
+        """What planning for least squares ended with, where its features do not reach the solution."""
         self.notes: list[str] = settings.notes
         set_precision(settings.dtype)
         known = problem_wavenumber(problem)
@@ -89,8 +100,9 @@ class Run:
                 plan = plan_samples(problem, network, settings.network_options, settings.seed, time_limit)
             else:
                 plan = plan_least_squares(
-                    problem, network, settings.network_options, known.data, settings.seed, time_limit
+                    problem, network, settings.network_options, known.data, settings.seed, time_limit, in_turn=in_turn
                 )
+                self.unreached = plan.solved if plan.solved.held_out > LARGE else None
             network = settings.network = plan.network
             settings.network_options, settings.planned, solved = plan.options, True, plan.solved
             settings.error_indicator, settings.loosest = plan.independent.distance, plan.independent.loosest

@@ -1,15 +1,16 @@
 """The main path: problem -> network -> method -> `Result`."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from ._checks import of_precision, seconds, seed_number
 from .checkpoint import new_directory
-from .errors import InputError
+from .errors import InputError, TrainingError
 from .methods import sequence
-from .networks import check_network
+from .networks import DEFAULT, check_network
 from .objective import check_weights
-from .planning import automatic_method
+from .planning import automatic_method, patching_suits
 from .problem import Problem
 from .result import Result
 from .resume import write_description
@@ -102,8 +103,8 @@ def run(
     seed_number(seed)
     seconds("time_limit", time_limit)
     seconds("checkpoint_seconds", checkpoint_seconds)
-    notes = list(notes)
-    if method == "auto":
+    notes, auto = list(notes), method == "auto"
+    if auto:
         method, note = automatic_method(problem, network, network_options)
         notes.append(f"auto: {note}")
     stages = sequence(method, iterations, method_options)
@@ -112,13 +113,63 @@ def run(
         raise InputError(f"dtype: 'float32' given, but {first} needs 'float64'")
     if problem.interfaces and first != "patching":
         raise InputError(f"method: {first} given, but the problem has interfaces, which only patching knows")
+    chosen = network is not None or bool(network_options)
     name, network_options = check_network(network, network_options, first)
     weights = check_weights(loss_weights, problem.term_names)
     settings = Settings(name, network_options, method, stages, weights, seed, dtype, notes, **identification)
     directory = None if out is None else new_directory(Path(out))
 
     reset_unknowns(problem)
-    ready = Run(problem, network if name == "custom" else name, settings, time_limit)
+    # What auto chose may turn out not to reach the solution; then another method has the rest of the time.
+    in_turn = auto and first == "least-squares" and not chosen and patching_suits(problem)
+    ready = Run(problem, network if name == "custom" else name, settings, time_limit, in_turn)
+    if in_turn and ready.unreached is not None:
+        count = iterations if isinstance(iterations, int) else None
+        result = _on_patches(ready, count, directory, time_limit, progress, checkpoint_seconds)
+        if result is not None:
+            return result
+        time_limit = None  # all is done
     if directory is not None:
         write_description(directory, problem, settings, data)
     return ready.execute(directory, time_limit, progress, checkpoint_seconds)
+
+
+def _on_patches(ready: Run, iterations, directory, time_limit, progress, checkpoint_seconds) -> Result | None:
+    """The result on patches, in what is left of the time, where it leaves less at the held-out points of the least
+    squares that did not reach the solution; None where it does not. The notes of ``ready`` say so."""
+    problem, settings, tried = ready.problem, ready.settings, ready.unreached
+    spent = ready.training.seconds
+    left = None if time_limit is None else time_limit - spent
+    said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
+    if left is not None and left <= 0:
+        ready.notes.append(f"{said}; no time was left for the method patching, which may suit")
+        return None
+    stages = sequence("patching", iterations)
+    notes = [f"{said}; on patches in its place"]
+    patches = dataclasses.replace(
+        settings,
+        network=DEFAULT["patching"],
+        network_options={},
+        method="patching",
+        stages=stages,
+        notes=notes,
+        planned=False,
+        error_indicator=None,
+    )
+    try:
+        other = Run(problem, patches.network, patches)
+        other.training.seconds += spent
+        if directory is not None:
+            write_description(directory, problem, patches, None)
+        result = other.execute(directory, left, progress, checkpoint_seconds)
+    except TrainingError as error:
+        ready.notes.append(f"{said}; the method patching failed: {error}")
+        return None
+    found = tried.judge(result.net)
+    if found < tried.held_out:
+        notes[0] += f": {found:.1e}"
+        if directory is not None:
+            result.save(directory)
+        return result
+    ready.notes.append(f"{said}; on patches {found:.1e}, so it is kept")
+    return None

@@ -172,7 +172,7 @@ class Patching:
         else:
             refined = self._refined(net, boxes, marked, range(self.problem.dim))
             other = coefficient_wavenumber(self.problem) if self.iteration == 1 and residuals.max() > LARGE else None
-            if other is not None and len(self._first(other)) > len(refined):
+            if other is not None and len(refined) < _boxes(self._even(other)) <= self.most_patches:
                 refined = self._first(other)
             if len(refined) > self.most_patches:
                 self._reason = f"{said}: more than {self.most_patches} would be needed"
@@ -191,14 +191,18 @@ class Patching:
 
     def _first(self, wavenumber) -> np.ndarray:
         """The boxes (n, 2, d) of an even partition that resolves wavenumbers (d,), or comes as near as may be."""
-        box = self.problem.box
-        waves = np.asarray(wavenumber) / 2 / (RESOLVED * WAVENUMBER[self.problem.dim])  # patches for a unit of length
-        edges = [self._edges(axis, w) for axis, w in enumerate(waves)]
-        while math.prod(len(e) - 1 for e in edges) > self.most_patches and (waves * box.half_width > 0.1).any():
-            waves *= 0.95
-            edges = [self._edges(axis, w) for axis, w in enumerate(waves)]
+        edges = self._even(wavenumber)
+        numbers = np.array(wavenumber)
+        while _boxes(edges) > self.most_patches and (numbers * self.problem.box.half_width > 1).any():
+            numbers *= 0.95
+            edges = self._even(numbers)
         cells = [[(a, b) for a, b in itertools.pairwise(axis)] for axis in edges]
         return np.array([np.transpose(cell) for cell in itertools.product(*cells)])
+
+    def _even(self, wavenumber) -> list[np.ndarray]:
+        """The ends of intervals along every axis that resolve wavenumbers (d,)."""
+        density = np.asarray(wavenumber) / 2 / (RESOLVED * WAVENUMBER[self.problem.dim])
+        return [self._edges(axis, d) for axis, d in enumerate(density)]
 
     def _edges(self, axis: int, density: float) -> np.ndarray:
         """The ends of intervals that fill an axis, ``density`` of them a unit of length, and divide at interfaces."""
@@ -605,6 +609,10 @@ def _affine(terms, jet, new, left, scales) -> bool:
         miss += (s * (term.residual[:, 0] + change - v)).square().sum().item()
         size += (s * sum((a * new[p]).abs().sum((1, 2)) for p, a in term.parts)).square().sum().item()
     return math.sqrt(miss) <= AFFINE * math.sqrt(size)
+
+
+def _boxes(edges: list[np.ndarray]) -> int:
+    return math.prod(len(e) - 1 for e in edges)
 
 
 def _halves(bounds: np.ndarray, axis: int) -> list[np.ndarray]:
