@@ -8,7 +8,7 @@ import torch
 from repnet_pde import Problem, RepNet, Sampling, load_problem, set_precision
 from repnet_pde.features import Features
 from repnet_pde.jacobian import linearize
-from repnet_pde.jets import closed, multi_indices, orders, term_jets
+from repnet_pde.jets import closed, multi_indices, orders, orders_of_problem, term_jets
 from repnet_pde.network.warp import AxisWarp, axis_map, graded
 from repnet_pde.residuals import collocation, residual_vectors
 from repnet_pde.verify import network_jet
@@ -168,3 +168,99 @@ def test_network_jets_solve_the_residuals():
     terms = term_jets(data, problem.term_names, x, network_jet(net, x, indices), indices)
     for term, v in zip(terms, residual_vectors(data, net), strict=True):
         torch.testing.assert_close(term.residual, v.detach(), rtol=1e-10, atol=1e-12)
+
+
+# Derivatives that act in a small part of the domain -------------------------------------------------------------------
+
+LINE = dde.geometry.Interval(0, 1)
+SQUARE = dde.geometry.Rectangle([0, 0], [1, 1])
+
+
+def bump(x, c, w):
+    return (1 - ((x - c) / w) ** 2).clamp(min=0) ** 4
+
+
+def ends(geometry):
+    return {"ends": dde.icbc.DirichletBC(geometry, lambda x: 0, boundary)}
+
+
+def test_a_derivative_that_acts_at_few_points_is_found():
+    def drag(x, u):
+        return -dde.grad.hessian(u, x) + 300 * bump(x, 0.094, 0.01) * dde.grad.jacobian(u, x) - 1
+
+    def twist(x, u):  # u_xy in a disc of radius 0.05, and weakly
+        inside = bump(x[:, :1], 0.4, 0.05) * bump(x[:, 1:], 0.7, 0.05)
+        plain = dde.grad.hessian(u, x, i=0, j=0) + dde.grad.hessian(u, x, i=1, j=1)
+        return plain + 1e-9 * inside * dde.grad.hessian(u, x, i=0, j=1)
+
+    one = Problem(geometry=LINE, pde=drag, conditions=ends(LINE))
+    assert orders(collocation(one, few=9), 1) == [(0,), (2,)]  # none of these lies there
+    assert orders_of_problem(one) == [(0,), (1,), (2,)]
+    two = Problem(geometry=SQUARE, pde=twist, conditions=ends(SQUARE))
+    assert orders_of_problem(two) == [(0, 0), (0, 2), (1, 1), (2, 0)]
+
+
+def test_a_derivative_that_a_condition_has_in_a_small_part_of_the_boundary_is_found():
+    def leak(x, u, _):
+        return u + bump(x[:, :1], 0.31, 0.02) * dde.grad.jacobian(u, x, j=1)
+
+    problem = Problem(
+        geometry=SQUARE,
+        pde=lambda x, u: dde.grad.hessian(u, x, i=0, j=0) - 1,
+        conditions={"leak": dde.icbc.OperatorBC(SQUARE, leak, boundary)},
+        sampling=Sampling(boundary=2000),
+    )
+    assert orders_of_problem(problem) == [(0, 0), (0, 1), (2, 0)]
+
+
+def test_points_of_a_system_add_what_acts_at_them_alone():
+    problem = Problem(
+        geometry=LINE,
+        pde=lambda x, u: dde.grad.hessian(u, x) + bump(x, 0.4321, 1e-5) * dde.grad.jacobian(u, x) - 1,
+        conditions=ends(LINE),
+        sampling=Sampling(domain=16),
+    )
+    assert orders_of_problem(problem) == [(0,), (2,)]
+    with_it = collocation(problem, inside=np.array([[0.2], [0.4321], [0.7]]), boundary=2)
+    assert orders_of_problem(problem, with_it) == [(0,), (1,), (2,)]
+    assert orders_of_problem(problem) == [(0,), (1,), (2,)]  # from then on
+
+
+def test_what_is_no_function_of_jets_at_few_points_is_refused():
+    def seventh(x, u):
+        v = u
+        for _ in range(7):
+            v = dde.grad.jacobian(v, x)
+        return dde.grad.jacobian(u, x) + bump(x, 0.4, 0.02) * v
+
+    def mean(x, u):
+        return dde.grad.jacobian(u, x) + bump(x, 0.4, 0.02) * u.mean()
+
+    for pde in (seventh, mean):
+        problem = Problem(geometry=LINE, pde=pde, conditions=ends(LINE))
+        assert orders(collocation(problem), 1) is None
+
+
+def test_an_unknown_that_starts_at_zero_does_not_hide_what_it_multiplies():
+    k = dde.Variable(0.0)
+    x = np.linspace(0, 1, 20)[:, None]
+    problem = Problem(
+        geometry=LINE,
+        pde=lambda x, u: dde.grad.jacobian(u, x) + k * dde.grad.hessian(u, x),
+        conditions={"data": dde.icbc.PointSetBC(x, np.exp(x))},
+        unknowns={"k": k},
+    )
+    assert orders_of_problem(problem) == [(0,), (1,), (2,)]
+    assert orders_of_problem(problem.forward()) == [(0,), (1,), (2,)]
+    assert k.item() == 0
+
+
+def test_no_order_is_seen_that_is_not_there():
+    """Discontinuous coefficients, an output transform and periodic conditions leave what is exactly zero at zero."""
+    problem = Problem(
+        geometry=SQUARE,
+        pde=lambda x, u: torch.where(x[:, :1] > 0.3, 1e8, 1e-8) * dde.grad.hessian(u, x, i=0, j=0) - torch.exp(u),
+        conditions={"sides": dde.icbc.PeriodicBC(SQUARE, 0, lambda x, on: on and np.isclose(x[0], 0))},
+        output_transform=lambda x, u: 3 + x[:, 1:2] * u,
+    )
+    assert orders_of_problem(problem) == [(0, 0), (2, 0)]
