@@ -120,10 +120,13 @@ class Target:
 
 
 def distance(problem, net, other) -> float:
-    """The relative L2 distance of another network from ``net``, at scattered points."""
+    """The L2 distance of another network from ``net`` over the larger of the two, at scattered points; of one that has
+    yet to grow at those that it covers."""
     x = test_points(problem, 1000)
+    if not getattr(other, "complete", True):
+        x = x[other.covers(torch.as_tensor(x.astype(problem.dtype))).numpy()]
     u, v = (predict(n, x, problem.dim, problem.dtype) for n in (net, other))
-    return float(np.linalg.norm(u - v) / max(np.linalg.norm(u), 1e-300))
+    return float(np.linalg.norm(u - v) / max(np.linalg.norm(u), np.linalg.norm(v), 1e-300))
 
 
 def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:

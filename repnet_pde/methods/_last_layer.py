@@ -268,7 +268,7 @@ def newton(
         norm = residual.norm().item() if fresh else math.inf
         factor, damped = Factorization(jacobian, cutoff), 0
         last, first = math.inf, True
-        if not fresh and getattr(system, "zero", False):
+        if not fresh and around is None and getattr(system, "zero", False):
             fresh, norm = True, (1 + ROUNDING) * residual.norm().item()
         while done < steps:
             if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least

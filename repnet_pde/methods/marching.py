@@ -44,8 +44,8 @@ MORE = 1.1
 """Features of the second solution over those of the first; its wavenumbers grow by the root of that along each axis."""
 FAILS = 10.0
 """The second solution has failed where its relative residual is above so many times that asked of the first."""
-OFFSET = 0.1
-"""Size of the random coefficients to which those of the second solution are the nearest, over the first one's."""
+FAR = 1e-3
+"""Distance from as much of the second solution as there is that tells against the first."""
 DERIVATIVES, GUIDING = (1, 2, 3), (1, 2)
 """Orders of the derivatives that tell a length scale; of a guide, whose third one may be noise."""
 
@@ -276,15 +276,17 @@ class Marching:
             "Hammersley" if self.problem.sampling.distribution == "Halton" else "Halton",
             random_offset(first, net),
         )
-        left = math.inf if attempt is None else attempt.residual
-        if not left <= FAILS * self.tolerance:
-            said = "Newton's method fails" if attempt is None else f"relative residual {left:.1e}"
-            self._reason, self.twin = f"{self._arrived}; the second solution stalled at t = {begin:.6g}: {said}", None
-            return
-        self.twin.add(net, end)
-        if self.twin.complete:
-            self.twin_distance = distance(self.problem, self.net, self.twin)
-            self._reason, self.twin = f"{self._arrived}, {self.twin_distance:.1e} from the second solution", None
+        if attempt is not None:
+            self.twin.add(net, end)
+        self._judge_twin(begin, math.inf if attempt is None else attempt.residual)
+
+    def _judge_twin(self, begin: float, left: float) -> None:
+        """End where the second solution has failed in the slab from ``begin``, whose residual is ``left``, or is
+        complete."""
+        failed = not left <= FAILS * self.tolerance
+        if failed or self.twin.complete:
+            self.twin_distance, said = of_twin(self.problem, self.net, self.twin, begin if failed else None, left)
+            self._reason, self.twin = self._arrived + said, None
 
     def _new_twin(self) -> Slabs:
         twin = Slabs(len(self.problem.outputs), self.problem.geometry)
@@ -469,10 +471,27 @@ def standing(net, twin, verifying: bool) -> str:
     return "second solution" if twin is None else f"second solution, {twin.standing}"
 
 
+def of_twin(problem, net, twin, failed: float | None, left: float) -> tuple[float | None, str]:
+    """The relative L2 distance of a second solution, or None, and what is to be said of it.
+
+    Args:
+        failed: the time at which it failed, if it did, with the relative residual ``left``: its distance is then known
+            to be at least that of the part that there is, which counts where it is large.
+    """
+    found = distance(problem, net, twin) if len(twin) else 0.0
+    if failed is None:
+        return found, f", {found:.1e} from the second solution"
+    why = f"relative residual {left:.1e}" if math.isfinite(left) else "Newton's method fails"
+    said = f"; the second solution failed at t = {failed:.6g}: {why}"
+    return (found, f"{said}, {found:.1e} away") if not found <= FAR else (None, said)
+
+
 def random_offset(first, net) -> torch.Tensor:
-    """Random coefficients (p,) of the last layer of ``net``, for each output of `OFFSET` times the size of those of
-    ``first``."""
-    linear = first.linears[-1]
-    size = OFFSET * torch.cat([linear.weight.detach(), linear.bias.detach()[:, None]], 1).square().mean(1).sqrt()
-    weight, bias = net.linears[-1].weight, net.linears[-1].bias
-    return torch.cat([(size[:, None] * torch.randn_like(weight)).reshape(-1), size * torch.randn_like(bias)]).detach()
+    """Random coefficients (p,) of the last layer of ``net``, as large as those of ``first``, or 1 if these are zero.
+
+    A solution that is the nearest to them differs from the first in all that the rows do not determine.
+    """
+    linear, own = first.linears[-1], net.linears[-1]
+    known = torch.cat([linear.weight.detach().reshape(-1), linear.bias.detach()])
+    size = known.square().mean().sqrt().item() or 1.0
+    return size * torch.randn(own.weight.numel() + len(own.bias), dtype=known.dtype)

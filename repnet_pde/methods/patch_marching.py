@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ..accuracy import distance
 from ..errors import InputError, TrainingError
 from ..features import jet_of
 from ..network.patches import Patches
 from ..objective import Objective
 from ..wavenumbers import problem_wavenumber
-from .marching import FAILS, GROWTH, MORE, SHORTEST, random_offset, standing
+from .marching import FAILS, GROWTH, MORE, SHORTEST, of_twin, random_offset, standing
 from .patching import ON_FACE, PROGRESS, Carried, Patching
 
 EASY = 0.03
@@ -138,15 +137,14 @@ class PatchMarching(Patching):
             left = float(self._judge(net).max())
         except TrainingError:
             left = math.inf
-        if not left <= FAILS * max(self.tolerance, self.worst[done]):
-            why = f"relative residual {left:.1e}" if math.isfinite(left) else "Newton's method fails"
-            self._reason, self.twin = f"{said}; the second solution stalled at t = {self.window[0]:.6g}: {why}", None
-            return
-        for patch, bounds in zip(net.patches, boxes, strict=True):
-            self.twin.add(patch, *bounds)
-        if self.twin.complete:
-            self.twin_distance = distance(self.problem, self.net, self.twin)
-            self._reason, self.twin = f"{said}, {self.twin_distance:.1e} from the second solution", None
+        failed = not left <= FAILS * max(self.tolerance, self.worst[done])
+        if math.isfinite(left):
+            for patch, bounds in zip(net.patches, boxes, strict=True):
+                self.twin.add(patch, *bounds)
+        if failed or self.twin.complete:
+            begin = self.window[0] if failed else None
+            self.twin_distance, how = of_twin(self.problem, self.net, self.twin, begin, left)
+            self._reason, self.twin = said + how, None
 
     def _new_twin(self) -> Patches:
         twin = Patches(len(self.problem.outputs), self.problem.box, grows=True)
