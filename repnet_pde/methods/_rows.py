@@ -141,21 +141,32 @@ class Rows:
         found = Factorization(at.rows(torch.ones(len(values), 1, 1, dtype=values.dtype))).solve(-values)
         self.put(torch.cat([found[:-1].T.reshape(-1), found[-1]]))
 
-    def state_rows(self) -> tuple[torch.Tensor, torch.Tensor, list]:
-        """The scaled rows of equations and conditions for the state (n, state), their residuals (n,), the factors."""
-        terms = self.linearize()
-        factors = self.factors(terms)
-        rows = self.split([t.jacobian for t in terms], factors, False)[:, self.layout.state]
-        return rows, self.split([t.residual for t in terms], factors, False), factors
+    def state_rows(self, share: float = 0.0) -> tuple[torch.Tensor, torch.Tensor, list]:
+        """The scaled rows of equations and conditions for the state (n, state), their residuals (n,), the factors.
 
-    def solve_state(self, steps: int) -> None:
-        """Newton steps for the state that belongs to the fields and unknowns as they are."""
+        With a ``share`` the rows of the data follow, with that weight.
+        """
+        terms = self.linearize()
+        before, self.share = self.share, share or self.share
+        factors = self.factors(terms)
+        self.share = before
+        jacobians, residuals = [t.jacobian for t in terms], [t.residual for t in terms]
+        parts = (False, True) if share else (False,)
+        rows = torch.cat([self.split(jacobians, factors, part) for part in parts])[:, self.layout.state]
+        return rows, torch.cat([self.split(residuals, factors, part) for part in parts]), factors
+
+    def solve_state(self, steps: int, share: float = 0.0) -> list:
+        """Newton steps for the state that belongs to the fields and unknowns as they are; gives the last factors.
+
+        With a ``share`` the data count as well, with that weight: where the equations leave the state open.
+        """
         state = self.layout.state
         for _ in range(steps):
-            rows, left, _ = self.state_rows()
+            rows, left, factors = self.state_rows(share)
             c = self.system.c.clone()
             c[state] = Factorization(rows).solve(left - rows @ c[state])
             self.put(c)
+        return factors
 
     def correct_state(self) -> None:
         """The smallest change of the state by which the linearised equations and conditions are met."""

@@ -18,14 +18,18 @@ STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
 SCREENED, SCREENING = 200, 3e10
 """Candidates of which the best is the next start: most of them, and most of their rows × columns² together."""
-POLISHING = 15
+POLISHING = 40
 """Most Gauss-Newton steps for the unknowns alone, with exact states."""
-STEP = 1e-6
-"""Of their differences, relative."""
 BENT = 1e-6
 """Relative mismatch of predicted and actual residuals up to which the equations count as linear in the state."""
-SPREADS = (0.1, 0.3, 1.0)
+SPREADS = (0.1, 0.3, 1.0, 3.0)
 """Standard deviations of the logarithms of the factors by which candidates differ from values that are known."""
+POWERS = (-8, -6, -4, -3, -2, -1, 1, 2, 3, 4, 6, 8)
+"""Powers of ten by which values that meet the equations for the smoothed data may differ from those given."""
+LOOSE = 1e-2
+"""Weight of the data against the equations in a search where these leave the state open."""
+OPEN, PULL = 0.9, 1e-4
+"""The state is open where data that weigh so little lower their misfit to less than this part."""
 
 
 class Starts:
@@ -123,48 +127,86 @@ class Starts:
             found = self.rows.linearize()[:n_pde]
             return torch.cat([t.jacobian[:, len(system.c) :] * f for t, f in zip(found, factors, strict=True)]).numpy()
 
-        try:
-            best = least_squares(residual, eta.numpy(), jac=jacobian, x_scale="jac", max_nfev=30)
-            good = np.isfinite(best.x).all() and best.cost < np.square(residual(eta.numpy())).sum() / 2
-        except (ValueError, TrainingError, OverflowError, np.linalg.LinAlgError):
-            good = False
-        self.rows.scales.set(torch.as_tensor(best.x) if good else eta)
+        def cost(h):
+            with np.errstate(all="ignore"):
+                total = np.square(residual(h)).sum()
+            return total if np.isfinite(total) else math.inf
+
+        before, best = cost(eta), eta
+        nearest = min(self._powers(eta), key=cost)
+        for start in (eta, nearest) if cost(nearest) < before else (eta,):
+            for coordinates in (Coordinates(self.rows.scales, start, turned) for turned in (False, True)):
+                try:
+                    found = coordinates.least_squares(residual, jacobian, max_nfev=30)
+                except (ValueError, TrainingError, OverflowError, np.linalg.LinAlgError):
+                    continue
+                if torch.isfinite(found).all() and cost(found) < min(before / 2, cost(best)):
+                    best = found
+        self.rows.scales.set(best)
+
+    def _powers(self, eta: torch.Tensor) -> list[torch.Tensor]:
+        """Values that differ from ``eta`` by powers of ten: each unknown, and all of them."""
+        found = [eta]
+        for chosen in (*([i] for i in range(len(eta))), range(len(eta))):
+            for power in POWERS:
+                other = eta.clone()
+                for i in chosen:
+                    low, high = self.rows.scales.bounds[i]
+                    if math.isfinite(low) or math.isfinite(high):
+                        other[i] += power * (1.0 if math.isfinite(low) and math.isfinite(high) else math.log(10))
+                    else:
+                        other[i] = (eta[i].item() or 1.0) * 10.0**power
+                found.append(other)
+        return found
 
     def explore(self, number: int) -> tuple[float, torch.Tensor, torch.Tensor] | None:
-        """The unknowns alone by least squares, each with the state that meets the equations.
+        """The unknowns alone by least squares, each with the state that meets the equations, and that is near the data
+        as far as the equations leave it open.
 
         Begins with those that follow from the equations for the smoothed data, then with the best of many others near
-        these and those given: (root mean square misfit over the deviations, unknowns on their internal scale,
+        these and those given, and takes in turn the unknowns and their logarithms as coordinates, of which one may lead
+        where the other stalls: (root mean square misfit over the deviations, unknowns on their internal scale,
         coefficients). None where a field is unknown or the equations are not linear in the state.
         """
         rows, problem = self.rows, self.problem
         if problem.unknown_fields or not self.linear:
             return None
         if number == 0:
-            rows.scales.set(self.first)
-            zero = torch.zeros_like(rows.system.c)
-            rows.put(zero)
-            rows.put(self._smooth(zero))
-            self._from_equations(self.first)
-            self.guesses.append(rows.scales.get())
+            self.guesses.append(self._guess())
             candidates = [self.first, *self.guesses]
         else:
             candidates = self._candidates(np.random.default_rng(number))
         start = min(candidates, key=lambda eta: np.square(self._misfit(eta)).sum())
+        coordinates = Coordinates(rows.scales, start, turned=number % 2 == 1)
         try:
-            options = {"x_scale": "jac", "diff_step": STEP, "max_nfev": POLISHING}
-            eta = torch.as_tensor(least_squares(self._misfit, start.numpy(), **options).x)
-        except (ValueError, np.linalg.LinAlgError):  # not finite on the way
+            eta = coordinates.least_squares(self._misfit, self._slopes, max_nfev=POLISHING)
+        except (ValueError, OverflowError, np.linalg.LinAlgError):  # not finite on the way
             eta = start
         left = self._misfit(eta)
         self.guesses.append(eta)
-        return float(np.sqrt(np.mean(np.square(left)))), eta, rows.system.c.clone()
+        return float(np.sqrt(np.square(left).sum() / sum(len(d) for d in rows.deviations))), eta, rows.system.c.clone()
+
+    def _guess(self) -> torch.Tensor:
+        """The unknowns for which the equations hold best for the smoothed data; it is set, with its state."""
+        rows = self.rows
+        rows.scales.set(self.first)
+        zero = torch.zeros_like(rows.system.c)
+        rows.put(zero)
+        rows.put(self._smooth(zero))
+        self._from_equations(self.first)
+        return rows.scales.get()
 
     @functools.cached_property
     def linear(self) -> bool:
-        """Whether the equations are linear in the state; finding out sets state and unknowns."""
+        """Whether the equations are linear in the state; finding out sets state and unknowns.
+
+        Also at values that the data suggest: a nonlinear term may be negligible at those given.
+        """
+        return self._linear_at(self.first) and self._linear_at(self._guess())
+
+    def _linear_at(self, eta: torch.Tensor) -> bool:
         rows, system = self.rows, self.rows.system
-        rows.scales.set(self.first)
+        rows.scales.set(eta)
         zero = torch.zeros_like(system.c)
         rows.put(zero)
         matrix, left, factors = rows.state_rows()
@@ -175,18 +217,73 @@ class Starts:
         bent = rows.split(system.residuals(), factors, False) - left - matrix @ change
         return bent.norm().item() <= BENT * left.norm().item()
 
-    def _misfit(self, eta) -> np.ndarray:
-        """Residuals of the observations over their deviations with the state that belongs to unknowns; it is set."""
+    @functools.cached_property
+    def open(self) -> bool:
+        """Whether the equations and conditions leave the state open, as without an initial condition; finding out sets
+        state and unknowns."""
         rows = self.rows
-        rows.scales.set(torch.as_tensor(eta))
-        rows.put(torch.zeros_like(rows.system.c))
-        try:
-            rows.solve_state(1)
-        except TrainingError:
-            return np.full(sum(len(d) for d in rows.deviations), 1e150)
-        vectors = rows.system.residuals()
-        pairs = zip(rows.observed, rows.deviations, strict=True)
+        rows.scales.set(self.first)
+        sizes = []
+        for share in (0.0, PULL):
+            rows.put(torch.zeros_like(rows.system.c))
+            rows.solve_state(1, share)
+            sizes.append(np.linalg.norm(self._of_data(rows.system.residuals())))
+        return bool(sizes[1] < OPEN * sizes[0])
+
+    def _of_data(self, vectors) -> np.ndarray:
+        """Residuals of the observations over their deviations."""
+        pairs = zip(self.rows.observed, self.rows.deviations, strict=True)
         return np.nan_to_num(torch.cat([vectors[i] / d for i, d in pairs]).numpy(), nan=1e150)
+
+    def _misfit(self, eta) -> np.ndarray:
+        """Residuals of the observations over their deviations with the state that belongs to unknowns; it is set.
+
+        Where the state is open, those of the equations follow, on the scale on which they have been weighed up.
+        """
+        rows = self.rows
+        try:
+            factors = self._solve(eta)[2]
+        except TrainingError:
+            count = len(self._of_data(rows.system.residuals()))
+            return np.full(sum(map(len, rows.system.residuals())) if self.open else count, 1e150)
+        vectors = rows.system.residuals()
+        if not self.open:
+            return self._of_data(vectors)
+        physics = rows.split(vectors, factors, False).numpy() / self._unit(factors)
+        return np.concatenate([np.nan_to_num(physics, nan=1e150), self._of_data(vectors)])
+
+    def _solve(self, eta) -> tuple[torch.Tensor, Factorization, list]:
+        """Set the unknowns and the state that belongs to them: its rows, their factorisation, the terms' factors."""
+        rows, state = self.rows, self.rows.layout.state
+        rows.scales.set(torch.as_tensor(eta))
+        c = torch.zeros_like(rows.system.c)
+        rows.put(c)
+        matrix, left, factors = rows.state_rows(LOOSE if self.open else 0.0)
+        factor = Factorization(matrix)
+        c[state] = factor.solve(left)
+        rows.put(c)
+        return matrix, factor, factors
+
+    def _slopes(self, eta) -> np.ndarray:
+        """The derivatives of `_misfit` for the unknowns, with the state following."""
+        rows, state, q = self.rows, self.rows.layout.state, len(self.rows.scales.names)
+        matrix, factor, factors = self._solve(eta)
+        terms = rows.linearize()
+        jacobians = [t.jacobian for t in terms]
+        parts = (False, True) if self.open else (False,)
+        of_unknowns = torch.cat([rows.split(jacobians, factors, part) for part in parts])[:, -q:]
+        change = factor.solve(of_unknowns)
+        pairs = zip(rows.observed, rows.deviations, strict=True)
+        data = torch.cat([scaled(jacobians[i], 1 / d) for i, d in pairs])
+        found = data[:, state] @ change + data[:, -q:]
+        if self.open:
+            physics = (of_unknowns + matrix @ change)[: len(matrix) - len(found)] / self._unit(factors)
+            found = torch.cat([physics, found])
+        return np.nan_to_num(found.numpy())
+
+    def _unit(self, factors) -> float:
+        """The scale of one standard deviation of the data among the rows of `_solve`."""
+        return (factors[self.rows.observed[0]] * self.rows.deviations[0])[0].item()
 
     def _candidates(self, generator) -> list[torch.Tensor]:
         """Many unknowns near those given or found before."""
@@ -213,3 +310,46 @@ class Starts:
             elif changed[i]:
                 eta[i] = (eta[i].item() or 1.0) * math.exp(step)
         return eta
+
+
+class Coordinates:
+    """Coordinates z of the unknowns in which they are looked for, 0 at a start.
+
+    They are the internal ones of `Scales`, in units of the start, or ``turned``: the logarithm of the factor on an
+    unknown without bounds, whose sign is then kept, and the relative change of the distance from a bound. An unknown
+    that is small beside the true one has next to no derivative on one of the two scales.
+    """
+
+    def __init__(self, scales, start: torch.Tensor, turned: bool):
+        self.start = start.numpy().astype(float)
+        finite = np.isfinite(np.array(scales.bounds, dtype=float)).sum(1)
+        self.unit = np.where((finite > 0) | (self.start == 0), 1.0, np.abs(self.start))
+        self.factor = turned & (finite == 0) & (self.start != 0)
+        self.distance = turned & (finite == 1)
+
+    def eta(self, z: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            plain = self.start + self.unit * z
+            return np.where(
+                self.factor,
+                self.start * np.exp(np.minimum(z, 700.0)),
+                np.where(self.distance, self.start + np.log1p(np.maximum(z, -1 + 1e-15)), plain),
+            )
+
+    def slope(self, z: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            steep = np.where(self.factor, self.eta(z), self.unit)
+            return np.where(self.distance, 1 / (1 + np.maximum(z, -1 + 1e-15)), steep)
+
+    def least_squares(self, residual, jacobian, **options) -> torch.Tensor:
+        """The internal unknowns at a minimum of the sum of squares of ``residual``, as SciPy finds it.
+
+        ``jacobian`` with respect to the internal unknowns, or None for differences.
+        """
+        if jacobian is not None:
+            options["jac"] = lambda z: jacobian(self.eta(z)) * self.slope(z)
+        low = np.where(self.distance, -1 + 1e-12, -np.inf)
+        found = least_squares(
+            lambda z: residual(self.eta(z)), np.zeros(len(self.start)), x_scale="jac", bounds=(low, np.inf), **options
+        )
+        return torch.as_tensor(self.eta(found.x))
