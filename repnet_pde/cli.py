@@ -217,13 +217,21 @@ def solve(**options) -> None:
 @click.option("--positive", multiple=True, metavar="NAME", help="An unknown that is positive; repeatable.")
 @click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bounds of an unknown; either may be empty.")
 @click.option("--starts", type=int, metavar="N", help="Most starts of the joint method.  [default: 6]")
+@click.option(
+    "--loss",
+    default="squares",
+    show_default=True,
+    metavar="squares|huber",
+    help="Of the measurements: huber is not moved by few outliers (joint, shooting).",
+)
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
-def identify(data, noise, positive, bounds, starts, level, **options) -> None:
+def identify(data, noise, positive, bounds, starts, loss, level, **options) -> None:
     """Identify the unknowns of NAME_OR_FILE from observations, with standard errors and intervals."""
     pairs = dict(_bounds(text) for text in bounds)
     if len(pairs) < len(bounds):
         raise InputError("--bounds: the same unknown is given twice")
-    more = {"data": data, "noise": noise, "positive": positive, "bounds": pairs, "starts": starts, "level": level}
+    more = {"data": data, "noise": noise, "positive": positive, "bounds": pairs, "starts": starts}
+    more |= {"loss": loss, "level": level}
     _run_command(module="identify", **more, **options)
 
 
@@ -544,7 +552,8 @@ def _errors(errors) -> str:
 def _estimate(estimate, identification) -> str:
     true = "" if estimate.true is None else f" (true {estimate.true:.6g})"
     if estimate.interval is None:
-        return f"{estimate.value:.6g}{true}" + (", not determined by the data" if identification else "")
+        reason = estimate.reason if identification and estimate.reason else ""
+        return f"{estimate.value:.6g}{true}" + (f", no interval: {reason}" if reason else "")
     low, high = estimate.interval
     n = digits(low, high)
     interval = f"{100 * identification.level:g} % interval [{low:.{n}g}, {high:.{n}g}]"

@@ -8,9 +8,13 @@ import numpy as np
 import torch
 from scipy import stats
 
+from ._backend import dde
+from .diagnostics import RARE, Examined, copies, examine, values_of
+from .export import coordinate_names
 from .features import Features
-from .inference import Layout, Posterior, Reduced
+from .inference import DEPENDENT, Layout, Posterior, Reduced
 from .jacobian import linearize
+from .residuals import residual_vectors
 from .unknowns import Scales, check_noise
 
 MOST_COLUMNS = 4000
@@ -21,6 +25,21 @@ OPEN = 1e3
 """Standard error, relative to the unknown, above which it counts as not determined."""
 INVOLVED = 0.05
 """Weight in an undetermined direction from which an unknown counts as not identifiable."""
+PROFILE = ((6.0, 9.0), (16.0, 36.0))
+"""Distances from the estimate, in its standard errors, and the least sum of squares over the variance of the noise by
+which the misfit must have grown there; a parabola grows by the squares of the distances."""
+SURE = 0.1
+"""Relative change of an unknown over the largest of these distances up to which the model is taken to be linear."""
+UNMOVED, RAN_AWAY = 1e-3, 1e12
+"""Relative change of an unknown from its start that counts as none, and as too much to be believed."""
+LOST = 1e-3
+"""Most that the accuracy of the predictions counts in deciding what is not determined."""
+OFF = 3.0
+"""Residuals over the noise given beyond which too few data to show a scatter of their own contradict the fit."""
+AS_GOOD = 9.0
+"""Difference of two minima's sums of squares, over the variance of the noise, up to which the data do not choose."""
+BOUND = 1e-4
+"""Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +48,13 @@ class Estimate:
 
     Attributes:
         value: the estimate.
-        standard_error: None where the data do not determine it.
-        interval: (lower, upper) at the level of the `Identification`; None where the data do not determine it.
+        standard_error: None where there is no interval.
+        interval: (lower, upper) at the level of the `Identification`; None where the data do not determine the unknown,
+            or where nothing can be said because the fit is not to be believed.
         true: where it is known.
-        discretisation: change with other features and points, which is counted in the standard error, or None.
+        discretisation: change with other features, and by what is left of the equations; it is counted in the standard
+            error. None where it was not found out.
+        reason: why there is no interval; None where there is one, and before training has ended.
     """
 
     value: float
@@ -40,9 +62,11 @@ class Estimate:
     interval: tuple[float, float] | None
     true: float | None = None
     discretisation: float | None = None
+    reason: str | None = None
 
     @property
     def identifiable(self) -> bool:
+        """Whether the data are known to determine it: whether there is an interval."""
         return self.interval is not None
 
 
@@ -54,16 +78,19 @@ class Identification:
         estimates: by unknown.
         correlation: of the estimates (q, q), on the scale on which they were solved for.
         noise: standard deviation of each observation's errors, used for the intervals.
-        noise_given: by the user, or else estimated from the residuals.
-        chi_square: mean square of the residuals over that of the noise, by degrees of freedom; about 1 where the noise
-            given is right.
+        noise_given: by the user, or else estimated from the residuals: also where these contradict the noise given.
+        chi_square: mean square of the residuals over that of the noise given, by degrees of freedom; about 1 where it
+            is right.
         dof: degrees of freedom left.
         level: of the intervals.
         undetermined: sentences about unknowns and combinations of them that the data leave open.
         influence: by unknown and observation, the share of the estimate's variance that each datum brings in (n,).
         leverage: by observation, the share of each datum that the fit follows (n,).
         field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
-        notes: what a user should know.
+        doubts: sentences on why the fit as a whole is not to be believed; no unknown has an interval then.
+        scatter: by observation, the standard deviation that neighbouring data show by themselves, whatever the
+            equations; None where there are too few.
+        notes: what a user should know; all of the above in words.
     """
 
     estimates: dict[str, Estimate]
@@ -77,6 +104,8 @@ class Identification:
     influence: dict[str, dict[str, np.ndarray]]
     leverage: dict[str, np.ndarray]
     field_deviation: Callable | None = None
+    doubts: list[str] = field(default_factory=list)
+    scatter: dict[str, float | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -94,6 +123,8 @@ class Identification:
             "degrees_of_freedom": self.dof,
             "correlation": self.correlation.tolist(),
             "undetermined": self.undetermined,
+            "doubts": self.doubts,
+            "scatter": self.scatter,
         }
 
 
@@ -122,8 +153,16 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         scales, deviations = Scales(problem.unknowns), check_noise(noise, problem)
         given = deviations is not None
         posterior, factors, deviations = _of_network(problem, objective, method, deviations)
-    sigma = posterior.sigma
-    names, eta = list(problem.unknowns), scales.get()
+    accuracy = getattr(method, "accuracy", 0.0)
+    names, eta, counts = list(problem.unknowns), scales.get(), [len(d) for d in deviations]
+    examined = _examined(problem, objective, posterior, factors, deviations, method)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chi_square = (posterior.estimated / posterior.sigma) ** 2
+    contradicted = given and posterior.dof > 0.5 and stats.chi2.sf(chi_square * posterior.dof, posterior.dof) < RARE
+    if contradicted:
+        posterior.sigma = posterior.estimated
+    given = given and not contradicted
+    doubts = _misses(examined, chi_square if contradicted else None)
     scale = torch.tensor(
         [
             abs(e.item()) or 1.0 if math.isinf(low) and math.isinf(high) else 1.0
@@ -131,56 +170,163 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         ],
         dtype=torch.float64,
     )
-    covariance, directions = posterior.covariance(scale, sandwich=not own)
+    covariance, directions = posterior.covariance(
+        scale, sandwich=not own, dependent=max(DEPENDENT, min(accuracy, LOST))
+    )
     errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
-    quantile = _quantile(level, posterior.dof, given)
     for i, error in enumerate(errors):
         if error > OPEN * scale[i].item() and not any(abs(d[i]) > INVOLVED for d in directions):
             directions.append(np.eye(len(names))[i])
-    lost = {n for d in directions for n, w in zip(names, d, strict=True) if abs(w) > INVOLVED}
+    noise_factor = posterior.sigma / (posterior.unit * posterior.inflation)  # of the deviations, so that they are right
+    if hasattr(method, "misfit") and names and not doubts and noise_factor > 0:
+        directions += _flat(method.misfit, eta, covariance, scale.numpy(), noise_factor, directions)
+        doubts += [] if directions else _others(method, scales, errors, noise_factor)
+    quantile = _quantile(level, posterior.dof, given)
     twin = getattr(method, "twin_values", None)
+    distortion, steps = posterior.distortion(), posterior.steps()
     estimates = {}
     for i, name in enumerate(names):
         value, true = scales.value(i, eta[i].item()), problem.true_unknowns.get(name)
-        shift = None if twin is None else abs(twin[i] - value)
-        if name in lost or not math.isfinite(errors[i]):
-            estimates[name] = Estimate(value, None, None, true)
+        slope, error, shift = abs(scales.slope(i, eta[i].item())), float(errors[i]), None
+        if twin is not None:
+            shift = math.hypot(twin[i] - value, slope * distortion[i])
+            error = math.hypot(error, shift / slope) if slope > 0 else error
+        start = problem.start_values[name]
+        reason = _strayed(value, start, scales.bounds[i])
+        if reason is None and any(abs(d[i]) > INVOLVED for d in directions):
+            reason = "not determined by the data"
+        if reason is None and doubts:
+            still = abs(value - start) <= UNMOVED * abs(start)
+            reason = doubts[0] + (", and the value is still that of the start" if still else "")
+        if reason is None and not math.isfinite(error):
+            reason = "no degree of freedom is left to estimate the noise from"
+        if reason is None and posterior.inflation == 1 and abs(steps[i]) > error + UNMOVED * scale[i].item():
+            reason = "no minimum has been reached: the next step would change it by more than its standard error"
+        if reason is not None:
+            estimates[name] = Estimate(value, None, None, true, shift, reason)
             continue
-        error = float(errors[i])
-        slope = abs(scales.slope(i, eta[i].item()))
-        if shift is not None and slope > 0:
-            error = math.hypot(error, shift / slope)
         ends = sorted(scales.value(i, eta[i].item() + sign * quantile * error) for sign in (-1, 1))
         estimates[name] = Estimate(value, slope * error, tuple(ends), true, shift)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = covariance / np.outer(errors, errors) if names else covariance
-    counts = [len(d) for d in deviations]
-    leverage = dict(zip(observed, _parts(posterior.leverage.numpy(), counts), strict=True))
-    influence = _influence(posterior, names, observed, counts)
-    first = factors[problem.term_names.index(next(iter(observed)))]
-    unit = first * deviations[0]  # one standard deviation of the scaled data, were the deviations right
-    factor = sigma / float(unit[0] if isinstance(unit, torch.Tensor) else unit)
-    noise_found = {n: float(d.square().mean().sqrt()) * factor for n, d in zip(observed, deviations, strict=True)}
     found = Identification(
         estimates,
         correlation,
-        noise_found,
+        {n: float(d.square().mean().sqrt()) * noise_factor for n, d in zip(observed, deviations, strict=True)},
         given,
-        (posterior.estimated / sigma) ** 2,
+        chi_square,
         posterior.dof,
         level,
         [_said(names, d) for d in directions],
-        influence,
-        leverage,
+        _influence(posterior, names, observed, counts),
+        dict(zip(observed, _parts(posterior.leverage.numpy(), counts), strict=True)),
         _field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
+        doubts,
+        {name: e.scatter for name, e in examined.items()},
     )
-    found.notes = _notes(found, dict(zip(names, scales.bounds, strict=True)))
+    found.notes = _notes(found, problem, examined, contradicted)
     if getattr(method, "dominated", False):
         found.notes.append(
             "what is left of the equations' residuals, not the noise, limits the estimates: "
             "with more features they may change by more than the intervals say"
         )
     return found
+
+
+def _examined(problem, objective, posterior, factors, deviations, method) -> dict[str, Examined]:
+    """What the residuals of each observation show, on the scale of its data."""
+    observed, accuracy = problem.observations, getattr(method, "accuracy", 0.0)
+    robust = getattr(method, "robust", False)
+    vectors = dict(zip(objective.names, residual_vectors(objective.data, objective.net), strict=True))
+    vectors = {name: vectors[name].detach().numpy() for name in observed}
+    dde.grad.clear()
+    counts = [len(d) for d in deviations]
+    leverages, floors = _parts(posterior.leverage.numpy(), counts), _parts(posterior.floor(), counts)
+    geometry = getattr(problem, "geometry", None)
+    found = {}
+    for (name, condition), d, leverage, floor in zip(observed.items(), deviations, leverages, floors, strict=True):
+        points, values = np.asarray(condition.points, dtype=np.float64), values_of(condition)
+        axes = coordinate_names(problem) if geometry is not None else [f"x_{i + 1}" for i in range(points.shape[1])]
+        factor = factors[problem.term_names.index(name)]
+        factor = factor.numpy() if isinstance(factor, torch.Tensor) else factor
+        level = math.hypot(_rms(floor / factor), accuracy * _rms(values))
+        if vectors[name].size != len(points):  # several components
+            found[name] = Examined(_rms(vectors[name]), None, False, [], [])
+            continue
+        relative = (d / d.square().mean().sqrt()).numpy()  # deviations that are given for each datum
+        residuals = vectors[name].reshape(-1) / relative
+        found[name] = examine(name, axes, points, values, residuals, leverage, level, robust)
+    return found
+
+
+def _rms(values) -> float:
+    return math.sqrt(float(np.mean(np.square(values)))) if np.size(values) else 0.0
+
+
+def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str]:
+    """Why the fit is not to be believed, by observation: its residuals are no noise.
+
+    ``chi_square``: of the residuals over the noise given, where they contradict each other, else None.
+    """
+    found = []
+    for name, e in examined.items():
+        if e.misses:
+            times = f"{e.size / e.scatter:.3g} times " if e.scatter else "unlike "
+            found.append(
+                f"the fit misses {name}: its residuals ({e.size:.2g}) follow a course and are {times}the scatter of "
+                f"neighbouring data ({e.scatter:.2g})"
+            )
+        elif e.scatter is None and chi_square is not None and chi_square > OFF**2:
+            found.append(f"the fit misses {name}: its residuals are {math.sqrt(chi_square):.3g} times the noise given")
+    return found
+
+
+def _flat(misfit, eta: torch.Tensor, covariance, scale, noise_factor: float, known: list) -> list[np.ndarray]:
+    """Directions along which the misfit, with the state following, grows far less than the covariance says.
+
+    The profile of the likelihood (A. Raue et al., Bioinformatics 25 (2009) 1923-1929), on the line on which each
+    unknown changes with the least misfit: where the state is free, it fits noise, which seems to tell unknowns apart.
+    """
+    errors, farthest = np.sqrt(np.diag(covariance)), PROFILE[-1][0]
+    if not np.isfinite(errors).all() or (farthest * errors <= SURE * scale).all():
+        return []
+    found: list[np.ndarray] = []
+    base = misfit(eta)
+    for i, error in enumerate(errors):
+        if farthest * error <= SURE * scale[i] or any(abs(d[i]) > INVOLVED for d in [*known, *found]) or error == 0:
+            continue
+        line = covariance[:, i] / error
+        for distance, least in PROFILE:
+            ends = [misfit(eta + torch.as_tensor(sign * distance * line)) for sign in (-1, 1)]
+            if (min(ends) - base) / noise_factor**2 < least:
+                direction = line / scale
+                found.append(direction / np.linalg.norm(direction) * np.sign(direction[np.argmax(np.abs(direction))]))
+                break
+    return found
+
+
+def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
+    """Another minimum that the method has met and that fits the data as well, as it does where waves are aliased."""
+    eta = scales.get()
+    base, far = method.misfit(eta), torch.as_tensor(PROFILE[0][0] * errors).maximum(SURE * eta.abs())
+    for candidate in method.minima():
+        other = method.polished(candidate) if ((candidate - eta).abs() > far).any() else eta
+        if ((other - eta).abs() > far).any() and (method.misfit(other) - base) / noise_factor**2 < AS_GOOD:
+            values = (scales.value(i, v) for i, v in enumerate(other.tolist()))
+            said = ", ".join(f"{name} = {value:.6g}" for name, value in zip(scales.names, values, strict=True))
+            return [f"the data are fitted as well with {said}"]
+    return []
+
+
+def _strayed(value: float, start: float, bounds) -> str | None:
+    """Why an estimate is none: it ran away, or lies at its bound."""
+    if not math.isfinite(value) or (start != 0 and abs(value) > RAN_AWAY * abs(start)):
+        return f"it ran away from its start at {start:.6g}"
+    low, high = bounds
+    near = BOUND * (high - low if math.isfinite(high - low) else abs(value))
+    if min(value - low, high - value) < near:
+        return "it is at its bound"
+    return None
 
 
 def _quantile(level: float, dof: float, given: bool) -> float:
@@ -206,18 +352,23 @@ def _of_network(problem, objective, method, known):
     left = torch.cat([residuals[i] for part in chosen for i in part])
     q = len(problem.unknowns)
     layout = Layout(torch.arange(width - q), torch.arange(0), left.new_zeros(0), q)
-    posterior = Reduced(physics, of_data, -left, layout, SOFT).posterior(0.0, left[len(physics) :], None)
-    if known is not None:  # one deviation a term, as the weights are
-        posterior.sigma = math.sqrt(
-            sum((factors[i] * d).square().sum().item() for i, d in zip(observed, known, strict=True)) / len(of_data)
-        )
-        return posterior, factors, known
-    count = [len(terms[i].residual) for i in observed]
-    return (
-        posterior,
-        factors,
-        [left.new_full((n,), posterior.sigma / factors[i]) for i, n in zip(observed, count, strict=True)],
-    )
+    rows, count = len(of_data), sum(_distinct(c) for c in problem.observations.values())
+    posterior = Reduced(physics, of_data, -left, layout, SOFT).posterior(0.0, left[len(physics) :], None, count)
+    posterior.inflation = math.sqrt(rows / count)  # copies have the same errors, and the estimate has them in it
+    posterior.unit = posterior.sigma / posterior.inflation
+    if known is None:
+        sizes = [len(terms[i].residual) for i in observed]
+        pairs = zip(observed, sizes, strict=True)
+        return posterior, factors, [left.new_full((n,), posterior.unit / factors[i]) for i, n in pairs]
+    pairs = zip(observed, known, strict=True)  # one deviation a term, as the weights are
+    posterior.unit = math.sqrt(sum((factors[i] * d).square().sum().item() for i, d in pairs) / rows)
+    posterior.sigma = posterior.unit * posterior.inflation
+    return posterior, factors, known
+
+
+def _distinct(condition) -> float:
+    """Data of an observation, copies counted once."""
+    return float((1 / copies(condition.points, values_of(condition))).sum())
 
 
 def _parts(values: np.ndarray, counts) -> list[np.ndarray]:
@@ -262,21 +413,38 @@ def _said(names, direction: np.ndarray) -> str:
     )
 
 
-def _notes(found: Identification, bounds) -> list[str]:
-    notes = list(found.undetermined)
-    if found.noise_given and found.dof > 1 and not 0.5 < found.chi_square < 2:
-        hint = "smaller than" if found.chi_square < 1 else "larger than"
+def _notes(found: Identification, problem, examined, contradicted: bool) -> list[str]:
+    notes = [*found.undetermined, *(d for d in found.doubts if d not in found.undetermined)]
+    if found.doubts and examined:
+        notes[-1] += ": the estimate, the equations or the noise may be wrong, and no interval is given"
+    if contradicted:
         notes.append(
-            f"the residuals are {hint} the noise given (mean square ratio {found.chi_square:.2g}): "
-            "the noise or the equations may be wrong"
+            f"the residuals are larger than the noise given (mean square ratio {found.chi_square:.2g}): the noise or "
+            "the equations may be wrong; what follows is from the residuals"
+        )
+    elif found.noise_given and found.dof > 1 and found.chi_square < 0.5:
+        notes.append(
+            f"the residuals are smaller than the noise given (mean square ratio {found.chi_square:.2g}): the noise may "
+            "be smaller than that"
         )
     if found.dof < 1:
-        notes.append("as many parameters as data: no degree of freedom is left to estimate the noise from")
+        what = "to compare the noise given with" if found.noise_given else "to estimate the noise from"
+        notes.append(f"as many parameters as data: no degree of freedom is left {what}")
+    for name, condition in problem.observations.items():
+        count, total = len(condition.points), _distinct(condition)
+        if total < count - 0.5:
+            notes.append(
+                f"{name}: {count - round(total)} of {count} rows are copies of others, which count once; for readings "
+                "that are independent give their mean, with its standard deviation"
+            )
+    for e in examined.values():
+        notes += e.remarks
     for name, estimate in found.estimates.items():
-        low, high = bounds[name]
-        near = 1e-4 * (high - low if math.isfinite(high - low) else abs(estimate.value))
-        if min(estimate.value - low, high - estimate.value) < near:
-            notes.append(f"{name} is at its bound: the data ask for a value beyond it")
+        if estimate.reason and estimate.reason.startswith("it "):
+            hint = ": the data ask for a value beyond it" if "bound" in estimate.reason else ""
+            notes.append(f"{name} {estimate.reason.removeprefix('it ')}{hint}")
+        elif estimate.reason and estimate.reason.startswith("no minimum"):
+            notes.append(f"{name}: {estimate.reason}")
         error, shift = estimate.standard_error, estimate.discretisation
         if error is not None and shift is not None and shift > 0.7 * error:
             notes.append(

@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from ._backend import dde
-from ._checks import mapping, number, of_precision, whole
+from ._checks import frozen, mapping, number, of_precision, whole
 from .checkpoint import new_directory
 from .errors import InputError
 from .identification import Identification, analyse
 from .methods.shooting import UNMET_REASON
 from .observations import read_observations, with_observations
 from .planning import automatic_method
+from .residuals import residual_vectors
 from .result import Result
 from .run import reset_unknowns
 from .solve import run
 from .train import prepare
 from .training import CHECKPOINT_SECONDS
-from .unknowns import Scales, check_bounds, check_noise
+from .unknowns import Scales, check_bounds, check_loss, check_noise
 from .verify import of_equations
 
 
@@ -37,6 +38,7 @@ def identify(
     bounds: Mapping[str, tuple] | None = None,
     positive: Sequence[str] = (),
     starts: int | None = None,
+    loss: str = "squares",
     level: float = 0.95,
     iterations: int | dict[str, int] | None = None,
     loss_weights="auto",
@@ -63,11 +65,14 @@ def identify(
             None takes those in ``data``, or else estimates them from the residuals.
         bounds: unknown -> (lower, upper), None for no bound. positive: names of unknowns that are positive.
         starts: most starts of the joint method; None: 6, and fewer where two agree.
+        loss: of the observations, with joint and shooting: "squares", or "huber", which few outliers do not move
+            (P. J. Huber, Ann. Math. Statist. 35 (1964) 73-101); intervals are then those of the robust estimate.
         level: of the intervals.
 
     Returns:
-        The `Result`; ``result.estimates`` has value, standard error and interval of each unknown and
-        ``result.identification`` everything else. Intervals account for noise, not for wrong equations.
+        The `Result`; ``result.estimates`` has value, standard error and interval of each unknown, or the reason why
+        there is no interval, and ``result.identification`` everything else. Intervals account for noise, not for wrong
+        equations: where the residuals are no noise there is no interval.
 
     Raises:
         InputError: for anything that cannot be used, before training begins.
@@ -80,6 +85,7 @@ def identify(
         raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
     _check_level(level)
     whole("starts", starts, 1)
+    robust = check_loss(loss) != "squares"
     reset_unknowns(problem)
     if data is not None:
         found = read_observations(data, problem)
@@ -96,7 +102,7 @@ def identify(
     automatic = method == "auto"
     chosen = automatic_method(problem, network, network_options)[0] if automatic else method
     table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
-    own = {"noise": noise, "bounds": table, "positive": list(positive)}
+    own = {"noise": noise, "bounds": table, "positive": list(positive)} | ({"loss": loss} if robust else {})
     own = {"joint": own | {"starts": starts}, "shooting": own}
     settings = {
         "iterations": iterations,
@@ -109,8 +115,8 @@ def identify(
     }
     if chosen == "shooting" and automatic and starts:
         chosen = "joint"
-    if chosen not in own and (bounds or positive or starts):
-        raise InputError(f"method: {chosen} takes no bounds, positive and starts; use joint")
+    if chosen not in own and (bounds or positive or starts or robust):
+        raise InputError(f"method: {chosen} takes no bounds, positive, starts and loss; use joint")
     if chosen == "shooting" and starts:
         raise InputError("starts: shooting begins at the values given only; use joint")
     out = None if out is None else new_directory(Path(out))
@@ -120,7 +126,9 @@ def identify(
     fixed = {"network_options": network_options, "method_options": options, "out": out}
     result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
     met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
-    if met or not automatic or chosen not in own or result.resumable or bounds or positive or problem.unknown_fields:
+    if met or not automatic or chosen not in own or result.resumable:
+        return result
+    if bounds or positive or robust or problem.unknown_fields:  # which no other method can take
         return result
     if out is not None:
         for file in out.iterdir():
@@ -189,18 +197,21 @@ def identify_model(
         display_every=display_every,
         verbose=verbose,
     )
-    names = loop.objective.names
+    names, objective = loop.objective.names, loop.objective
     conditions = dict(zip(names[len(names) - len(model.data.bcs) :], model.data.bcs, strict=True))
     view = types.SimpleNamespace(
         observations={n: c for n, c in conditions.items() if hasattr(c, "points")},
         unknowns=unknowns,
         true_unknowns={},
+        start_values={name: value.item() for name, value in unknowns.items()},
         unknown_fields=(),
         term_names=names,
         dtype="float64" if model.data.train_x.dtype == np.float64 else "float32",
     )
     _check_amount(view)
     check_noise(noise, view)
+    vectors = residual_vectors(objective.data, objective.net)
+    frozen(unknowns, names, conditions, vectors, lambda: residual_vectors(objective.data, objective.net))
     loop.run()
     return analyse(view, loop.objective, loop.method, noise=noise, level=level)
 

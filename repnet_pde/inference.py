@@ -201,23 +201,33 @@ class Reduced:
             if ((weights / before).log().abs() < SETTLED).logical_or(weights >= BAND_RANGE[1] / 10).all():
                 break
 
-    def posterior(self, omega: float, residual: torch.Tensor, sigma: float | None) -> "Posterior":
-        """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it."""
+    def posterior(
+        self, omega: float, residual: torch.Tensor, sigma: float | None, count: float | None = None
+    ) -> "Posterior":
+        """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it.
+
+        ``count``: of the data, where they are fewer than the rows because some are copies of others.
+        """
         sensitivity, taken = self.sensitivity
-        upper, _ = self._penalised(omega)
+        upper, right = self._penalised(omega)
         half = _triangular(upper.T, sensitivity.T, upper=False).T
         leverage = (taken + half.square().sum(1)).clamp(max=1.0)
-        dof = len(residual) - leverage.sum().item()
+        dof = (len(residual) if count is None else count) - leverage.sum().item()
         estimated = math.sqrt(residual.square().sum().item() / dof) if dof > 0.5 else math.nan
-        return Posterior(self, upper, sensitivity, leverage, dof, estimated if sigma is None else sigma, estimated)
+        step = _triangular(upper, right)[len(upper) - self.layout.n_unknowns :]
+        sigma = estimated if sigma is None else sigma
+        return Posterior(self, upper, sensitivity, leverage, dof, sigma, estimated, step)
 
 
 @dataclass
 class Posterior:
     """The approximate normal distribution of what is left, at the solution.
 
-    leverage: share of each datum that the fit takes (n,). dof: degrees of freedom that are left to the noise. sigma:
-    standard deviation of the scaled data used; estimated: the one from the residuals.
+    leverage: share of each datum that the fit takes (n,). step: the change of the unknowns that one more Gauss-Newton
+    step would make (q,), in the units of their scaled columns. dof: degrees of freedom that are left to the noise.
+    sigma: standard deviation of the scaled data used; estimated: the one from the residuals. unit: of the scaled data
+    for a deviation of 1, were the deviations by which they were scaled right. physics: norm of the scaled residuals that are
+    left of the equations and conditions. inflation: of sigma over the noise, by a loss other than squares.
     """
 
     reduced: Reduced
@@ -227,14 +237,21 @@ class Posterior:
     dof: float
     sigma: float
     estimated: float
+    step: torch.Tensor
+    unit: float = 1.0
+    physics: float = 0.0
+    inflation: float = 1.0
 
-    def covariance(self, scale: torch.Tensor, sandwich: bool = False) -> tuple[np.ndarray, list[np.ndarray]]:
+    def covariance(
+        self, scale: torch.Tensor, sandwich: bool = False, dependent: float = DEPENDENT
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Covariance (q, q) of the unknowns on their internal scale, and the directions in which the data leave them.
 
         Args:
             scale: (q,) the change of each unknown, on its internal scale, that counts as large.
             sandwich: (JᵀJ)⁻¹ JᵀΣJ (JᵀJ)⁻¹ with errors in the data rows only, where the physics are not weighted so that
                 they are exact and the estimate is not the one of maximum likelihood.
+            dependent: singular value of the sensitivities below which a combination counts as not determined.
 
         A direction, as weights of changes in units of ``scale``, is found by the singular values of the sensitivities;
         it is left out of the covariance, which would be infinite along it.
@@ -248,7 +265,7 @@ class Posterior:
         lengths = np.linalg.norm(block, axis=0)
         norms = np.where(lengths > INSENSITIVE * size, lengths, np.inf)
         _, values, right = np.linalg.svd(block / norms)
-        lost = values < DEPENDENT
+        lost = values < dependent
         columns = right.T / norms[:, None]
         directions = [*(np.eye(q)[i] for i in range(q) if not np.isfinite(norms[i]))]
         for vector, gone in zip(right, lost, strict=True):
@@ -259,6 +276,41 @@ class Posterior:
         if sandwich and not lost.any():
             half = (self.response() * stretch[:, None]).numpy() * self.sigma
         return half @ half.T, directions
+
+    def steps(self) -> np.ndarray:
+        """The change of the unknowns (q,) on their internal scale that one more Gauss-Newton step would make."""
+        q = self.reduced.layout.n_unknowns
+        return (self.step * self.reduced.stretch[len(self.reduced.stretch) - q :]).numpy()
+
+    @functools.cached_property
+    def _through(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Singular vectors (n, k) and values (k,) of G, with which a change p of the physics' scaled right side moves
+        the predicted data by G p, the unknowns as they are.
+
+        With QR = [P; D] for the columns of the state and T = D_c R⁻¹, G = T Q_Pᵀ and Q_PᵀQ_P = 1 − TᵀT.
+        """
+        reduced = self.reduced
+        data = reduced.data[:, : reduced.n_state]
+        through = torch.linalg.solve_triangular(reduced.state, data, upper=True, left=False)
+        left, values, _ = torch.linalg.svd(through, full_matrices=False)
+        values = values.clamp(max=1.0)
+        return left, values * (1 - values.square()).sqrt()
+
+    def floor(self) -> np.ndarray:
+        """What the residuals of the physics can have done to each scaled datum (n,), at worst."""
+        if not self.reduced.n_state or not self.physics > 0:
+            return np.zeros(len(self.leverage))
+        left, values = self._through
+        return (self.physics * (left * values).norm(dim=1)).numpy()
+
+    def distortion(self) -> np.ndarray:
+        """What the residuals of the physics can have done to each unknown (q,) on its internal scale, at worst."""
+        q, reduced = self.reduced.layout.n_unknowns, self.reduced
+        if not q or not reduced.n_state or not self.physics > 0:
+            return np.zeros(q)
+        left, values = self._through
+        moved = (self.response() @ (left * values)).norm(dim=1)
+        return (self.physics * reduced.stretch[-q:] * moved).numpy()
 
     def response(self) -> torch.Tensor:
         """Change of the unknowns (q, n), in the units of their scaled columns, by a change of each scaled datum."""

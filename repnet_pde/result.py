@@ -187,6 +187,7 @@ class Result:
                         "identifiable": estimate.identifiable,
                         "true": estimate.true,
                         "discretisation": estimate.discretisation,
+                        "reason": estimate.reason,
                     }
                     for name, estimate in self.estimates.items()
                 },

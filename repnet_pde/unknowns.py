@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ._checks import mapping, number
+from .diagnostics import copies, values_of
 from .errors import InputError, choose
 
 NEAR = 1e-6
@@ -126,6 +127,46 @@ def check_bounds(names: Sequence[str], bounds, positive) -> dict[str, tuple[floa
             raise InputError(f"positive: {name!r} has the upper bound {high:g}")
         table[name] = (max(low, 0.0), high)
     return table
+
+
+LOSSES = ("squares", "huber")
+BEND = 1.345
+"""Residual, in standard deviations, from which Huber's loss grows linearly: 95 % efficiency for normal errors."""
+
+
+def check_loss(loss) -> str:
+    """The name of a loss of the observations."""
+    choose("loss", loss, LOSSES)
+    return loss
+
+
+def huber_weights(residuals: torch.Tensor, deviation) -> torch.Tensor:
+    """ψ(r)/r (n,) of Huber's loss for residuals r (n,) with a standard deviation (P. J. Huber, Ann. Math. Statist. 35
+    (1964) 73-101)."""
+    return torch.clamp(BEND * deviation / residuals.abs().clamp_min(1e-300), max=1.0)
+
+
+def huber_inflation(residuals: torch.Tensor, copies: torch.Tensor, dof: float) -> float:
+    """Standard deviation of Huber's estimate over the one that least squares would have for noise of deviation 1.
+
+    √(Σ ψ² / dof) / mean ψ′ · (1 + p/n (1 − mean ψ′) / mean ψ′) (P. J. Huber, Ann. Statist. 1 (1973) 799-821).
+
+    Args:
+        residuals: over their standard deviation (n,). copies: weights of the data that are not alone (n,).
+        dof: degrees of freedom.
+    """
+    sizes, count = residuals.abs(), copies.sum().item()
+    squares = (copies * sizes.clamp(max=BEND).square()).sum().item()
+    inner = max((copies * (sizes < BEND)).sum().item() / count, 1e-3)
+    taken = max(count - dof, 0.0) / count
+    return math.sqrt(squares / max(dof, 0.5)) / inner * (1 + taken * (1 - inner) / inner)
+
+
+def weights_of_copies(problem) -> list[torch.Tensor]:
+    """1/m for each datum of which there are m copies, the same point with the same value, by observation: together
+    they count as one, since errors that are equal to the last digit are hardly independent."""
+    conditions = problem.observations.values()
+    return [torch.as_tensor(1.0 / copies(np.asarray(c.points), values_of(c))) for c in conditions]
 
 
 RATIO = 1e-6

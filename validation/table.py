@@ -23,5 +23,7 @@ def spread(rows: Sequence[dict], key: str) -> str:
 
 def digits(low: float, high: float) -> int:
     """How many an estimate needs of which [low, high] is the interval: two of the interval's width, 6 to 16."""
-    width = max(high - low, 1e-300) / max(abs(low), abs(high), 1e-300)
+    largest = max(abs(low), abs(high))
+    width = (high - low) / largest if math.isfinite(high - low) and largest > 0 else 1.0
+    width = max(width, 1e-300)  # a quotient can vanish where neither number does
     return min(16, max(6, 2 - math.floor(math.log10(width))))

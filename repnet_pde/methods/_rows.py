@@ -5,15 +5,18 @@ import math
 
 import torch
 
+from ..diagnostics import robust_deviation
 from ..errors import InputError
 from ..features import jet_of
 from ..inference import SMOOTHNESS, Layout, Reduced
 from ..jets import orders_of_problem
 from ..objective import Objective
-from ..unknowns import Scales, equal_deviations, first_deviations
+from ..unknowns import Scales, equal_deviations, first_deviations, huber_weights, weights_of_copies
 from ._dense import Factorization
 from ._last_layer import JetSystem, check_finite
 
+SETTLED = 1e-3
+"""Change of the weights of a robust loss that counts as none."""
 STEADY = 0.02
 """Relative change of the ratio of two noise levels below which it has settled."""
 BAND = 1.5
@@ -38,9 +41,20 @@ class Rows:
         self.layout = _layout(self.problem, objective.net)
         self.share = 1.0
         self.deviations = known or first_deviations(self.problem)
+        self.alone = weights_of_copies(self.problem)
+        """Weights of the data, by observation: 1/m for each of m copies, which count as one."""
+        self.weights = self.alone
+        """The same times those of a robust loss."""
+        self.robust = False
+        """Whether `reweigh` has set them."""
         self.omega = 0.0
         self.rough = self.layout.roughness
         """Weight of the roughness, and the roughness of the fields' columns, scaled by bands."""
+
+    @property
+    def effective(self) -> list[torch.Tensor]:
+        """Deviations of the data, with their weights."""
+        return [d / w.sqrt() for d, w in zip(self.deviations, self.weights, strict=True)]
 
     @functools.cached_property
     def system(self) -> JetSystem:
@@ -71,11 +85,12 @@ class Rows:
         width = len(self.system.c)
         factors = []
         sizes = [t.jacobian[:, :width].square().sum(1) for t in terms]
-        together = torch.cat([sizes[i] / d**2 for i, d in zip(self.observed, self.deviations, strict=True)])
+        effective = self.effective
+        together = torch.cat([sizes[i] / d**2 for i, d in zip(self.observed, effective, strict=True)])
         common = self.share / max(together.mean().sqrt().item(), 1e-300)
         for i, size in enumerate(sizes):
             if i in self.observed:
-                factors.append(common / self.deviations[self.observed.index(i)])
+                factors.append(common / effective[self.observed.index(i)])
             else:
                 root = size.mean().sqrt().item() if len(size) else 0.0
                 factors.append(1 / root if root > 0 else 1.0)
@@ -113,19 +128,36 @@ class Rows:
 
     def estimate_noise(self, reduced: Reduced, factors) -> bool:
         """Deviations of each observation from its own residuals; whether they have changed."""
-        if self.known is not None or len(self.observed) == 1:
+        if self.known is not None or (len(self.observed) == 1 and not self.robust):
             return False
         vectors = self.system.residuals()
         residual = self.split(vectors, factors, True)
         leverage = reduced.posterior(self.omega, residual, None).leverage.split([len(d) for d in self.deviations])
         found = []
-        for i, taken in zip(self.observed, leverage, strict=True):
-            dof = max(len(taken) - taken.sum().item(), 0.5)
-            found.append(math.sqrt(vectors[i].square().sum().item() / dof))
+        for i, taken, weights, alone in zip(self.observed, leverage, self.weights, self.alone, strict=True):
+            dof = max((alone.sum() - taken.sum()).item(), 0.5)
+            if self.robust:
+                found.append(robust_deviation(vectors[i].numpy(), dof))
+            else:
+                found.append(math.sqrt((weights * vectors[i].square()).sum().item() / dof))
         old = [d[0].item() for d in self.deviations]
         self.deviations = equal_deviations(found, [len(d) for d in self.deviations])
         new = [d[0].item() for d in self.deviations]
         return any(abs(n * old[0] / (o * new[0]) - 1) > STEADY for n, o in zip(new, old, strict=True))
+
+    def reweigh(self, reduced: Reduced, factors) -> bool:
+        """Weights of Huber's loss from the residuals; whether they have changed."""
+        vectors, before = self.system.residuals(), self.weights
+        residual = self.split(vectors, factors, True)
+        leverage = reduced.posterior(self.omega, residual, None).leverage.split([len(d) for d in self.deviations])
+        found = []
+        for i, taken, alone, deviation in zip(self.observed, leverage, self.alone, self.deviations, strict=True):
+            if self.known is None:
+                dof = max((alone.sum() - taken.sum()).item(), 0.5)
+                deviation = robust_deviation(vectors[i].numpy(), dof)
+            found.append(alone * huber_weights(vectors[i], deviation))
+        self.weights, self.robust = found, True
+        return any((a - b).abs().max().item() > SETTLED for a, b in zip(found, before, strict=True))
 
     def put(self, c: torch.Tensor) -> None:
         """Set the coefficients, with the unknowns as they are."""

@@ -18,8 +18,9 @@ STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
 SCREENED, SCREENING = 200, 3e10
 """Candidates of which the best is the next start: most of them, and most of their rows × columns² together."""
-POLISHING = 40
-"""Most Gauss-Newton steps for the unknowns alone, with exact states."""
+POLISHING, SETTLING = 40, 5
+"""Most Gauss-Newton steps for the unknowns alone, with exact states; and in a network with more features, where the
+noise is estimated anew as often at most."""
 BENT = 1e-6
 """Relative mismatch of predicted and actual residuals up to which the equations count as linear in the state."""
 SPREADS = (0.1, 0.3, 1.0, 3.0)
@@ -176,15 +177,43 @@ class Starts:
             candidates = [self.first, *self.guesses]
         else:
             candidates = self._candidates(np.random.default_rng(number))
-        start = min(candidates, key=lambda eta: np.square(self._misfit(eta)).sum())
+        start = min(candidates, key=lambda eta: np.square(self.residual(eta)).sum())
         coordinates = Coordinates(rows.scales, start, turned=number % 2 == 1)
         try:
-            eta = coordinates.least_squares(self._misfit, self._slopes, max_nfev=POLISHING)
+            eta = coordinates.least_squares(self.residual, self._slopes, max_nfev=POLISHING)
         except (ValueError, OverflowError, np.linalg.LinAlgError):  # not finite on the way
             eta = start
-        left = self._misfit(eta)
+        left = self.residual(eta)
         self.guesses.append(eta)
         return float(np.sqrt(np.square(left).sum() / sum(len(d) for d in rows.deviations))), eta, rows.system.c.clone()
+
+    def settle(self, eta: torch.Tensor, open_: bool) -> None:
+        """Set unknowns found in another network, with their state in this one, and improve on them.
+
+        Args:
+            eta: on their internal scale. open_: what `open` is.
+        """
+        self.__dict__["open"] = open_
+        for _ in range(SETTLING):
+            eta = self.polish(eta)
+            self.residual(eta)
+            terms = self.rows.linearize()
+            factors = self.rows.factors(terms)
+            if not self.rows.estimate_noise(self.rows.reduce(terms, factors), factors):
+                break
+
+    def polish(self, eta: torch.Tensor) -> torch.Tensor:
+        """A few more steps of the unknowns alone."""
+        try:
+            return Coordinates(self.rows.scales, eta, False).least_squares(
+                self.residual, self._slopes, max_nfev=SETTLING
+            )
+        except (ValueError, OverflowError, np.linalg.LinAlgError):  # not finite on the way
+            return eta
+
+    def misfit(self) -> float:
+        """Root sum of squares of the observations' residuals over their deviations, as state and unknowns are."""
+        return float(np.linalg.norm(self._of_data(self.rows.system.residuals())))
 
     def _guess(self) -> torch.Tensor:
         """The unknowns for which the equations hold best for the smoothed data; it is set, with its state."""
@@ -232,10 +261,10 @@ class Starts:
 
     def _of_data(self, vectors) -> np.ndarray:
         """Residuals of the observations over their deviations."""
-        pairs = zip(self.rows.observed, self.rows.deviations, strict=True)
+        pairs = zip(self.rows.observed, self.rows.effective, strict=True)
         return np.nan_to_num(torch.cat([vectors[i] / d for i, d in pairs]).numpy(), nan=1e150)
 
-    def _misfit(self, eta) -> np.ndarray:
+    def residual(self, eta) -> np.ndarray:
         """Residuals of the observations over their deviations with the state that belongs to unknowns; it is set.
 
         Where the state is open, those of the equations follow, on the scale on which they have been weighed up.
@@ -265,7 +294,7 @@ class Starts:
         return matrix, factor, factors
 
     def _slopes(self, eta) -> np.ndarray:
-        """The derivatives of `_misfit` for the unknowns, with the state following."""
+        """The derivatives of `residual` for the unknowns, with the state following."""
         rows, state, q = self.rows, self.rows.layout.state, len(self.rows.scales.names)
         matrix, factor, factors = self._solve(eta)
         terms = rows.linearize()
@@ -273,7 +302,7 @@ class Starts:
         parts = (False, True) if self.open else (False,)
         of_unknowns = torch.cat([rows.split(jacobians, factors, part) for part in parts])[:, -q:]
         change = factor.solve(of_unknowns)
-        pairs = zip(rows.observed, rows.deviations, strict=True)
+        pairs = zip(rows.observed, rows.effective, strict=True)
         data = torch.cat([scaled(jacobians[i], 1 / d) for i, d in pairs])
         found = data[:, state] @ change + data[:, -q:]
         if self.open:
@@ -283,7 +312,7 @@ class Starts:
 
     def _unit(self, factors) -> float:
         """The scale of one standard deviation of the data among the rows of `_solve`."""
-        return (factors[self.rows.observed[0]] * self.rows.deviations[0])[0].item()
+        return (factors[self.rows.observed[0]] * self.rows.effective[0])[0].item()
 
     def _candidates(self, generator) -> list[torch.Tensor]:
         """Many unknowns near those given or found before."""

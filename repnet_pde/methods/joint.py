@@ -1,16 +1,18 @@
 """Joint Gauss-Newton for inverse problems: last layer of a one-layer RepNet, unknown fields and unknown numbers."""
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from .._checks import whole
 from ..errors import InputError, TrainingError
 from ..features import Features
 from ..objective import Objective
-from ..unknowns import Scales, check_noise, first_deviations
+from ..unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
 from ._rows import Rows
-from ._starts import Starts
+from ._starts import PULL, Starts
 
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
@@ -21,6 +23,10 @@ ROUNDS, MOST_ROUNDS = 10, 25
 """Most steps in each stage, and in the last."""
 DONE = 1e-3
 """Relative decrease of the sum of squares below which a stage is over."""
+REWEIGHTED, PROFILED = 30, 4
+"""Most rounds of reweighting; steps for the state of other unknowns."""
+BETTER = 0.5
+"""Misfit of the data, relative, for which the unknowns fitted alone are preferred to the joint problem's."""
 CREEPING = 0.1
 """The same where what is left of the equations outweighs the data."""
 MOST_STARTS, LEAST_STARTS = 6, 3
@@ -50,6 +56,9 @@ class Joint:
         bounds: name of an unknown -> (lower, upper), None for no bound.
         positive: names of unknowns that are positive.
         starts: most starts.
+        loss: of the observations: "squares", or "huber", which counts residuals beyond 1.345 standard deviations less;
+            the best start is then gone on with, by iteratively reweighted least squares (P. J. Huber, Ann. Math.
+            Statist. 35 (1964) 73-101).
 
     Raises:
         InputError: a network or residuals that it cannot treat, or a bad option.
@@ -58,7 +67,15 @@ class Joint:
     default_iterations = 500
 
     def __init__(
-        self, objective: Objective, iterations: int, *, noise=None, bounds=None, positive=(), starts: int | None = None
+        self,
+        objective: Objective,
+        iterations: int,
+        *,
+        noise=None,
+        bounds=None,
+        positive=(),
+        starts: int | None = None,
+        loss: str = "squares",
     ):
         problem, net = objective.problem, objective.net
         if problem is None or not Features.known(net):
@@ -68,6 +85,7 @@ class Joint:
         if not problem.observations:
             raise InputError("conditions: has no observations (dde.icbc.PointSetBC), from which joint could identify")
         whole("starts", starts, 1)
+        self.robust = check_loss(loss) == "huber"
         self.objective, self.iterations, self.problem = objective, iterations, problem
         self.rows = Rows(objective, Scales(problem.unknowns, bounds, positive), check_noise(noise, problem))
         self.starts = Starts(self.rows)
@@ -84,6 +102,12 @@ class Joint:
         """What each start of that gave, the best first."""
         self.before_all: tuple | None = None
         """Values of the unknowns from exploring or from the coarse network, whether the starts agreed, their number."""
+        self.linear = False
+        """Whether the unknowns have been looked for alone: the equations are linear in the state."""
+        self.alone = False
+        """Whether the estimate is that of the unknowns alone and not of the joint problem."""
+        self.exact: tuple | None = None
+        """Coefficients, unknowns and deviations of the data where the unknowns alone were fitted in this network."""
         self.preliminary = False
         """Whether this network only finds the minimum for a larger one."""
         self.found: list[tuple] = []
@@ -152,10 +176,17 @@ class Joint:
     def _begin_from(self, other: "Joint") -> None:
         """Begin at the solution in another network, with the unknowns as they are."""
         self.rows.deviations, self.before = other.deviations, None
+        self.rows.weights = other.rows.weights
         if other.found:
             self.before_all = other.found[0][2], other.agreed, other.start
         self._enter(STAGES - 2)
-        self.rows.transfer(other.objective.net)
+        if other.linear:
+            self.linear = True
+            self.starts.settle(self.scales.get(), other.starts.open)
+            if not self.starts.open:
+                self.exact = self.rows.system.c.clone(), self.scales.values(), [d.clone() for d in self.deviations]
+        else:
+            self.rows.transfer(other.objective.net)
 
     def _end_stage(self, converged: bool) -> None:
         """The next stage, or the end of this start.
@@ -219,6 +250,7 @@ class Joint:
             self.exploring = False
             return
         misfit, eta, c = found
+        self.linear = True
         self.scales.set(eta)
         self.explored.append((misfit, eta, c, self.scales.values()))
         self.explored.sort(key=lambda f: f[0])
@@ -242,6 +274,8 @@ class Joint:
     def _finish_start(self) -> None:
         """Keep what this start gave; then the next, unless two agree or all are done."""
         rows = self.rows
+        if self.exact is not None:
+            self._prefer_exact()
         merit = rows.merit(rows.factors(rows.linearize())) / rows.share**2
         penalty = rows.omega, rows.rough
         deviations = [d.clone() for d in rows.deviations]
@@ -259,14 +293,53 @@ class Joint:
         self.agreed = agreed or self.most_starts == 1
         if self.agreed or starts >= self.most_starts:
             self._take_best()
+            if self.robust:
+                self._reweigh()
             self._compare()
             doubt = "" if self.agreed else ", which do not agree: a better one may exist"
             self._reason = f"converged, best of {starts} start(s){doubt}"
+
+    def _prefer_exact(self) -> None:
+        """Go back to the unknowns fitted alone where the data are met much better there.
+
+        What the features leave of the equations is traded against the data in the joint problem. With few data, or
+        without noise, that would distort the estimate: unknowns whose solutions the features meet best would win.
+        """
+        (c, values, deviations), self.exact = self.exact, None
+        now, rows = (self.rows.system.c.clone(), self.scales.values(), self.rows.deviations), self.rows
+        before = self.starts.misfit()
+        self.scales.restore(values)
+        rows.put(c)
+        if BETTER * before < self.starts.misfit():
+            self.scales.restore(now[1])
+            rows.put(now[0])
+            return
+        rows.deviations, self.alone = deviations, True
+        rows.system.store()
+        self._enter(STAGES - 1)
 
     def _take_best(self) -> None:
         _, c, values, self.rows.deviations, (self.rows.omega, self.rows.rough), self.final = self.found[0]
         self.scales.restore(values)
         self.rows.put(c)
+
+    def _reweigh(self) -> None:
+        """Weights of the robust loss and the estimate in turn, until they have settled."""
+        rows = self.rows
+        for _ in range(REWEIGHTED):
+            terms = rows.linearize()
+            factors = rows.factors(terms)
+            if not rows.reweigh(rows.reduce(terms, factors), factors):
+                return
+            if rows.known is None:
+                rows.estimate_noise(rows.reduce(terms, factors), factors)
+            if self.linear and not self.starts.open:
+                self.starts.settle(self.scales.get(), False)
+                continue
+            self._enter(self.final)
+            for _ in range(ROUNDS):
+                if self._step():
+                    break
 
     def _compare(self) -> None:
         """Identify once more with other features and points, from the values found: how much does that change?"""
@@ -295,20 +368,74 @@ class Joint:
         """(`inference.Posterior` at the solution in the network, the rows' factors); the noise estimated or given."""
         rows = self.rows
         rows.share = SHARES[self.final]
+        robust, rows.weights = rows.weights if self.robust else None, rows.alone
         terms = rows.linearize()
         factors = rows.factors(terms)
         reduced, residuals = rows.reduce(terms, factors), [t.residual for t in terms]
         reduced.layout = replace(rows.layout, roughness=rows.rough)
-        sigma = None
-        if rows.known is not None:
-            sigma = float((factors[rows.observed[0]] * rows.deviations[0])[0])
+        unit = float((factors[rows.observed[0]] * rows.effective[0])[0])
         self.dominated = rows.dominates(residuals, factors)
-        return reduced.posterior(rows.omega, rows.split(residuals, factors, True), sigma), factors
+        count = sum(w.sum().item() for w in rows.alone)
+        sigma = None if rows.known is None else unit
+        found = reduced.posterior(rows.omega, rows.split(residuals, factors, True), sigma, count)
+        if robust:
+            rows.weights = robust
+            sizes = torch.cat([residuals[i] / d for i, d in zip(rows.observed, rows.deviations, strict=True)])
+            found.inflation = huber_inflation(sizes, torch.cat(rows.alone), found.dof)
+            found.sigma = found.estimated = unit * found.inflation
+        if self.alone:
+            found.step = torch.zeros_like(found.step)
+        found.unit, found.physics = unit, rows.split(residuals, factors, False).norm().item()
+        return found, factors
+
+    def misfit(self, eta: torch.Tensor) -> float:
+        """Sum of squares of the observations' residuals over their deviations for unknowns on their internal scale,
+        each with the state that belongs to them, begun from the one in the network; everything is left as it was."""
+        rows = self.rows
+        before, values = rows.system.c.clone(), self.scales.values()
+        try:
+            if self.linear:
+                return float(np.square(self.starts.residual(eta)).sum())
+            self.scales.set(eta)
+            rows.put(before)
+            rows.solve_state(PROFILED, PULL)
+            return self.starts.misfit() ** 2
+        except TrainingError:
+            return math.inf
+        finally:
+            self.scales.restore(values)
+            rows.put(before)
+
+    def minima(self) -> list[torch.Tensor]:
+        """Unknowns, on their internal scale, at the minima found from other starts that are not much worse."""
+        found = []
+        for level in (self, self.coarse):
+            for ends in (level.explored, level.found) if level else ():
+                roots = [e[0] if ends is level.explored else math.sqrt(e[0]) for e in ends]
+                chosen = [
+                    e[2] if ends is level.found else e[3] for e, r in zip(ends, roots, strict=True) if r <= 2 * roots[0]
+                ]
+                found += [
+                    [self.scales.internal(n, v) for n, v in zip(self.scales.names, c, strict=True)] for c in chosen
+                ]
+        return [torch.tensor(f, dtype=torch.float64) for f in found]
+
+    def polished(self, eta: torch.Tensor) -> torch.Tensor:
+        """The minimum near unknowns, where the equations are linear in the state; everything is left as it was."""
+        if not self.linear:
+            return eta
+        before, values = self.rows.system.c.clone(), self.scales.values()
+        try:
+            return self.starts.polish(eta)
+        finally:
+            self.scales.restore(values)
+            self.rows.put(before)
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
     _STATE = (
         "exploring",
+        "linear",
         "explored",
         "before_all",
         "iteration",
@@ -320,10 +447,12 @@ class Joint:
         "before",
         "found",
         "agreed",
+        "exact",
+        "alone",
         "twin_values",
         "twin_distance",
     )
-    _OF_ROWS = ("share", "deviations", "omega", "rough")
+    _OF_ROWS = ("share", "deviations", "weights", "robust", "omega", "rough")
 
     def state_dict(self) -> dict:
         own = {name: getattr(self, name) for name in self._STATE}

@@ -11,6 +11,7 @@ from scipy.optimize import lsq_linear
 
 from .._backend import seeded
 from .._checks import number
+from ..diagnostics import robust_deviation
 from ..errors import InputError
 from ..features import Features
 from ..inference import Layout, Reduced
@@ -18,8 +19,18 @@ from ..jets import orders, term_jets
 from ..network.slabs import Slabs
 from ..objective import Objective
 from ..residuals import collocation
-from ..unknowns import Scales, check_noise, equal_deviations, first_deviations
+from ..unknowns import (
+    Scales,
+    check_loss,
+    check_noise,
+    equal_deviations,
+    first_deviations,
+    huber_inflation,
+    huber_weights,
+    weights_of_copies,
+)
 from ._last_layer import as_layer, time_indices, trace_rows
+from ._rows import SETTLED
 from .marching import SPACE_FACTOR, Marching
 
 ROUGH = 2e-2
@@ -33,6 +44,8 @@ DOUBTFUL = 10.0
 """The discretisation is checked where a relative standard error is below so many tolerances."""
 LOOSE = 3.0
 """A slab is solved anew where solving it again leaves more than this times the residual that is asked for."""
+INACCURATE = 3.0
+"""Error of a forward solution over its relative residual, at a guess."""
 DONE = 1e-3
 """Relative decrease of the sum of squares by a step after which none follows."""
 CLOSE = 0.1
@@ -62,7 +75,7 @@ class Shooting:
     Args:
         objective: the loss of a problem with observations, on a `Slabs` network; its weights are not used.
         iterations: most solutions of slabs.
-        noise, bounds, positive: as for `Joint`.
+        noise, bounds, positive, loss: as for `Joint`.
         tolerance: relative residual of the forward solutions at fresh points.
 
     Raises:
@@ -72,7 +85,15 @@ class Shooting:
     default_iterations = 10_000
 
     def __init__(
-        self, objective: Objective, iterations: int, *, noise=None, bounds=None, positive=(), tolerance: float = 1e-5
+        self,
+        objective: Objective,
+        iterations: int,
+        *,
+        noise=None,
+        bounds=None,
+        positive=(),
+        loss: str = "squares",
+        tolerance: float = 1e-5,
     ):
         problem = objective.problem
         if problem is None or not isinstance(objective.net, Slabs):
@@ -89,6 +110,10 @@ class Shooting:
         self.scales = Scales(problem.unknowns, bounds, positive)
         self.known = check_noise(noise, problem)
         self.deviations = self.known or first_deviations(problem)
+        self.robust = check_loss(loss) == "huber"
+        self.alone = weights_of_copies(problem)
+        self.weights = self.alone
+        """Of the data, by observation: 1/m for each of m copies, times those of a robust loss."""
         self.forward = problem.forward()
         self.watched = dataclasses.replace(self.forward, pde=None, residual_names=None, conditions=problem.observations)
         self.iteration, self.solutions, self.damping = 0, 0, DAMPING[0]
@@ -120,6 +145,11 @@ class Shooting:
     def standing(self) -> str:
         """How far the forward solution has got, in words."""
         return f"forward solution {self.solutions + 1}: {self.net.standing}"
+
+    @property
+    def accuracy(self) -> float:
+        """Of what the forward solutions predict, relative to the data: what is below tells nothing."""
+        return INACCURATE * (ROUGH if self.best and self.best["rough"] else self.tolerance)
 
     def _new_march(self) -> Marching:
         view = types.SimpleNamespace(problem=self.forward, net=self.net, mean_squares=lambda: None)
@@ -226,11 +256,12 @@ class Shooting:
         return [term.residual[:, 0] for term in terms], torch.cat(found)
 
     def _merit(self, residuals) -> float:
-        return sum((r / d).square().sum().item() for r, d in zip(residuals, self.deviations, strict=True))
+        trios = zip(residuals, self.weights, self.deviations, strict=True)
+        return sum((w * (r / d).square()).sum().item() for r, w, d in trios)
 
-    def _weighted(self, residuals, slopes) -> tuple[torch.Tensor, torch.Tensor]:
-        """The derivatives (n, q) and the residuals (n,), each over its standard deviation."""
-        deviations = torch.cat(self.deviations)
+    def _weighted(self, residuals, slopes, weights=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The derivatives (n, q) and the residuals (n,), each over its standard deviation, with its weight."""
+        deviations = torch.cat(self.deviations) / torch.cat(weights or self.weights).sqrt()
         return slopes / deviations[:, None], torch.cat(residuals) / deviations
 
     def _evaluate(self) -> None:
@@ -262,7 +293,7 @@ class Shooting:
         self.damping = 0.0 if self.damping <= DAMPING[0] else self.damping / 10
         if not self.rough:
             self._estimate_noise(residuals)
-        if merit > (1 - DONE) * before:
+        if not self._reweighed(residuals) and merit > (1 - DONE) * before:
             self._converged()
         else:
             self._next()
@@ -368,10 +399,25 @@ class Shooting:
         self._reason = f"converged after {self.solutions} forward solutions{self.but}"
 
     def _estimate_noise(self, residuals) -> None:
-        """Deviations of several observations from their own residuals."""
-        if self.known is None and len(residuals) > 1:
-            found = [r.square().mean().sqrt().item() for r in residuals]
-            self.deviations = equal_deviations(found, [len(r) for r in residuals])
+        """Deviations of the observations from their own residuals: of several, or for a robust loss."""
+        if self.known is not None or (len(residuals) == 1 and not self.robust):
+            return
+        found = []
+        for r, alone in zip(residuals, self.alone, strict=True):
+            count = alone.sum().item()
+            if self.robust:
+                found.append(robust_deviation(r.numpy(), max(count - len(self.scales.names), 1.0)))
+            else:
+                found.append(math.sqrt((alone * r.square()).sum().item() / count))
+        self.deviations = equal_deviations(found, [len(r) for r in residuals])
+
+    def _reweighed(self, residuals) -> bool:
+        """Set the weights of a robust loss from the residuals; whether they have changed."""
+        if not self.robust or self.rough:
+            return False
+        before, trios = self.weights, zip(residuals, self.alone, self.deviations, strict=True)
+        self.weights = [alone * huber_weights(r, d) for r, alone, d in trios]
+        return any((a - b).abs().max().item() > SETTLED for a, b in zip(self.weights, before, strict=True))
 
     def posterior(self):
         """(`inference.Posterior` of the unknowns, the rows' factors by term, None but for observations); None where
@@ -379,14 +425,20 @@ class Shooting:
         if self.best is None:
             return None
         slopes = self.best["slopes"] * self.scales.slopes(self.scales.get())
-        rows, left = self._weighted(self.best["residuals"], slopes)
+        rows, left = self._weighted(self.best["residuals"], slopes, self.alone)
         q = rows.shape[1]
         layout = Layout(torch.arange(0), torch.arange(0), left.new_zeros(0), q)
         reduced = Reduced(rows[:0], rows, -left, layout)
         factors: list = [None] * len(self.problem.term_names)
         for name, deviation in zip(self.problem.observations, self.deviations, strict=True):
             factors[self.problem.term_names.index(name)] = 1 / deviation
-        return reduced.posterior(0.0, left, None if self.known is None else 1.0), factors
+        alone = torch.cat(self.alone)
+        found = reduced.posterior(0.0, left, None if self.known is None else 1.0, alone.sum().item())
+        if self.robust:
+            sizes = torch.cat([r / d for r, d in zip(self.best["residuals"], self.deviations, strict=True)])
+            found.inflation = huber_inflation(sizes, alone, found.dof)
+            found.sigma = found.estimated = found.inflation
+        return found, factors
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
@@ -399,6 +451,7 @@ class Shooting:
         "tangents",
         "best",
         "deviations",
+        "weights",
         "checking",
         "but",
         "twin_values",
