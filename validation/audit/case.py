@@ -76,14 +76,14 @@ class Case:
 
     Attributes:
         problem: as a user writes it; without ``solution``, ``reference`` and ``true_unknowns``, so that nothing of the
-            truth can be seen by what is audited.
+            truth can be seen by what is audited. A function that makes it, where it may be refused when it is made.
         truth: `Solutions` for `solve`, `Unknowns` for `identify`.
         text: one line: what was drawn.
         settings: keyword arguments of `solve` or `identify`, such as ``method``. Default: all automatic, and the
             case's number for a seed.
     """
 
-    problem: Problem
+    problem: Problem | Callable[[], Problem]
     truth: Solutions | Unknowns
     text: str
     settings: Mapping = field(default_factory=dict)

@@ -55,7 +55,8 @@ def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = call(case.problem, progress=False, **{"seed": number, **case.settings})
+            problem = case.problem() if callable(case.problem) else case.problem
+            result = call(problem, progress=False, **{"seed": number, **case.settings})
             said = _said(result) | module.of_result(result, case)
     except RepNetPDEError as refusal:
         said = {"status": REFUSED, "reason": " ".join(str(refusal).split())}
@@ -180,8 +181,6 @@ def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source
                     code = worker.process.exitcode
                     if code == -getattr(signal, "SIGXCPU", 0):
                         yield gone(worker, LATE, f"not over after {limit:g} s")
-                    elif code == -getattr(signal, "SIGKILL", 0):
-                        yield gone(worker, LATE, "ended by the system, most likely for want of memory")
                     else:
                         yield gone(worker, FAILED, f"its process died with exit code {code}")
                     continue
