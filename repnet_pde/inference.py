@@ -226,8 +226,8 @@ class Posterior:
     leverage: share of each datum that the fit takes (n,). step: the change of the unknowns that one more Gauss-Newton
     step would make (q,), in the units of their scaled columns. dof: degrees of freedom that are left to the noise.
     sigma: standard deviation of the scaled data used; estimated: the one from the residuals. unit: of the scaled data
-    for a deviation of 1, were the deviations by which they were scaled right. physics: norm of the scaled residuals that
-    are left of the equations and conditions. inflation: of sigma over the noise, by a loss other than squares.
+    for a deviation of 1, were the deviations by which they were scaled right. physics: norm of the scaled residuals
+    that are left of the equations and conditions. inflation: of sigma over the noise, by a loss other than squares.
     """
 
     reduced: Reduced

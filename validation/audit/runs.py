@@ -181,6 +181,8 @@ def carry_out(keys: Iterable[Key], seed: int, *, jobs: int, limit: float, source
                     code = worker.process.exitcode
                     if code == -getattr(signal, "SIGXCPU", 0):
                         yield gone(worker, LATE, f"not over after {limit:g} s")
+                    elif code == -getattr(signal, "SIGKILL", 0):
+                        yield gone(worker, LATE, "ended by the system, most likely for want of memory")
                     else:
                         yield gone(worker, FAILED, f"its process died with exit code {code}")
                     continue
