@@ -154,7 +154,28 @@ def robin(geometry, exact: Function, beta: float, where=everywhere, i: int = 0):
 
 
 def initial(geometry, exact: Function, i: int = 0):
-    return dde.icbc.IC(geometry, lambda x: array(exact)(x)[:, i : i + 1], lambda _, on: on, component=i)
+    """u = exact at the start; a function of the other coordinates, as it is at all times."""
+    start = geometry.timedomain.t0
+
+    def values(x):
+        points = np.array(x)
+        points[:, -1] = start
+        return array(exact)(points)[:, i : i + 1]
+
+    return dde.icbc.IC(geometry, values, lambda _, on: on, component=i)
+
+
+def on_a_box(exact: Function, low: float, high: float, axes: int) -> Function:
+    """The exact solution on the sides of a box, [low, high] along the first ``axes``, and something else inside.
+
+    What is given for the boundary must not help where a point inside is taken to lie on it.
+    """
+
+    def value(x):
+        distance = (x[:, :axes] - low) / (high - low)
+        return exact(x) + (4 * distance * (1 - distance)).prod(1, keepdim=True)
+
+    return value
 
 
 def initial_slope(geometry, exact: Function, i: int = 0):

@@ -27,6 +27,7 @@ from .fields import (
     laplacian,
     manufactured,
     neumann,
+    on_a_box,
     robin,
     side,
     slope,
@@ -1030,14 +1031,14 @@ def _placed(rng, variant: int, offset: float, width: float, text: str) -> Case:
         def operator(x, u):
             return -(width**2) * slope(u, x, 0, 0) + k * u
 
-        conditions = {"ends": dirichlet(geometry, exact)}
+        conditions = {"ends": dirichlet(geometry, on_a_box(exact, low, high, 1))}
     elif variant == 1:
         geometry, exact = dde.geometry.Rectangle([low, low], [high, high]), waves(rng, [low] * 2, [high] * 2, 4.0)
 
         def operator(x, u):
             return -laplacian(u, x, (0, 1)) * width**2
 
-        conditions = {"sides": dirichlet(geometry, exact)}
+        conditions = {"sides": dirichlet(geometry, on_a_box(exact, low, high, 2))}
     elif variant == 2:
         geometry = in_time(line(low, high), 0.5)
         exact = waves(rng, [low, 0], [high, 0.5], 4.0)
@@ -1045,14 +1046,16 @@ def _placed(rng, variant: int, offset: float, width: float, text: str) -> Case:
         def operator(x, u):
             return slope(u, x, 1) - 0.3 * width**2 * slope(u, x, 0, 0)
 
-        conditions = {"ends": dirichlet(geometry, exact), "start": initial(geometry, exact)}
+        sides = on_a_box(exact, low, high, 1)
+        conditions = {"ends": dirichlet(geometry, sides), "start": initial(geometry, exact)}
     else:
         geometry, exact, rate = dde.geometry.TimeDomain(low, high), waves(rng, low, high, 6.0), rng.uniform(0.2, 2)
 
         def operator(x, u):
             return width * slope(u, x, 0) + rate * u
 
-        conditions = {"start": dde.icbc.IC(geometry, array(exact), lambda _, on: on)}
+        start = array(exact)(np.array([[low]])).item()
+        conditions = {"start": dde.icbc.IC(geometry, lambda x: start, lambda _, on: on)}
         text += ", in time"
     problem = Problem(geometry=geometry, pde=manufactured(operator, exact), conditions=conditions)
     return case(f"{('1-D', '2-D', 'heat', 'decay')[variant]}, {text}", problem, exact, condition=condition)
