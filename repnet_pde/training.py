@@ -115,20 +115,20 @@ class Training:
         with interruptible() as interrupted, progress:
             try:
                 while not self.finished:
+                    if self.method.stopped is not None or self.done is not None:  # what is over is not cut short
+                        self._next_stage()
+                        save()
+                        continue
                     if interrupted():
                         self.stopped = INTERRUPTED
                         break
                     if time_limit is not None and time.monotonic() - begun >= time_limit:
                         self.stopped = TIME_LIMIT
                         break
-                    if self.method.stopped is None and self.done is None:
-                        self.method.step()
-                        self.seconds = before + time.monotonic() - begun
-                        self._record_when_due()
-                        self._report(progress)
-                    else:
-                        self._next_stage()
-                        save()
+                    self.method.step()
+                    self.seconds = before + time.monotonic() - begun
+                    self._record_when_due()
+                    self._report(progress)
                     if time.monotonic() - saved > checkpoint_seconds:
                         save()
                 else:

@@ -1,5 +1,7 @@
 """Patch marching: windows of time on patches in space, against exact solutions."""
 
+import dataclasses
+
 import deepxde as dde
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ import torch
 import repnet_pde
 from repnet_pde import Problem, load_problem, resume, solve
 from repnet_pde.errors import InputError
+from repnet_pde.features import jet_of
+from repnet_pde.methods.patch_marching import PatchMarching
 from repnet_pde.planning import automatic_method
+from repnet_pde.resume import load_result
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +55,8 @@ def test_a_travelling_front():
     assert len(ends) > 2 and ends[0] == 0 and ends[-1] == 0.1
     starts = np.unique(result.net.bounds[:, 0, 1].numpy())
     assert np.array_equal(starts, ends[:-1])  # the windows follow one another without gaps
+    error = result.errors.relative_l2
+    assert result.verdict == "converged" and error / 30 < result.check.error_indicator < 30 * error
 
 
 def test_dispersive_problems_are_given_to_it():
@@ -82,11 +89,76 @@ def test_resumed_marching_is_the_same(tmp_path):
     assert torch.equal(found.net(x), whole.net(x))
 
 
+def test_a_second_solution_that_is_interrupted(tmp_path, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    problem, check = load_problem("klein_gordon_1d", omega=7), PatchMarching._check
+    whole = marched(problem)
+    assert len(torch.unique(whole.net.bounds[:, 0, -1])) > 1
+
+    def failing(self):
+        if self.twin is not None:
+            raise Stop
+        check(self)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(PatchMarching, "_check", failing)
+        marched(problem, out=tmp_path / "run")
+    part = load_result(tmp_path / "run")
+    assert part.resumable and part.reached == 1 and part.verdict == "residual small but not verified"
+    rest = resume(tmp_path / "run", progress=False)
+    assert rest.finished and rest.check == whole.check and rest.stopped == whole.stopped
+
+
 def test_it_says_where_it_stalls():
     problem = front(nu=0.003, final=0.05)
     options = {"method_options": {"patch-marching": {"features": 30, "most_patches": 4}}}
-    stages = marched(problem, **options).stages
-    assert "stalled at t = 0: relative residual" in stages[0]
+    result = marched(problem, **options)
+    assert "stalled at t = 0: relative residual" in result.stages[0]
+    assert not result.finished and not result.resumable and result.reached == 0
+    assert result.verdict == "not converged" and np.isnan(result.predict([[0.1, 0.0], [0.1, 0.01]])).all()
+
+
+def test_a_march_that_did_not_arrive():
+    """The network is zero where it has no patch, and zero solves u_tt = u_xx: no residual may be said to be small."""
+    domain = dde.geometry.GeometryXTime(dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 4))
+
+    def solution(x):
+        return np.sin(np.pi * x[:, :1]) * np.cos(np.pi * x[:, 1:])
+
+    problem = Problem(
+        geometry=domain,
+        pde=lambda x, u: dde.grad.hessian(u, x, i=1, j=1) - dde.grad.hessian(u, x, i=0, j=0),
+        conditions={
+            "ends": dde.icbc.DirichletBC(domain, lambda x: 0, lambda x, on: on),
+            "start": dde.icbc.IC(domain, solution, lambda x, on: on),
+            "rest": dde.icbc.OperatorBC(
+                domain, lambda x, u, _: dde.grad.jacobian(u, x, j=1), lambda x, on: dde.utils.isclose(x[1], 0)
+            ),
+        },
+        solution=solution,
+        wavenumber=(np.pi, np.pi),
+    )
+    result = marched(problem, iterations=1)
+    reached = result.reached
+    assert 0 < reached < 4 and f"all iterations done at t = {reached:.6g} of 4" in result.stopped
+    assert result.verdict == "not converged" and f"t = {reached:.6g} of 4" in result.check.reason
+    assert result.errors.until == reached and result.errors.relative_l2 < 1e-6
+    x = np.array([[0.3, 0.0], [0.3, reached], [0.3, reached + 1e-6], [0.3, 4.0]])
+    assert np.array_equal(np.isnan(result.predict(x)[:, 0]), [False, False, True, True])
+    indices = [(0, 0), (2, 0), (0, 2)]
+    assert np.array_equal(jet_of(result.net, torch.as_tensor(x), indices).isnan().all((1, 2)), [0, 0, 1, 1])
+
+
+def test_an_end_left_open_differs_in_the_second_solution():
+    problem = load_problem("klein_gordon_1d", omega=3)
+    assert "boundary" in problem.conditions
+    open_ends = dataclasses.replace(
+        problem, conditions={name: c for name, c in problem.conditions.items() if name != "boundary"}
+    )
+    result = marched(open_ends)
+    assert result.verdict == "not converged"
 
 
 def test_problems_that_it_cannot_solve():

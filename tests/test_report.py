@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import types
 from html.parser import HTMLParser
 
 import numpy as np
@@ -390,3 +391,17 @@ def test_words_for_numbers():
     assert [duration(v) for v in (2.0, 120.0, 5999.0, 7260.0)] == ["2 s", "2 min", "1 h 40 min", "2 h 1 min"]
     assert [factor(v) for v in (0.123, 12.0, 1234.0, 1e5, float("inf"))] == ["0.12", "12", "1234", "1.0e+05", "∞"]
     assert digits(1.9999995, 2.0000005) == 9 and digits(1.0, 2.0) == 6 and digits(2.0, 2.0) == 16
+
+
+def test_a_run_that_did_not_reach_the_end_of_time_has_failed():
+    """However small its error is up to the time reached."""
+    for until, outcome in ((None, validation.PASSED), (0.25, validation.FAILED)):
+        run = {
+            "errors": {"by_output": {"u": 1e-9}, "until": until},
+            "relative_l2": 1e-9,
+            "unknowns": {},
+            "stopped": "marching: stalled at t = 0.25",
+        }
+        found = types.SimpleNamespace(errors=[1e-9], runs=[run])
+        (check,) = validation._errors(found, 1e-6, False)
+        assert check.outcome == outcome and ("stalled at t = 0.25" in check.said) == (until is not None)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from repnet_pde.validation import kill_resume
 
-from repnet_pde import TrainingError, load_problem, plots, resume, solve, training
+from repnet_pde import TrainingError, cli, load_problem, plots, progress, resume, solve, training
 from repnet_pde.resume import load_result
 
 OPTIONS = {"network_options": {"layers": [12, 12]}, "progress": False, "seed": 4}
@@ -246,3 +246,73 @@ def test_the_script_fails_where_runs_differ(monkeypatch, capsys):
     kill_resume.main(["--kills", "1"])
     assert "1 kills" in capsys.readouterr().out
     assert sys.modules["repnet_pde.validation.kill_resume"] is kill_resume
+
+
+WAVE = """
+import deepxde as dde
+import numpy as np
+from repnet_pde import Problem
+
+
+def problem():
+    domain = dde.geometry.GeometryXTime(dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 1))
+    return Problem(
+        geometry=domain,
+        pde=lambda x, u: dde.grad.jacobian(u, x, j=1) + u**2,
+        conditions={"start": dde.icbc.IC(domain, lambda x: 1, lambda x, on: on)},
+        solution=lambda x: 1 / (1 + x[:, 1:2]),
+    )
+"""
+
+
+def test_a_march_that_is_over_before_the_end_of_time(tmp_path, capsys):
+    """Exit code 1 with the reason, and the same when it is resumed: it is neither solved nor can it go on."""
+    file, out = tmp_path / "decay.py", tmp_path / "run"
+    file.write_text(WAVE)
+    said = []
+    for arguments in (["solve", str(file), "--iterations", "2", "--out", str(out)], ["resume", str(out)]):
+        assert cli._run(arguments) == 1
+        shown = capsys.readouterr()
+        line = shown.err.splitlines()[-1]
+        assert line == (
+            "repnet-pde: ended before the end of time: marching: all iterations done at t = 0.12 of 1 (2 iterations)"
+        )
+        table = " ".join(shown.out.split())
+        assert "verdict not converged: there is no solution beyond t = 0.12 of 1" in table
+        assert "error against the solution up to t = 0.12 only: relative L2" in table
+        said.append(json.loads((out / "result.json").read_text()))
+    for result in said:
+        assert result["finished"] is False and result["resumable"] is False and result["reached"] == 0.12
+        assert result["verdict"] == "not converged" and result["errors"]["until"] == 0.12
+
+
+def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
+    """Stopped after any slab, or during the second solution, it can be resumed and says so."""
+    file, out = tmp_path / "decay.py", tmp_path / "run"
+    file.write_text(WAVE)
+    assert cli._run(["solve", str(file), "--time-limit", "1e-9", "--out", str(out)]) == 0
+    assert f"continue with: repnet-pde resume {out}" in capsys.readouterr().err
+    seen = set()
+    for _ in range(50):
+        part = resume(out, time_limit=1e-3, progress=False)
+        if part.finished:
+            break
+        seen.add((part.reached, part.verdict))
+        assert part.resumable and part.stopped == "time limit"
+        x = np.array([[0.3, 0.5 * part.reached], [0.3, 0.5 * (1 + part.reached)]])
+        assert np.isnan(part.predict(x)[:, 0]).tolist() == [part.reached == 0, part.reached < 1]
+    whole = solve(load_problem(file), progress=False)
+    assert part.finished and part.reached == 1 and part.check == whole.check and part.verdict == "converged"
+    # While the second solution was being made the first was there, and nothing was known to be wrong.
+    assert {verdict for reached, verdict in seen if reached == 1} == {"residual small but not verified"}
+    assert {verdict for reached, verdict in seen if reached < 1} == {"not converged"}
+
+
+def test_the_progress_line_names_the_time(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    lines = progress.Lines(100)
+    lines.update("marching", 3, 1e-9, None, "t = 0.3 of 1")
+    lines.update("adam", 50, 1e-9, 0.25)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "marching: iteration 3 of 100, loss 1.000e-09, t = 0.3 of 1"
+    assert "relative L2 error 2.50e-01" in second and second.endswith("s left")
