@@ -5,7 +5,7 @@ import torch
 from . import accuracy
 from .jets import term_jets
 from .methods._last_layer import JetSystem, as_layer
-from .verify import term_sizes
+from .sizes import term_sizes
 
 STEPS = 3
 """Of the power iteration; the second changed nothing in the first two digits on all problems tried."""
@@ -15,7 +15,7 @@ POINTS = 2
 
 def loosest(problem, system: JetSystem, factor) -> float:
     """How well the function v that equations and conditions see least, among those of the features, meets them all
-    without their data: the largest relative residual of the terms (`verify.term_sizes`), linearised at the solution.
+    without their data: the largest relative residual of the terms (`sizes.term_sizes`), linearised at the solution.
 
     v has the largest ratio of its root mean square in the domain, each output relative to the solution's, to the norm
     of the scaled rows, ‖Φ v‖ / ‖J v‖; found by the power method for (JᵀJ)⁻¹ ΦᵀΦ. Of order one where the problem

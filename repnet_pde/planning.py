@@ -28,7 +28,8 @@ from .methods.patching import FEATURES, Patching
 from .networks import DEFAULT, PIECEWISE, build_network, default_layers
 from .objective import Objective
 from .residuals import collocation, residual_vectors
-from .verify import CHUNK, network_jet, ranges_of, sized_terms
+from .sizes import CHUNK, network_jet, sized_terms
+from .verify import ranges_of
 from .wavenumbers import coefficient_wavenumber, problem_bands, problem_wavenumber, rank_of_bands
 
 ROWS_PER_FEATURE = 3

@@ -1,8 +1,6 @@
 """Is a solution to be believed? Residuals at fresh points, an independent solution, the range of u, and a verdict."""
 
-import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,13 +8,11 @@ import torch
 
 from . import accuracy
 from ._backend import dde, seeded
-from .features import Features, jet_of
-from .jets import Index, TermJet, closed, multi_indices, orders, taylor, term_jets
-from .network.patches import Patches
+from .jets import multi_indices, orders, taylor, term_jets
 from .residuals import collocation, residual_vectors
-from .validation.finite_difference.stencils import weights
+from .sizes import CHUNK, half_widths, network_jet, relative_residuals, relative_to, rms
+from .stated import UNMET, stated_residuals
 
-CHUNK = 2000
 FRESH = 4000
 """Fresh points inside the domain, where the residual is judged."""
 RANGE_POINTS = 4000
@@ -34,18 +30,12 @@ DOUBTED = 3e-4
 """The same above which it is not even called small: the error may be thirty times as large."""
 UNCHECKED = 1e-4
 """Relative residual up to which it is called small without an independent solution."""
-NEXT, ROUNDING = 0.1, 1e-4
-"""Least size of a derivative relative to the next lower order over the domain's half width, and to lower ones."""
 DETERMINED = 1e-6
 """Relative residual of a function below which it can be added to the solution, which is not unique then."""
 FREE = 100.0
 """The same, times the solution's own: with as small a residual a multiple of 1/100 of that function can be added."""
 BEYOND = 100.0
 """Largest |u| over what the data suggest, from which only an independent solution makes it credible."""
-NOTHING = 1e-9
-"""Part of the size of a term below which its data count as zero."""
-UNMET = 1e-4
-"""Relative residual from which a stated solution does not meet a term: its derivatives are taken numerically."""
 MISSED = 30.0
 """Error over the indicator from which the two are looked at together."""
 
@@ -58,8 +48,8 @@ class Verdict:
         verdict: "converged", "residual small but not verified" or "not converged".
         reason: why, in words.
         residuals: root mean square of each term at fresh points, unweighted.
-        relative: the same relative to the size of the terms (see `relative_residuals`); with interfaces also the jumps
-            of u and of the fluxes there.
+        relative: the same relative to the size of the terms (see `sizes.relative_residuals`); with interfaces also the
+            jumps of u and of the fluxes there.
         error_indicator: relative L2 distance to an independent solution, or None.
         loosest: largest relative residual, without the data, of the function that equations and conditions see least
             (`determination`), or None.
@@ -104,7 +94,7 @@ def verify(
     with seeded(seed + 1):
         fresh = collocation(problem, wavenumber=wavenumber, fresh=FRESH, distribution="pseudo")
     terms, names = _Terms(problem, fresh), problem.term_names
-    residuals = {name: _rms(v) for name, v in zip(names, residual_vectors(fresh, net), strict=True)}
+    residuals = {name: rms(v) for name, v in zip(names, residual_vectors(fresh, net), strict=True)}
     dde.grad.clear()
     relative = terms.relative(net, residuals) | interface_jumps(problem, net)
     trained = None if data is None else _Terms(problem, data).relative(net)
@@ -135,131 +125,6 @@ def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
     return {name: v for name, v in relative.items() if name not in remain}
 
 
-# Sizes --------------------------------------------------------------------------------------------------------------
-
-
-def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-    """D^α u (n, indices, outputs) of any network at x (n, d), transforms included; in general by reverse mode."""
-    if (Features.known(net) or isinstance(net, Patches)) and net._output_transform is None:
-        return jet_of(net, x, indices)
-    every = closed(indices)
-    inputs = x.detach().clone().requires_grad_()
-    u = net(inputs)
-    known = {every[0]: [u[:, c] for c in range(u.shape[1])]}
-    for index in every[1:]:
-        axis = next(i for i, n in enumerate(index) if n)
-        lower = tuple(n - (i == axis) for i, n in enumerate(index))
-        known[index] = [_slope(v, inputs, axis) for v in known[lower]]
-    result = torch.stack([torch.stack([v.detach() for v in known[index]], 1) for index in indices], 1)
-    dde.grad.clear()
-    return result
-
-
-def _slope(v: torch.Tensor, inputs: torch.Tensor, axis: int) -> torch.Tensor:
-    if not v.requires_grad:
-        return torch.zeros_like(inputs[:, axis])
-    (slope,) = torch.autograd.grad(v.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
-    return slope[:, axis]
-
-
-def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index], plain=None) -> dict[str, float]:
-    """Root mean square of each term's residual at the points of ``data`` over its size (`sized_terms`).
-
-    Args:
-        plain: root mean squares of the same residuals by name, computed without jets, where they are known: the larger
-            counts, so that derivatives that are missing in ``indices`` are found out.
-    """
-    x = torch.as_tensor(data.train_x)
-    jet = torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
-    found = {}
-    for term, size in sized_terms(data, names, x, jet, indices):
-        found[term.name] = _over(max(_rms(term.residual), (plain or {}).get(term.name, 0.0)), size)
-    return found
-
-
-def _over(rms: float, size: float) -> float:
-    if math.isnan(rms):
-        return math.nan
-    return rms / size if size > 0 else (math.inf if rms > 0 else 0.0)
-
-
-def _rms(v: torch.Tensor) -> float:
-    return v.detach().square().mean().sqrt().item() if v.numel() else 0.0
-
-
-def sized_terms(data, names: Sequence[str], x, jet, indices: Sequence[Index], transform=None):
-    """Every term that has rows as (`TermJet`, its size by `term_sizes`), at u given by its jet at x."""
-    yield from term_sizes(term_jets(data, names, x, jet, indices, transform), data, x, jet, indices)
-
-
-def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index]):
-    """Every term that has rows as (term, its size) for a function given by its jet (n, indices, outputs) at x.
-
-    The size of an equation is the root mean square of Σ_α |∂r/∂D^α u| |D^α u|, both at the same point: where a
-    coefficient is large and a derivative is small, the product of their mean sizes would say nothing of the size of
-    their products. A derivative that vanishes, as u″ in u″ = 0, is left with its rounding: none counts as smaller than
-    those of the next lower order at its point over the half width of the points along their axis, or `ROUNDING` times
-    those below them. Of a condition, which may say that u is zero, it is the same with the mean sizes of the
-    derivatives (`derivative_sizes`). A residual relative to its term's size is a dimensionless measure of how well it
-    is met. ``indices`` are from `jets.orders`.
-    """
-    equations = terms[: len(terms) - len(data.num_bcs)]
-    mean = derivative_sizes(x, jet, indices, _natural(equations, x, jet, indices))
-    local = _floored(jet.abs(), x, indices)
-    for i, term in enumerate(terms):
-        if len(term.residual):
-            parts = [a.abs() * (local[part] if i < len(equations) else mean) for part, a in term.parts]
-            yield term, _rms(sum(parts).sum((1, 2)))
-
-
-def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least=None) -> torch.Tensor:
-    """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
-
-    None is smaller than `NEXT` times those of the next lower order over the half width of the points along their axis,
-    or `ROUNDING` times those below them; u itself is no smaller than ``least`` (outputs,).
-    """
-    sizes = jet.square().mean(0).sqrt()
-    if least is not None:
-        zero = list(indices).index((0,) * x.shape[1])
-        sizes[zero] = sizes[zero].maximum(least)
-    return _floored(sizes, x, indices)
-
-
-def _floored(sizes: torch.Tensor, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-    """Sizes (..., indices, outputs) of derivatives with what their lower ones say at least of them."""
-    result, half = sizes.clone(), _half(x)
-    for i, index in enumerate(indices):
-        for j, lower in enumerate(indices):
-            steps = torch.tensor(index) - torch.tensor(lower)
-            if (steps >= 0).all() and steps.any():
-                part = NEXT if steps.sum() == 1 else ROUNDING
-                result[..., i, :] = result[..., i, :].maximum(part * sizes[..., j, :] / (half**steps).prod())
-    return result
-
-
-def _half(x: torch.Tensor) -> torch.Tensor:
-    return ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
-
-
-def _natural(equations, x, jet, indices) -> torch.Tensor:
-    """For each output (outputs,) a size below which it counts as zero: `NOTHING` of what the terms of the other outputs
-    in the equations would ask it to be. Zero where an output stands alone."""
-    half, outputs = _half(x), jet.shape[2]
-    result = jet.new_zeros(outputs)
-    for term in equations:
-        for part, a in term.parts:
-            products = (a.abs() * jet[part].abs()).sum(1)
-            weights = a.square().mean(0).sqrt()
-            for c in range(outputs):
-                others = _rms(products.sum(1) - products[:, c])
-                for i, index in enumerate(indices):
-                    weight = weights[i, c].item()
-                    if weight > 0 and others > 0:
-                        scale = (half ** torch.tensor(index)).prod().item()
-                        result[c] = max(result[c].item(), NOTHING * others * scale / weight)
-    return result
-
-
 class _Terms:
     """The terms of a problem at given points, and how their residuals are sized."""
 
@@ -276,9 +141,9 @@ class _Terms:
         """Relative residuals of a network by name; ``plain``: their root mean squares, where they are known."""
         if self.pointwise:
             return relative_residuals(self.data, net, self.names, self.indices, plain)
-        plain = plain or dict(zip(self.names, map(_rms, self._residuals(net)), strict=True))
+        plain = plain or dict(zip(self.names, map(rms, self._residuals(net)), strict=True))
         sizes = dict(zip(self.names, self._probed(net), strict=True))
-        return {name: _over(plain[name], sizes[name]) for name in self.names if plain[name] or sizes[name]}
+        return {name: relative_to(plain[name], sizes[name]) for name in self.names if plain[name] or sizes[name]}
 
     def _residuals(self, u) -> list[torch.Tensor]:
         found = [v.detach() for v in residual_vectors(self.data, u)]
@@ -291,7 +156,7 @@ class _Terms:
         x, problem = torch.as_tensor(self.data.train_x), self.problem
         with torch.no_grad():
             size = net(x).square().mean(0).sqrt()
-        half, middle = _half(x), (x.amax(0) + x.amin(0)) / 2
+        half, middle = half_widths(x), (x.amax(0) + x.amin(0)) / 2
         phases = torch.arange(len(problem.outputs), dtype=x.dtype)
 
         def wave(factor):
@@ -303,7 +168,7 @@ class _Terms:
             return u
 
         zero, one = self._residuals(wave(0.0)), self._residuals(wave(1.0))
-        return [max(_rms(a), _rms(b - a)) for a, b in zip(zero, one, strict=True)]
+        return [max(rms(a), rms(b - a)) for a, b in zip(zero, one, strict=True)]
 
     def unstarted(self) -> bool:
         """Whether the equations have derivatives in time, and no condition holds inside the domain when it starts."""
@@ -328,7 +193,7 @@ class _Terms:
         problem, x = self.problem, torch.as_tensor(self.data.train_x)
         jet = torch.cat([network_jet(net, part, self.indices) for part in x.split(CHUNK)])
         zero = self._residuals(_zero_of(problem))
-        half, expected = _half(x), dict.fromkeys(problem.outputs, 0.0)
+        half, expected = half_widths(x), dict.fromkeys(problem.outputs, 0.0)
         for term, data in zip(term_jets(self.data, self.names, x, jet, self.indices), zero, strict=True):
             if not len(data):
                 continue
@@ -394,7 +259,7 @@ def interface_jumps(problem, net) -> dict[str, float]:
             parts = flux if isinstance(flux, (list, tuple)) else [flux]
             sides.append((jet[:, 0], torch.cat([part.detach() for part in parts], 1)))
         for what, (a, b) in zip(("value", "flux"), zip(*sides, strict=True), strict=True):
-            found[f"interface {number} ({what})"] = _over(_rms(a - b), max(_rms(a), _rms(b)))
+            found[f"interface {number} ({what})"] = relative_to(rms(a - b), max(rms(a), rms(b)))
     return found
 
 
@@ -472,9 +337,6 @@ def _contradiction(x, one, other) -> list[float] | None:
     return bad[0] if 2 * len(bad) > len(pairs) else None
 
 
-# The stated solution ------------------------------------------------------------------------------------------------
-
-
 def compared(found: Verdict, problem, terms: "_Terms", errors: accuracy.Errors, wavenumber) -> Verdict:
     """The verdict with what the error against the stated solution adds, where it contradicts it.
 
@@ -487,7 +349,7 @@ def compared(found: Verdict, problem, terms: "_Terms", errors: accuracy.Errors, 
         return found
     if not error > max(MISSED * (indicator or 0.0), 10 * DOUBTED):
         return found
-    stated = stated_residuals(problem, terms, wavenumber)
+    stated = stated_residuals(problem, terms.data, terms.indices, wavenumber)
     unmet = {name: v for name, v in stated.items() if v > UNMET}
     if unmet:
         name = max(unmet, key=unmet.get)
@@ -498,54 +360,3 @@ def compared(found: Verdict, problem, terms: "_Terms", errors: accuracy.Errors, 
         return replace(found, verdict=NOT_CONVERGED, reason=f"{found.reason}; {text}")
     text = "the stated solution is another one, and whether it meets the equations could not be found out numerically"
     return replace(found, verdict=NOT_CONVERGED, reason=f"{found.reason}; {text}")
-
-
-STEP = 0.1
-"""Step of the differences over the reciprocal of the wavenumber."""
-STENCIL = 9
-
-
-def stated_residuals(problem, terms: "_Terms", wavenumber) -> dict[str, float]:
-    """Relative residuals of the problem's ``solution``, its derivatives by differences of order 8 and less.
-
-    The median over the points, and only of terms for which half the step gives the same within a half: elsewhere the
-    differences do not resolve the solution, or it is not defined beside the domain.
-    """
-    x = terms.data.train_x.astype(np.float64)
-    results = []
-    for factor in (1.0, 0.5):
-        steps = factor * STEP / np.maximum(np.broadcast_to(wavenumber, problem.dim), np.pi / problem.box.half_width)
-        jet = _numerical_jet(problem.solution, x, terms.indices, steps, len(problem.outputs))
-        at, values = torch.as_tensor(terms.data.train_x), torch.as_tensor(jet).to(torch.as_tensor(terms.data.train_x))
-        good = torch.isfinite(values).all(2).all(1)
-        values = torch.nan_to_num(values)
-        found = {}
-        for term, size in sized_terms(terms.data, terms.names, at, values, terms.indices):
-            kept = good[term.parts[0][0]][: len(term.residual)]
-            if kept.any() and size > 0:
-                found[term.name] = term.residual[kept].abs().median().item() / size
-        results.append(found)
-    return {
-        name: fine
-        for name, fine in results[1].items()
-        if name in results[0] and abs(results[0][name] - fine) <= max(0.5 * fine, UNMET / 10)
-    }
-
-
-def _numerical_jet(function, x: np.ndarray, indices, steps: np.ndarray, outputs: int) -> np.ndarray:
-    """D^α of a function (n, d) -> (n, outputs) by products of central differences: (n, indices, outputs)."""
-    reach, result = STENCIL // 2, np.empty((len(x), len(indices), outputs))
-    offsets = np.arange(-reach, reach + 1.0)
-    for i, index in enumerate(indices):
-        axes = [axis for axis, n in enumerate(index) if n]
-        total = np.zeros((len(x), outputs))
-        for places in itertools.product(range(STENCIL), repeat=len(axes)):
-            weight, shifted = 1.0, x.copy()
-            for axis, place in zip(axes, places, strict=True):
-                weight *= weights(offsets, index[axis])[place] / steps[axis] ** index[axis]
-                shifted[:, axis] += offsets[place] * steps[axis]
-            if weight:
-                with np.errstate(all="ignore"):
-                    total += weight * np.asarray(function(shifted), dtype=np.float64).reshape(len(x), outputs)
-        result[:, i] = total
-    return result

@@ -11,7 +11,7 @@ from repnet_pde.jacobian import linearize
 from repnet_pde.jets import closed, multi_indices, orders, orders_of_problem, term_jets
 from repnet_pde.network.warp import AxisWarp, axis_map, graded
 from repnet_pde.residuals import collocation, residual_vectors
-from repnet_pde.verify import network_jet
+from repnet_pde.sizes import network_jet
 
 PI = np.pi
 NODES = np.linspace(-1, 1, 801)

@@ -9,7 +9,8 @@ from exact import as_network
 from repnet_pde import Interface, Problem, Sampling, load_problem, set_precision, solve
 from repnet_pde.jets import orders
 from repnet_pde.residuals import collocation
-from repnet_pde.verify import interface_jumps, relative_residuals, verdict, verify
+from repnet_pde.sizes import relative_residuals
+from repnet_pde.verify import interface_jumps, verdict, verify
 
 PI = np.pi
 

@@ -14,7 +14,8 @@ from ..jets import check_plain, needed_orders, term_jets
 from ..network.product import SLOW_WAVENUMBER, ProductRepNet
 from ..objective import Objective
 from ..residuals import collocation
-from ..verify import FRESH, sized_terms
+from ..sizes import sized_terms
+from ..verify import FRESH
 from ._damped import Dense
 from ._dense import Factorization
 

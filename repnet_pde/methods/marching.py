@@ -18,7 +18,7 @@ from ..network.slabs import Slabs
 from ..network.warp import axis_map, graded
 from ..objective import Objective
 from ..residuals import collocation
-from ..verify import relative_residuals
+from ..sizes import relative_residuals
 from ._last_layer import JetSystem, Outcome, newton, time_indices, trace
 
 FIRST = 1 / 20

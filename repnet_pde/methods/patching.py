@@ -19,7 +19,7 @@ from ..network.patches import Patches
 from ..objective import Objective
 from ..problem import Interface
 from ..residuals import collocation, on_boundary
-from ..verify import derivative_sizes, sized_terms
+from ..sizes import derivative_sizes, sized_terms
 from ..wavenumbers import coefficient_wavenumber, problem_wavenumber
 from ._condensed import Block, condense, couple
 from ._last_layer import as_layer
