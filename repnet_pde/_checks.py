@@ -442,6 +442,7 @@ def frozen(unknowns: Mapping, names: Sequence[str], conditions, vectors, evaluat
         vectors: the residuals, with their graph. evaluate: gives them again.
     """
     before = [v.detach().clone() for v in vectors]
+    steepness = {name: [_slope(v, variable) for v in vectors] for name, variable in unknowns.items()}
 
     def moves(variable, value: float) -> list[bool]:
         """Which residuals are others with this value of the unknown."""
@@ -459,7 +460,7 @@ def frozen(unknowns: Mapping, names: Sequence[str], conditions, vectors, evaluat
             dde.grad.clear()
 
     for name, variable in unknowns.items():
-        slopes, start = [_slope(v, variable) for v in vectors], variable.item()
+        slopes, start = steepness[name], variable.item()
         moved = moves(variable, start + 0.37 * (abs(start) or 1.0)) if any(slopes) else []
         for i, (slope, changed) in enumerate(zip(slopes, moved, strict=False)):
             far = max(abs(start), max(before[i].abs().max().item(), 1e-3) / slope) if slope else 0.0

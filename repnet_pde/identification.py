@@ -40,6 +40,9 @@ AS_GOOD = 9.0
 """Difference of two minima's sums of squares, over the variance of the noise, up to which the data do not choose."""
 BOUND = 1e-4
 """Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
+AT_BOUND = "at its bound: the data ask for a value beyond it"
+AWAY = "ran away"
+NO_MINIMUM = "no minimum has been reached: the next step would change it by more than its standard error"
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,13 @@ class Identification:
             is right.
         dof: degrees of freedom left.
         level: of the intervals.
-        undetermined: sentences about unknowns and combinations of them that the data leave open.
+        undetermined: sentences about unknowns and combinations of them that the data leave open; none where the fit is
+            not to be believed, since elsewhere the data may determine them.
         influence: by unknown and observation, the share of the estimate's variance that each datum brings in (n,).
         leverage: by observation, the share of each datum that the fit follows (n,).
         field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
         doubts: sentences on why the fit as a whole is not to be believed; no unknown has an interval then.
+        remarks: sentences on what is odd about data or noise; intervals are given all the same.
         scatter: by observation, the standard deviation that neighbouring data show by themselves, whatever the
             equations; None where there are too few.
         notes: what a user should know; all of the above in words.
@@ -105,6 +110,7 @@ class Identification:
     leverage: dict[str, np.ndarray]
     field_deviation: Callable | None = None
     doubts: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     scatter: dict[str, float | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -124,6 +130,7 @@ class Identification:
             "correlation": self.correlation.tolist(),
             "undetermined": self.undetermined,
             "doubts": self.doubts,
+            "remarks": self.remarks,
             "scatter": self.scatter,
         }
 
@@ -193,15 +200,15 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
             error = math.hypot(error, shift / slope) if slope > 0 else error
         start = problem.start_values[name]
         reason = _strayed(value, start, scales.bounds[i])
-        if reason is None and any(abs(d[i]) > INVOLVED for d in directions):
-            reason = "not determined by the data"
         if reason is None and doubts:
             still = abs(value - start) <= UNMOVED * abs(start)
             reason = doubts[0] + (", and the value is still that of the start" if still else "")
+        if reason is None and any(abs(d[i]) > INVOLVED for d in directions):
+            reason = "not determined by the data"
         if reason is None and not math.isfinite(error):
             reason = "no degree of freedom is left to estimate the noise from"
         if reason is None and posterior.inflation == 1 and abs(steps[i]) > error + UNMOVED * scale[i].item():
-            reason = "no minimum has been reached: the next step would change it by more than its standard error"
+            reason = NO_MINIMUM
         if reason is not None:
             estimates[name] = Estimate(value, None, None, true, shift, reason)
             continue
@@ -217,14 +224,15 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         chi_square,
         posterior.dof,
         level,
-        [_said(names, d) for d in directions],
+        [] if doubts else [_said(names, d) for d in directions],  # which may be otherwise where the fit is right
         _influence(posterior, names, observed, counts),
         dict(zip(observed, _parts(posterior.leverage.numpy(), counts), strict=True)),
         _field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
         doubts,
+        _remarks(problem, examined, given, contradicted, chi_square, posterior.dof),
         {name: e.scatter for name, e in examined.items()},
     )
-    found.notes = _notes(found, problem, examined, contradicted)
+    found.notes = _notes(found)
     if getattr(method, "dominated", False):
         found.notes.append(
             "what is left of the equations' residuals, not the noise, limits the estimates: "
@@ -321,11 +329,11 @@ def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
 def _strayed(value: float, start: float, bounds) -> str | None:
     """Why an estimate is none: it ran away, or lies at its bound."""
     if not math.isfinite(value) or (start != 0 and abs(value) > RAN_AWAY * abs(start)):
-        return f"it ran away from its start at {start:.6g}"
+        return f"{AWAY} from {start:.6g}, where it started"
     low, high = bounds
     near = BOUND * (high - low if math.isfinite(high - low) else abs(value))
     if min(value - low, high - value) < near:
-        return "it is at its bound"
+        return AT_BOUND
     return None
 
 
@@ -413,37 +421,37 @@ def _said(names, direction: np.ndarray) -> str:
     )
 
 
-def _notes(found: Identification, problem, examined, contradicted: bool) -> list[str]:
-    notes = [*found.undetermined, *(d for d in found.doubts if d not in found.undetermined)]
-    if found.doubts and examined:
-        notes[-1] += ": the estimate, the equations or the noise may be wrong, and no interval is given"
+def _remarks(problem, examined, given: bool, contradicted: bool, chi_square: float, dof: float) -> list[str]:
+    """What is odd about data and noise."""
+    found = []
     if contradicted:
-        notes.append(
-            f"the residuals are larger than the noise given (mean square ratio {found.chi_square:.2g}): the noise or "
-            "the equations may be wrong; what follows is from the residuals"
+        found.append(
+            f"the residuals are larger than the noise given (mean square ratio {chi_square:.2g}): the noise or the "
+            "equations may be wrong; standard errors are from the residuals"
         )
-    elif found.noise_given and found.dof > 1 and found.chi_square < 0.5:
-        notes.append(
-            f"the residuals are smaller than the noise given (mean square ratio {found.chi_square:.2g}): the noise may "
-            "be smaller than that"
+    elif given and dof > 0.5 and stats.chi2.cdf(chi_square * dof, dof) < RARE:
+        found.append(
+            f"the residuals are smaller than the noise given (mean square ratio {chi_square:.2g}): the noise may be "
+            "smaller than that"
         )
+    for name, condition in problem.observations.items():
+        count, alone = len(condition.points), round(_distinct(condition))
+        if alone < count:
+            found.append(
+                f"{name}: {count - alone} of {count} rows are copies of others, which count once; for readings that "
+                "are independent give their mean, with its standard deviation"
+            )
+    return found + [remark for e in examined.values() for remark in e.remarks]
+
+
+def _notes(found: Identification) -> list[str]:
+    hint = ": the estimate, the equations or the data may be wrong, and no interval is given"
+    notes = [*found.undetermined, *(doubt + hint for doubt in found.doubts), *found.remarks]
     if found.dof < 1:
         what = "to compare the noise given with" if found.noise_given else "to estimate the noise from"
         notes.append(f"as many parameters as data: no degree of freedom is left {what}")
-    for name, condition in problem.observations.items():
-        count, total = len(condition.points), _distinct(condition)
-        if total < count - 0.5:
-            notes.append(
-                f"{name}: {count - round(total)} of {count} rows are copies of others, which count once; for readings "
-                "that are independent give their mean, with its standard deviation"
-            )
-    for e in examined.values():
-        notes += e.remarks
     for name, estimate in found.estimates.items():
-        if estimate.reason and estimate.reason.startswith("it "):
-            hint = ": the data ask for a value beyond it" if "bound" in estimate.reason else ""
-            notes.append(f"{name} {estimate.reason.removeprefix('it ')}{hint}")
-        elif estimate.reason and estimate.reason.startswith("no minimum"):
+        if estimate.reason in (AT_BOUND, NO_MINIMUM) or (estimate.reason or "").startswith(AWAY):
             notes.append(f"{name}: {estimate.reason}")
         error, shift = estimate.standard_error, estimate.discretisation
         if error is not None and shift is not None and shift > 0.7 * error:

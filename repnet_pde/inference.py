@@ -27,6 +27,8 @@ from scipy.optimize import minimize_scalar
 
 DEPENDENT = 1e-6
 """Singular value of the sensitivities, each scaled to norm 1, below which a combination is not identifiable."""
+LEAST_DAMPING = 1e-14
+"""Of the unknowns' changes, relative to the squares of their columns."""
 INSENSITIVE = 1e-8
 """Change of the data, relative to them, for a relative change of 1 of an unknown, below which it counts as none."""
 SPAN = (1e-40, 1e2)
@@ -100,8 +102,9 @@ class Reduced:
 
     def solve(self, omega: float, damping: float = 0.0) -> torch.Tensor:
         """v (p,) in the order of the network, for a penalty ω, and Levenberg-Marquardt damping of the unknowns' change
-        (whose right side is 0: they are given as changes)."""
-        upper, right = self._penalised(omega, damping)
+        (whose right side is 0: they are given as changes). Without any, what the data leave open would drift: the
+        least damping acts where a singular value is below that of `DEPENDENT`."""
+        upper, right = self._penalised(omega, max(damping, LEAST_DAMPING))
         m = _triangular(upper, right)
         c = torch.linalg.solve_triangular(self.state, (self.first - self.mixed @ m)[:, None], upper=True)[:, 0]
         v = torch.empty_like(self.stretch)
@@ -264,6 +267,8 @@ class Posterior:
         size = max(reduced.right.norm().item(), 1e-300)
         lengths = np.linalg.norm(block, axis=0)
         norms = np.where(lengths > INSENSITIVE * size, lengths, np.inf)
+        if not np.isfinite(block).all():  # unknowns beyond all bounds
+            return np.full((q, q), np.nan), list(np.eye(q))
         _, values, right = np.linalg.svd(block / norms)
         lost = values < dependent
         columns = right.T / norms[:, None]

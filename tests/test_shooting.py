@@ -174,7 +174,7 @@ def test_bounds_and_positivity_are_kept(file):
         assert estimate.value == pytest.approx(estimate.true, rel=1e-3)
     tight = identify(load_problem(file), bounds={"r": (0.1, 0.5)}, **ROUGH)
     assert 0.49 < tight.estimates["r"].value <= 0.5
-    assert any("r is at its bound" in note for note in tight.identification.notes)
+    assert any("r: at its bound" in note for note in tight.identification.notes)
 
 
 def test_a_tolerance_out_of_reach_is_said_and_the_rough_solutions_count(file):

@@ -5,15 +5,17 @@ import math
 
 import numpy as np
 import torch
-from scipy.optimize import least_squares
 
 from ..errors import TrainingError
+from ..inference import DEPENDENT
 from ..jets import values as jet_values
 from ._dense import Factorization
 from ._rows import Rows, scaled, wavenumbers
 
 SOFT = 1e-3
 """Weight of the roughness of the smooth state, relative to the rows."""
+NEWTON, STATE = 8, 1e-8
+"""Most Newton steps for the state of given unknowns; change of the residuals, relative, that is the last."""
 STATE_STEPS = 3
 """Newton steps for the state that belongs to the first fields."""
 SCREENED, SCREENING = 200, 3e10
@@ -21,6 +23,8 @@ SCREENED, SCREENING = 200, 3e10
 POLISHING, SETTLING = 40, 5
 """Most Gauss-Newton steps for the unknowns alone, with exact states; and in a network with more features, where the
 noise is estimated anew as often at most."""
+DAMPING, CONVERGED = 1e-3, 1e-12
+"""Of those steps: the first damping, relative to the columns; relative decrease of the squares that is the last."""
 BENT = 1e-6
 """Relative mismatch of predicted and actual residuals up to which the equations count as linear in the state."""
 SPREADS = (0.1, 0.3, 1.0, 3.0)
@@ -45,6 +49,11 @@ class Starts:
         self.first = rows.scales.get()
         self.guesses: list[torch.Tensor] = []
         """Unknowns, on their internal scale, near which the true ones may be."""
+        self.reference: torch.Tensor | None = None
+        """Coefficients from which Newton's method begins for the state of other unknowns; None where the equations are
+        linear in the state, and where that is not known."""
+        self.open: bool | None = None
+        """Whether the equations leave the state open; None: not known yet."""
 
     def begin(self, number: int) -> int:
         """Set state, fields and unknowns for a start; gives the stage in which it begins, counted from the last.
@@ -138,7 +147,7 @@ class Starts:
         for start in (eta, nearest) if cost(nearest) < before else (eta,):
             for coordinates in (Coordinates(self.rows.scales, start, turned) for turned in (False, True)):
                 try:
-                    found = coordinates.least_squares(residual, jacobian, max_nfev=30)
+                    found = coordinates.least_squares(residual, jacobian, POLISHING)
                 except (ValueError, TrainingError, OverflowError, np.linalg.LinAlgError):
                     continue
                 if torch.isfinite(found).all() and cost(found) < min(before / 2, cost(best)):
@@ -172,6 +181,8 @@ class Starts:
         rows, problem = self.rows, self.problem
         if problem.unknown_fields or not self.linear:
             return None
+        if self.open is None:
+            self.open = self.leaves_open(self.first)
         if number == 0:
             self.guesses.append(self._guess())
             candidates = [self.first, *self.guesses]
@@ -180,20 +191,17 @@ class Starts:
         start = min(candidates, key=lambda eta: np.square(self.residual(eta)).sum())
         coordinates = Coordinates(rows.scales, start, turned=number % 2 == 1)
         try:
-            eta = coordinates.least_squares(self.residual, self._slopes, max_nfev=POLISHING)
+            eta = coordinates.least_squares(self.residual, self._slopes, POLISHING)
         except (ValueError, OverflowError, np.linalg.LinAlgError):  # not finite on the way
             eta = start
         left = self.residual(eta)
         self.guesses.append(eta)
         return float(np.sqrt(np.square(left).sum() / sum(len(d) for d in rows.deviations))), eta, rows.system.c.clone()
 
-    def settle(self, eta: torch.Tensor, open_: bool) -> None:
-        """Set unknowns found in another network, with their state in this one, and improve on them.
-
-        Args:
-            eta: on their internal scale. open_: what `open` is.
-        """
-        self.__dict__["open"] = open_
+    def settle(self, eta: torch.Tensor) -> None:
+        """Set unknowns that are nearly right, with their state in this network, and improve on them."""
+        if self.open is None:
+            self.open = self.leaves_open(eta)
         for _ in range(SETTLING):
             eta = self.polish(eta)
             self.residual(eta)
@@ -205,9 +213,7 @@ class Starts:
     def polish(self, eta: torch.Tensor) -> torch.Tensor:
         """A few more steps of the unknowns alone."""
         try:
-            return Coordinates(self.rows.scales, eta, False).least_squares(
-                self.residual, self._slopes, max_nfev=SETTLING
-            )
+            return Coordinates(self.rows.scales, eta, False).least_squares(self.residual, self._slopes, SETTLING)
         except (ValueError, OverflowError, np.linalg.LinAlgError):  # not finite on the way
             return eta
 
@@ -246,17 +252,16 @@ class Starts:
         bent = rows.split(system.residuals(), factors, False) - left - matrix @ change
         return bent.norm().item() <= BENT * left.norm().item()
 
-    @functools.cached_property
-    def open(self) -> bool:
+    def leaves_open(self, eta: torch.Tensor) -> bool:
         """Whether the equations and conditions leave the state open, as without an initial condition; finding out sets
         state and unknowns."""
         rows = self.rows
-        rows.scales.set(self.first)
+        rows.scales.set(eta)
         sizes = []
         for share in (0.0, PULL):
-            rows.put(torch.zeros_like(rows.system.c))
-            rows.solve_state(1, share)
-            sizes.append(np.linalg.norm(self._of_data(rows.system.residuals())))
+            rows.put(torch.zeros_like(rows.system.c) if self.reference is None else self.reference)
+            rows.solve_state(1 if self.reference is None else NEWTON, share)
+            sizes.append(self.misfit())
         return bool(sizes[1] < OPEN * sizes[0])
 
     def _of_data(self, vectors) -> np.ndarray:
@@ -273,8 +278,8 @@ class Starts:
         try:
             factors = self._solve(eta)[2]
         except TrainingError:
-            count = len(self._of_data(rows.system.residuals()))
-            return np.full(sum(map(len, rows.system.residuals())) if self.open else count, 1e150)
+            vectors = rows.system.residuals()
+            return np.full(sum(map(len, vectors)) if self.open else len(self._of_data(vectors)), 1e150)
         vectors = rows.system.residuals()
         if not self.open:
             return self._of_data(vectors)
@@ -282,14 +287,28 @@ class Starts:
         return np.concatenate([np.nan_to_num(physics, nan=1e150), self._of_data(vectors)])
 
     def _solve(self, eta) -> tuple[torch.Tensor, Factorization, list]:
-        """Set the unknowns and the state that belongs to them: its rows, their factorisation, the terms' factors."""
+        """Set the unknowns and the state that belongs to them: its rows, their factorisation, the terms' factors.
+
+        Raises `TrainingError` where Newton's method finds no state.
+        """
         rows, state = self.rows, self.rows.layout.state
         rows.scales.set(torch.as_tensor(eta))
-        c = torch.zeros_like(rows.system.c)
-        rows.put(c)
-        matrix, left, factors = rows.state_rows(LOOSE if self.open else 0.0)
-        factor = Factorization(matrix)
-        c[state] = factor.solve(left)
+        linear = self.reference is None
+        c = torch.zeros_like(rows.system.c) if linear else self.reference.clone()
+        share = 0.0 if not self.open else LOOSE if linear else PULL
+        for _ in range(1 if linear else NEWTON):
+            rows.put(c)
+            matrix, left, factors = rows.state_rows(share)
+            factor = Factorization(matrix)
+            target = left - matrix @ c[state]
+            new = factor.solve(target)
+            moved = matrix @ (new - c[state])
+            c[state] = new
+            if moved.norm() <= STATE * (target.norm() + left.norm()):
+                break
+        else:
+            if not linear:
+                raise TrainingError("no state solves the equations for these unknowns")
         rows.put(c)
         return matrix, factor, factors
 
@@ -370,15 +389,46 @@ class Coordinates:
             steep = np.where(self.factor, self.eta(z), self.unit)
             return np.where(self.distance, 1 / (1 + np.maximum(z, -1 + 1e-15)), steep)
 
-    def least_squares(self, residual, jacobian, **options) -> torch.Tensor:
-        """The internal unknowns at a minimum of the sum of squares of ``residual``, as SciPy finds it.
+    def least_squares(self, residual, jacobian, most: int) -> torch.Tensor:
+        """The internal unknowns at a minimum of the sum of squares, by Levenberg-Marquardt steps.
 
-        ``jacobian`` with respect to the internal unknowns, or None for differences.
+        Combinations that the residuals hardly depend on stay as they are (`inference.DEPENDENT`), where others would
+        let them drift.
+
+        Args:
+            residual, jacobian: functions of the internal unknowns (q,), to (n,) and (n, q). most: evaluations.
         """
-        if jacobian is not None:
-            options["jac"] = lambda z: jacobian(self.eta(z)) * self.slope(z)
-        low = np.where(self.distance, -1 + 1e-12, -np.inf)
-        found = least_squares(
-            lambda z: residual(self.eta(z)), np.zeros(len(self.start)), x_scale="jac", bounds=(low, np.inf), **options
-        )
-        return torch.as_tensor(self.eta(found.x))
+        z, damping = np.zeros(len(self.start)), DAMPING
+        left = residual(self.eta(z))
+        cost = np.square(left).sum()
+        while most > 0 and cost > 0:
+            matrix = jacobian(self.eta(z)) * self.slope(z)
+            lengths = np.linalg.norm(matrix, axis=0)
+            lengths = np.where(lengths > 0, lengths, np.inf)
+            u, s, v = np.linalg.svd(matrix / lengths, full_matrices=False)
+            u, s, v = u[:, s > DEPENDENT], s[s > DEPENDENT], v[s > DEPENDENT]
+            gained = 0.0
+            while most > 0 and damping < 1e10:
+                step = -(v.T @ (s / (s**2 + damping) * (u.T @ left))) / lengths
+                step = self._inside(z, step)
+                new, most = residual(self.eta(z + step)), most - 1
+                changed, predicted = np.square(new).sum(), np.square(left + matrix @ step).sum()
+                if changed < cost and cost - changed > 1e-4 * (cost - predicted):
+                    good = cost - changed > 0.75 * (cost - predicted)
+                    damping = damping / 10 if good else damping
+                    gained, z, left, cost = cost - changed, z + step, new, changed
+                    break
+                damping = max(10 * damping, DAMPING)
+            if not gained > CONVERGED * cost:
+                break
+        return torch.as_tensor(self.eta(z))
+
+    def _inside(self, z: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The step, made shorter where it would cross a bound, and so that no logarithm changes by more than 5."""
+        share = 1.0
+        for at, length, distance, factor in zip(z, step, self.distance, self.factor, strict=True):
+            if distance and at + length <= -1:
+                share = min(share, 0.9 * (1 + at) / -length)
+            if factor and abs(length) > 5:
+                share = min(share, 5 / abs(length))
+        return share * step

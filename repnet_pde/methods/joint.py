@@ -12,7 +12,7 @@ from ..features import Features
 from ..objective import Objective
 from ..unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
 from ._rows import Rows
-from ._starts import PULL, Starts
+from ._starts import Starts
 
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
@@ -23,8 +23,8 @@ ROUNDS, MOST_ROUNDS = 10, 25
 """Most steps in each stage, and in the last."""
 DONE = 1e-3
 """Relative decrease of the sum of squares below which a stage is over."""
-REWEIGHTED, PROFILED = 30, 4
-"""Most rounds of reweighting; steps for the state of other unknowns."""
+REWEIGHTED = 30
+"""Most rounds of reweighting."""
 BETTER = 0.5
 """Misfit of the data, relative, for which the unknowns fitted alone are preferred to the joint problem's."""
 CREEPING = 0.1
@@ -106,8 +106,8 @@ class Joint:
         """Whether the unknowns have been looked for alone: the equations are linear in the state."""
         self.alone = False
         """Whether the estimate is that of the unknowns alone and not of the joint problem."""
-        self.exact: tuple | None = None
-        """Coefficients, unknowns and deviations of the data where the unknowns alone were fitted in this network."""
+        self.ends: list[tuple] = []
+        """Coefficients and unknowns at the ends of this start's stages, and where it began from another network."""
         self.preliminary = False
         """Whether this network only finds the minimum for a larger one."""
         self.found: list[tuple] = []
@@ -160,7 +160,7 @@ class Joint:
             self.rows.deviations = self.known or first_deviations(self.problem)
             self._enter(0)
             self._enter(self.starts.begin(self.start) % STAGES)
-            self.before = None
+            self.before, self.ends, self.alone = None, [], False
         self.iteration += 1
         self.round += 1
         over = self._step()
@@ -181,12 +181,11 @@ class Joint:
             self.before_all = other.found[0][2], other.agreed, other.start
         self._enter(STAGES - 2)
         if other.linear:
-            self.linear = True
-            self.starts.settle(self.scales.get(), other.starts.open)
-            if not self.starts.open:
-                self.exact = self.rows.system.c.clone(), self.scales.values(), [d.clone() for d in self.deviations]
+            self.linear, self.starts.open = True, other.starts.open
+            self.starts.settle(self.scales.get())
         else:
             self.rows.transfer(other.objective.net)
+        self.ends = [(self.rows.system.c.clone(), self.scales.values())]
 
     def _end_stage(self, converged: bool) -> None:
         """The next stage, or the end of this start.
@@ -203,6 +202,7 @@ class Joint:
             self._finish_start()
         elif self.stage < STAGES - 1:
             self.before = self.rows.system.c.clone(), self.scales.values()
+            self.ends.append(self.before)
             self._enter(self.stage + 1)
         else:
             self._finish_start()
@@ -264,7 +264,7 @@ class Joint:
             self.exploring, self.agreed, self.before_all = False, agreed, (values, agreed, self.start)
             if self.preliminary:
                 penalty = self.rows.omega, self.rows.rough
-                self.found = [(self.explored[0][0], c, values, self.rows.deviations, penalty, STAGES - 1)]
+                self.found = [(self.explored[0][0], c, values, self.rows.deviations, penalty, STAGES - 1, True)]
                 self._reason = "explored"
             else:
                 self.start, self.before = 0, None
@@ -274,12 +274,16 @@ class Joint:
     def _finish_start(self) -> None:
         """Keep what this start gave; then the next, unless two agree or all are done."""
         rows = self.rows
-        if self.exact is not None:
-            self._prefer_exact()
-        merit = rows.merit(rows.factors(rows.linearize())) / rows.share**2
+        if self.scales.names and not self.problem.unknown_fields:
+            self._fit_alone()
+        factors = rows.factors(rows.linearize())
+        merit = rows.merit(factors) / rows.share**2
+        if self.alone:  # what the features leave of the equations counts for nothing
+            merit = (self._unit(factors) * self.starts.misfit() / rows.share) ** 2
         penalty = rows.omega, rows.rough
         deviations = [d.clone() for d in rows.deviations]
-        self.found.append((merit, rows.system.c.clone(), self.scales.values(), deviations, penalty, self.stage))
+        end = self.scales.values(), deviations, penalty, self.stage, self.alone
+        self.found.append((merit, rows.system.c.clone(), *end))
         self.starts.guesses.append(self.scales.get())
         self.found.sort(key=lambda f: f[0])
         agreed = _agree([f[2] for f in self.found], [f[0] for f in self.found])
@@ -299,27 +303,45 @@ class Joint:
             doubt = "" if self.agreed else ", which do not agree: a better one may exist"
             self._reason = f"converged, best of {starts} start(s){doubt}"
 
-    def _prefer_exact(self) -> None:
-        """Go back to the unknowns fitted alone where the data are met much better there.
+    def _fit_alone(self) -> None:
+        """Fit the unknowns alone, each with the state that meets the equations, where that meets the data much better.
 
-        What the features leave of the equations is traded against the data in the joint problem. With few data, or
-        without noise, that would distort the estimate: unknowns whose solutions the features meet best would win.
+        What the features leave of the equations is traded against the data in the joint problem. With few features or
+        data, or without noise, that would distort the estimate from stage to stage: unknowns whose solutions the
+        features meet best would win. The ends of the stages, with the states that belong to them, show it.
         """
-        (c, values, deviations), self.exact = self.exact, None
-        now, rows = (self.rows.system.c.clone(), self.scales.values(), self.rows.deviations), self.rows
-        before = self.starts.misfit()
-        self.scales.restore(values)
-        rows.put(c)
-        if BETTER * before < self.starts.misfit():
-            self.scales.restore(now[1])
-            rows.put(now[0])
-            return
-        rows.deviations, self.alone = deviations, True
-        rows.system.store()
-        self._enter(STAGES - 1)
+        rows, starts = self.rows, self.starts
+        now, before = (rows.system.c.clone(), self.scales.values()), starts.misfit()
+        deviations, best = [d.clone() for d in rows.deviations], (BETTER * before, None)
+        for c, values in self.ends:
+            self.scales.restore(values)
+            starts.reference = None if self.linear else c
+            if starts.open is None:
+                starts.open = starts.leaves_open(self.scales.get())
+            if starts.open:
+                break
+            misfit = float(np.linalg.norm(starts.residual(self.scales.get())))
+            best = min(best, (misfit, (c, values)), key=lambda pair: pair[0])
+        if best[1] is not None and not starts.open:
+            starts.reference = None if self.linear else best[1][0]
+            self.scales.restore(best[1][1])
+            starts.settle(self.scales.get())
+            if starts.misfit() < before:
+                self.alone = True
+                rows.system.store()
+                self._enter(STAGES - 1)
+                return
+        self.scales.restore(now[1])
+        rows.put(now[0])
+        rows.deviations = deviations
+
+    def _unit(self, factors) -> float:
+        """The scale of one standard deviation of the data among the rows."""
+        return float((factors[self.rows.observed[0]] * self.rows.effective[0])[0])
 
     def _take_best(self) -> None:
-        _, c, values, self.rows.deviations, (self.rows.omega, self.rows.rough), self.final = self.found[0]
+        _, c, values, self.rows.deviations, penalty, self.final, self.alone = self.found[0]
+        self.rows.omega, self.rows.rough = penalty
         self.scales.restore(values)
         self.rows.put(c)
 
@@ -333,8 +355,8 @@ class Joint:
                 return
             if rows.known is None:
                 rows.estimate_noise(rows.reduce(terms, factors), factors)
-            if self.linear and not self.starts.open:
-                self.starts.settle(self.scales.get(), False)
+            if self.alone or (self.linear and not self.starts.open):
+                self.starts.settle(self.scales.get())
                 continue
             self._enter(self.final)
             for _ in range(ROUNDS):
@@ -373,7 +395,7 @@ class Joint:
         factors = rows.factors(terms)
         reduced, residuals = rows.reduce(terms, factors), [t.residual for t in terms]
         reduced.layout = replace(rows.layout, roughness=rows.rough)
-        unit = float((factors[rows.observed[0]] * rows.effective[0])[0])
+        unit = self._unit(factors)
         self.dominated = rows.dominates(residuals, factors)
         count = sum(w.sum().item() for w in rows.alone)
         sigma = None if rows.known is None else unit
@@ -392,16 +414,12 @@ class Joint:
         """Sum of squares of the observations' residuals over their deviations for unknowns on their internal scale,
         each with the state that belongs to them, begun from the one in the network; everything is left as it was."""
         rows = self.rows
-        before, values = rows.system.c.clone(), self.scales.values()
+        before, values, starts = rows.system.c.clone(), self.scales.values(), self.starts
+        starts.reference = None if self.linear else before
         try:
-            if self.linear:
-                return float(np.square(self.starts.residual(eta)).sum())
-            self.scales.set(eta)
-            rows.put(before)
-            rows.solve_state(PROFILED, PULL)
-            return self.starts.misfit() ** 2
-        except TrainingError:
-            return math.inf
+            if starts.open is None:
+                starts.open = starts.leaves_open(self.scales.get())
+            return float(np.square(starts.residual(eta)).sum())
         finally:
             self.scales.restore(values)
             rows.put(before)
@@ -447,7 +465,7 @@ class Joint:
         "before",
         "found",
         "agreed",
-        "exact",
+        "ends",
         "alone",
         "twin_values",
         "twin_distance",
@@ -457,7 +475,7 @@ class Joint:
     def state_dict(self) -> dict:
         own = {name: getattr(self, name) for name in self._STATE}
         of_rows = {name: getattr(self.rows, name) for name in self._OF_ROWS}
-        starts = self.starts.first, list(self.starts.guesses)
+        starts = self.starts.first, list(self.starts.guesses), self.starts.open
         coarse = self.coarse and (self.coarse.state_dict(), self.coarse.objective.net.state_dict())
         return {"own": own, "rows": of_rows, "starts": starts, "reason": self._reason, "coarse": coarse}
 
@@ -469,6 +487,7 @@ class Joint:
             for name, value in values.items():
                 setattr(target, name, value)
         self.starts.first, self.starts.guesses = state["starts"][0], list(state["starts"][1])
+        self.starts.open = state["starts"][2]
         self._reason = state["reason"]
         self.rows.reset()
 
