@@ -185,7 +185,7 @@ def test_killed_and_continued_from_the_command_line(decay, address, tmp_path):
 
 
 def test_interrupted_by_ctrl_c(decay, tmp_path):
-    command = [sys.executable, "-m", "repnet_pde", "validate", decay, "--seeds", "50", "--out", str(tmp_path / "c")]
+    command = [sys.executable, "-m", "repnet_pde", "validate", decay, "--seeds", "2000", "--out", str(tmp_path / "c")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "seed" in line:
