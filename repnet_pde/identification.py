@@ -186,7 +186,7 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
             directions.append(np.eye(len(names))[i])
     noise_factor = posterior.sigma / (posterior.unit * posterior.inflation)  # of the deviations, so that they are right
     if hasattr(method, "misfit") and names and not doubts and noise_factor > 0:
-        directions += _flat(method.misfit, eta, covariance, scale.numpy(), noise_factor, directions)
+        directions += _flat(method.misfit, scales, covariance, scale.numpy(), noise_factor, directions)
         doubts += [] if directions else _others(method, scales, errors, noise_factor)
     quantile = _quantile(level, posterior.dof, given)
     twin = getattr(method, "twin_values", None)
@@ -289,7 +289,7 @@ def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str
     return found
 
 
-def _flat(misfit, eta: torch.Tensor, covariance, scale, noise_factor: float, known: list) -> list[np.ndarray]:
+def _flat(misfit, scales: Scales, covariance, scale, noise_factor: float, known: list) -> list[np.ndarray]:
     """Directions along which the misfit, with the state following, grows far less than the covariance says.
 
     The profile of the likelihood (A. Raue et al., Bioinformatics 25 (2009) 1923-1929), on the line on which each
@@ -298,15 +298,24 @@ def _flat(misfit, eta: torch.Tensor, covariance, scale, noise_factor: float, kno
     errors, farthest = np.sqrt(np.diag(covariance)), PROFILE[-1][0]
     if not np.isfinite(errors).all() or (farthest * errors <= SURE * scale).all():
         return []
-    found: list[np.ndarray] = []
+    eta, found = scales.get(), []
     base = misfit(eta)
+
+    def grown(change) -> float:
+        """By how much the misfit is larger, over the variance of the noise; infinite beyond an interval of bounds."""
+        values = [
+            (scales.value(i, v), *scales.bounds[i]) for i, v in enumerate((eta + torch.as_tensor(change)).tolist())
+        ]
+        if any(min(v - low, high - v) < SURE * (high - low) for v, low, high in values if math.isfinite(high - low)):
+            return math.inf
+        return (misfit(eta + torch.as_tensor(change)) - base) / noise_factor**2
+
     for i, error in enumerate(errors):
         if farthest * error <= SURE * scale[i] or any(abs(d[i]) > INVOLVED for d in [*known, *found]) or error == 0:
             continue
         line = covariance[:, i] / error
         for distance, least in PROFILE:
-            ends = [misfit(eta + torch.as_tensor(sign * distance * line)) for sign in (-1, 1)]
-            if (min(ends) - base) / noise_factor**2 < least:
+            if min(grown(sign * distance * line) for sign in (-1, 1)) < least:
                 direction = line / scale
                 found.append(direction / np.linalg.norm(direction) * np.sign(direction[np.argmax(np.abs(direction))]))
                 break

@@ -23,6 +23,8 @@ ROUNDS, MOST_ROUNDS = 10, 25
 """Most steps in each stage, and in the last."""
 DONE = 1e-3
 """Relative decrease of the sum of squares below which a stage is over."""
+ASIDE = 1e-3
+"""Relative distance from the values found at which another solution begins, so that it has to find them."""
 REWEIGHTED = 30
 """Most rounds of reweighting."""
 BETTER = 0.5
@@ -364,7 +366,7 @@ class Joint:
                     break
 
     def _compare(self) -> None:
-        """Identify once more with other features and points, from the values found: how much does that change?"""
+        """Identify once more with other features and points, from near the values found: how much does that change?"""
         twin = getattr(self.objective, "twin", None)
         if twin is None or self.problem.unknown_fields:
             return
@@ -373,6 +375,7 @@ class Joint:
         other.rows.scales = self.scales
         try:
             self.rows.system.store()
+            self.scales.set(eta + ASIDE * torch.where(eta == 0, 1.0, eta.abs()))
             other._begin_from(self)
             while other.stopped is None:
                 other.step()
