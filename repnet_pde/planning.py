@@ -30,7 +30,14 @@ from .objective import Objective
 from .residuals import collocation, residual_vectors
 from .sizes import CHUNK, network_jet, sized_terms
 from .verify import ranges_of
-from .wavenumbers import coefficient_wavenumber, problem_bands, problem_wavenumber, rank_of_bands
+from .wavenumbers import (
+    MORE,
+    coefficient_wavenumber,
+    problem_bands,
+    problem_wavenumber,
+    rank_of_bands,
+    said,
+)
 
 ROWS_PER_FEATURE = 3
 ROWS_PER_PARAMETER = 3
@@ -59,7 +66,7 @@ FEW_PATCHES = 60
 """Most patches of a look ahead in one dimension."""
 LOW_RANK = 0.3
 """Relative residual that a sum of `LOOK_AHEAD` products has to reach to be preferred, unasked."""
-MORE = 1.15
+EXTRA = 1.15
 """Times the features of a solution that the one it is compared with has."""
 CHEAP = 200
 """Most coefficients for which another solution of a nonlinear problem is looked for."""
@@ -289,11 +296,9 @@ def plan_least_squares(
             break
     best = min(tried, key=lambda c: c.held_out)
     plan = Plan(network, best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
-    if len(tried) > 1 and tried[0].held_out > LARGE and coefficient_wavenumber(problem) is not None:
-        said = ", ".join(f"{k:.4g}" for k in coefficient_wavenumber(problem))
-        plan.notes.append(
-            f"the wavenumber was looked for up to that of the equations' coefficients, {said}, and beyond"
-        )
+    other = coefficient_wavenumber(problem) if len(tried) > 1 and tried[0].held_out > LARGE else None
+    if other is not None and (other > MORE * np.asarray(problem_wavenumber(problem).values)).any():
+        plan.notes.append(f"also looked for with the wavenumber of the coefficients, {said(other)}")
     if best.held_out > LARGE and not in_turn:
         advice = "the held-out residual is large: the solution may need more features, or is not smooth"
         if problem.wavenumber is None:
@@ -456,7 +461,7 @@ def independent(problem, network: str, options: dict, wavenumber, seed: int, net
 
     A nonlinear problem is solved by Newton's method from ``net``.
     """
-    options = options | {"layers": [*options["layers"][:-1], math.ceil(MORE * options["layers"][-1]) + 2]}
+    options = options | {"layers": [*options["layers"][:-1], math.ceil(EXTRA * options["layers"][-1]) + 2]}
     other = _try(problem, network, options, wavenumber, seed, net)
     if not (other.outcome.affine or other.outcome.converged) or not math.isfinite(other.held_out):
         return Independent(None, other.loosest)

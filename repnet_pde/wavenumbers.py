@@ -70,15 +70,16 @@ def _problem_wavenumber(problem) -> Wavenumber:
                 if np.ndim(sure) == 0
                 else f"not resolved: at most {MODERATE:g} waves to start with"
             )
-    note = f"wavenumber estimated from the problem's data: {_said(found)}"
+    note = f"wavenumber estimated from the problem's data: {said(found)}"
     note += f" ({', '.join(dict.fromkeys(doubts))})" if doubts else ""
     values = np.maximum(found, _waves(problem, found))
     if (values > MORE * found).any():
-        note += f"; from the equations' coefficients: {_said(values)}"
+        note += f"; from the equations' coefficients: {said(values)}"
     return Wavenumber(*(tuple(float(k) for k in v) for v in (found, values)), tuple(resolved.tolist()), note)
 
 
-def _said(wavenumber) -> str:
+def said(wavenumber) -> str:
+    """Wavenumbers in words."""
     return ", ".join(f"{k:.4g}" for k in wavenumber)
 
 
