@@ -682,7 +682,7 @@ BAD = [
     ({"starts": 0}, r"starts: 0 given; a whole number >= 1 or None is needed"),
     ({"starts": 2.5}, r"starts: 2.5 given"),
     ({"starts": 0, "method": "adam", "iterations": 1}, r"starts: 0 given"),
-    ({"bounds": {"k": (0, 3)}, "method": "gauss-newton"}, r"method: gauss-newton takes no bounds, positive, starts and loss"),
+    ({"bounds": {"k": (0, 3)}, "method": "gauss-newton"}, r"gauss-newton takes no bounds, positive, starts and loss"),
     ({"positive": ["k"], "method": "adam+lbfgs"}, r"method: adam\+lbfgs takes no bounds"),
     ({"method": "jont"}, r"method: 'jont' is not known \(did you mean 'joint'\?\)"),
     ({"method_options": {"joint": {"start": 1}}}, r"'start' is not known \(did you mean 'starts'\?\)"),
