@@ -1,5 +1,7 @@
 """Time marching: nonlinear problems slab by slab, continuous, resumable, with reasons where it ends."""
 
+import functools
+
 import deepxde as dde
 import numpy as np
 import pytest
@@ -83,6 +85,11 @@ def klein_gordon():
     )
 
 
+@functools.cache
+def solved_front():
+    return solve(front(), progress=False)
+
+
 def sine_gordon(v=0.5):
     """u_tt - u_xx + sin u = 0 with a moving kink."""
     gamma = 1 / np.sqrt(1 - v * v)
@@ -106,12 +113,12 @@ def sine_gordon(v=0.5):
     )
 
 
-def heat(*conditions, start=1.0, final=0.5):
-    """u_t = 0.1 u_xx with u = start sin πx e^{-0.1 π² t} and those of the conditions "ends" and "start"."""
-    domain = dde.geometry.GeometryXTime(dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, final))
+def heat(*conditions):
+    """u_t = 0.1 u_xx with u = sin πx e^{-0.1 π² t} and those of the conditions "ends" and "start"."""
+    domain = dde.geometry.GeometryXTime(dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 0.5))
 
     def solution(x):
-        return start * np.sin(PI * x[:, 0:1]) * np.exp(-0.1 * PI**2 * x[:, 1:2])
+        return np.sin(PI * x[:, 0:1]) * np.exp(-0.1 * PI**2 * x[:, 1:2])
 
     every = {
         "ends": dde.icbc.DirichletBC(domain, lambda x: 0, boundary),
@@ -125,21 +132,9 @@ def heat(*conditions, start=1.0, final=0.5):
     )
 
 
-def decay_of_two(*known):
-    """u' = -u and v' = -v in time, with a start of those in ``known``."""
-    domain = dde.geometry.GeometryXTime(dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 0.5))
-    return Problem(
-        geometry=domain,
-        pde=lambda x, u: [dde.grad.jacobian(u, x, i=i, j=1) + u[:, i : i + 1] for i in (0, 1)],
-        outputs=("u", "v"),
-        conditions={f"start {i}": dde.icbc.IC(domain, lambda x: 1, initial, component=i) for i in known},
-        solution=lambda x: np.hstack([np.exp(-x[:, 1:2])] * 2),
-    )
-
-
-@pytest.mark.parametrize("make", [front, lambda: front(hard=True), klein_gordon, sine_gordon])
+@pytest.mark.parametrize("make", [None, lambda: front(hard=True), klein_gordon, sine_gordon])
 def test_nonlinear_problems_in_time(make):
-    result = solve(make(), progress=False)
+    result = solved_front() if make is None else solve(make(), progress=False)
     assert result.method == "marching" and result.finished and result.reached == result.problem.box.upper[-1]
     assert "reached t" in result.stages[0] and "from the second solution" in result.stopped
     error = result.errors.relative_l2
@@ -147,11 +142,10 @@ def test_nonlinear_problems_in_time(make):
     assert result.verdict == "converged" and error / 30 < result.check.error_indicator < 30 * error
 
 
-@pytest.mark.parametrize("make", [lambda: heat("start"), lambda: heat("ends"), lambda: decay_of_two(0)])
-def test_what_the_conditions_leave_open_differs_in_the_second_solution(make):
-    """No condition at the ends; none at the start, where zero meets the equations; none for one of two outputs."""
-    result = solve(make(), method="marching", progress=False)
-    assert result.finished and result.errors.relative_l2 > 0.1
+def test_a_start_left_open_differs_in_the_second_solution():
+    """Zero meets the equations and the conditions that there are, with every digit."""
+    result = solve(heat("ends"), method="marching", progress=False)
+    assert result.finished and result.errors.relative_l2 > 0.9
     assert result.check.error_indicator > 2e-3 and result.verdict == "not converged"
 
 
@@ -178,7 +172,7 @@ def test_part_of_a_second_solution_counts_where_it_is_far(off, found):
 
 
 def test_slabs_are_continuous_and_differentiable():
-    result = solve(front(), progress=False)
+    result = solved_front()
     net = result.net
     assert len(net) > 1
     for end in net.ends[:-1].tolist():
@@ -200,9 +194,10 @@ def test_a_layer_draws_the_features():
 
 
 def test_an_interrupted_march_ends_with_the_same_bits(tmp_path):
-    problem = load_problem("burgers_1d", nu=0.1)
+    problem = load_problem("klein_gordon_1d", omega=5)
     whole = solve(problem, progress=False)
-    first = solve(load_problem("burgers_1d", nu=0.1), out=tmp_path / "run", time_limit=0.5, progress=False)
+    again = load_problem("klein_gordon_1d", omega=5)
+    first = solve(again, out=tmp_path / "run", time_limit=1e-3, progress=False)
     assert not first.finished and len(first.net) < len(whole.net)
     second = resume(tmp_path / "run", progress=False)
     assert second.finished
