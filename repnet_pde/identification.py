@@ -188,6 +188,10 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
     if hasattr(method, "misfit") and names and not doubts and noise_factor > 0:
         directions += _flat(method.misfit, scales, covariance, scale.numpy(), noise_factor, directions)
         doubts += [] if directions else _others(method, scales, errors, noise_factor)
+    if directions:  # along which what else is hardly known may change as well
+        units = np.eye(len(names))
+        far = (i for i, error in enumerate(errors) if error > scale[i].item())
+        directions += [units[i] for i in far if not any(abs(d[i]) > INVOLVED for d in directions)]
     quantile = _quantile(level, posterior.dof, given)
     twin = getattr(method, "twin_values", None)
     distortion, steps = posterior.distortion(), posterior.steps()
@@ -224,7 +228,8 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         chi_square,
         posterior.dof,
         level,
-        [] if doubts else [_said(names, d) for d in directions],  # which may be otherwise where the fit is right
+        # Directions may be others where the fit is right.
+        [] if doubts else list(dict.fromkeys(_said(names, d) for d in directions)),
         _influence(posterior, names, observed, counts),
         dict(zip(observed, _parts(posterior.leverage.numpy(), counts), strict=True)),
         _field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
