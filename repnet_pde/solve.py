@@ -42,7 +42,8 @@ def solve(
             takes the one that suits the method.
         method: a name in `methods.METHODS`, a sequence such as "adam+lbfgs", or "auto": for linear problems least
             squares, on patches or for a sum of products where features would be many; for nonlinear ones in time
-            marching; and Newton's method on the last layer or Gauss-Newton for others.
+            marching; and Newton's method on the last layer or Gauss-Newton for others. Where least squares does not
+            reach the solution, patches follow, and the better of the two is returned; a note says so.
         seed: of network, points and everything else; the caller's random generators are left as they were.
         dtype: "float64" or "float32"; the problem must have been made in it.
         time_limit: seconds of training, or None. The run can be resumed after it.
