@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from repnet_pde.validation.audit import experiments as ex
-from repnet_pde.validation.audit import inverse
+from repnet_pde.validation.audit import inverse, judge, runs
 from repnet_pde.validation.audit.case import FAILED, REFUSED, generator
 from repnet_pde.validation.audit.experiments import AS_OPERATOR, FREE, ROBIN, SLOPE
 from repnet_pde.validation.audit.inverse import DATA, EQUATION, NOISE, Said
@@ -267,3 +267,14 @@ def test_a_problem_that_ends_without_an_answer_has_no_power():
 def test_what_is_said_survives_json():
     said = row(doubts=("one",), open=("b",))
     assert Said.from_dict(json.loads(json.dumps(said.to_dict()))) == said
+
+
+# What the package says ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "number"), [(kind, n) for kind, numbers in inverse.SHORT.items() for n in numbers])
+def test_quick_cases(kind, number):
+    """Nothing false is said of them, and what is determined has an interval that holds."""
+    said = runs.perform("inverse", kind, number, 0)
+    assert judge.false(said) == []
+    assert all(inverse.holds(said, name) for name in inverse.counted(said))

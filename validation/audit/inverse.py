@@ -814,6 +814,6 @@ SHORT: dict[str, tuple[int, ...]] = {
     "undetermined": (0, 5),
     "wrong equation": (0,),
     "bad data": (0,),
-    "in a condition": (0,),
+    "in a condition": (0, 1),
     "many decades": (0,),
 }
