@@ -28,6 +28,8 @@ INVOLVED = 0.05
 PROFILE = ((6.0, 9.0), (16.0, 36.0))
 """Distances from the estimate, in its standard errors, and the least sum of squares over the variance of the noise by
 which the misfit must have grown there; a parabola grows by the squares of the distances."""
+CORRELATED = 0.1
+"""Correlation with an unknown that is not determined from which another is not, either."""
 SURE = 0.1
 """Relative change of an unknown over the largest of these distances up to which the model is taken to be linear."""
 UNMOVED, RAN_AWAY = 1e-3, 1e12
@@ -38,6 +40,8 @@ OFF = 3.0
 """Residuals over the noise given beyond which too few data to show a scatter of their own contradict the fit."""
 AS_GOOD = 9.0
 """Difference of two minima's sums of squares, over the variance of the noise, up to which the data do not choose."""
+PRECISE = 1e-6
+"""Relative misfit, and relative change of an estimate with other features, below which neither limits it."""
 BOUND = 1e-4
 """Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
 AT_BOUND = "at its bound: the data ask for a value beyond it"
@@ -93,6 +97,7 @@ class Identification:
         field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
         doubts: sentences on why the fit as a whole is not to be believed; no unknown has an interval then.
         remarks: sentences on what is odd about data or noise; intervals are given all the same.
+        limited: whether what the features leave of the equations, not the noise, limits the estimates.
         scatter: by observation, the standard deviation that neighbouring data show by themselves, whatever the
             equations; None where there are too few.
         notes: what a user should know; all of the above in words.
@@ -112,6 +117,7 @@ class Identification:
     doubts: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     scatter: dict[str, float | None] = field(default_factory=dict)
+    limited: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -177,16 +183,18 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         ],
         dtype=torch.float64,
     )
+    starts = np.array([abs(scales.internal(n, problem.start_values[n])) for n in names])
     covariance, directions = posterior.covariance(
         scale, sandwich=not own, dependent=max(DEPENDENT, min(accuracy, LOST))
     )
+    directions = [_direction(d * scale.numpy(), np.maximum(scale.numpy(), starts)) for d in directions]
     errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
     for i, error in enumerate(errors):
         if error > OPEN * scale[i].item() and not any(abs(d[i]) > INVOLVED for d in directions):
             directions.append(np.eye(len(names))[i])
     noise_factor = posterior.sigma / (posterior.unit * posterior.inflation)  # of the deviations, so that they are right
     if hasattr(method, "misfit") and names and not doubts and noise_factor > 0:
-        directions += _flat(method.misfit, scales, covariance, scale.numpy(), noise_factor, directions)
+        directions += _flat(method.misfit, scales, covariance, scale.numpy(), starts, noise_factor, directions)
         doubts += [] if directions else _others(method, scales, errors, noise_factor)
     if directions:  # along which what else is hardly known may change as well
         units = np.eye(len(names))
@@ -238,7 +246,10 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         {name: e.scatter for name, e in examined.items()},
     )
     found.notes = _notes(found)
-    if getattr(method, "dominated", False):
+    sizes = [e.size > PRECISE * _rms(values_of(observed[name])) for name, e in examined.items()]
+    dominated = getattr(method, "dominated", False)
+    found.limited = (dominated and any(sizes)) or any(_limited(e) for e in estimates.values())
+    if dominated:
         found.notes.append(
             "what is left of the equations' residuals, not the noise, limits the estimates: "
             "with more features they may change by more than the intervals say"
@@ -294,7 +305,7 @@ def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str
     return found
 
 
-def _flat(misfit, scales: Scales, covariance, scale, noise_factor: float, known: list) -> list[np.ndarray]:
+def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float, known: list) -> list[np.ndarray]:
     """Directions along which the misfit, with the state following, grows far less than the covariance says.
 
     The profile of the likelihood (A. Raue et al., Bioinformatics 25 (2009) 1923-1929), on the line on which each
@@ -321,10 +332,20 @@ def _flat(misfit, scales: Scales, covariance, scale, noise_factor: float, known:
         line = covariance[:, i] / error
         for distance, least in PROFILE:
             if min(grown(sign * distance * line) for sign in (-1, 1)) < least:
-                direction = line / scale
-                found.append(direction / np.linalg.norm(direction) * np.sign(direction[np.argmax(np.abs(direction))]))
+                found.append(_direction(line, np.maximum(scale, starts), np.abs(line) > CORRELATED * errors))
                 break
     return found
+
+
+def _direction(line: np.ndarray, scale: np.ndarray, moved=False) -> np.ndarray:
+    """A line as weights relative to ``scale``; what it moves has at least the weight from which it counts.
+
+    The scale is the larger of the value and the start: a value may have drifted along the line to nearly 0.
+    """
+    direction = line / scale
+    direction = direction / np.linalg.norm(direction) * np.sign(direction[np.argmax(np.abs(direction))])
+    small = moved & (np.abs(direction) < 2 * INVOLVED)
+    return np.where(small, np.copysign(2 * INVOLVED, direction), direction)
 
 
 def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
@@ -338,6 +359,12 @@ def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
             said = ", ".join(f"{name} = {value:.6g}" for name, value in zip(scales.names, values, strict=True))
             return [f"the data are fitted as well with {said}"]
     return []
+
+
+def _limited(estimate: Estimate) -> bool:
+    """Whether most of the error of an estimate is that of the discretisation."""
+    shift, error = estimate.discretisation, estimate.standard_error
+    return shift is not None and shift > PRECISE * abs(estimate.value) and (error is None or shift > 0.7 * error)
 
 
 def _strayed(value: float, start: float, bounds) -> str | None:

@@ -14,7 +14,7 @@ from .errors import InputError
 from .identification import Identification, analyse
 from .methods.shooting import UNMET_REASON
 from .observations import read_observations, with_observations
-from .planning import automatic_method
+from .planning import automatic_method, joint_options
 from .residuals import residual_vectors
 from .result import Result
 from .run import reset_unknowns
@@ -125,23 +125,54 @@ def identify(
         options = method_options | {chosen: own[chosen] | method_options.get(chosen, {})}
     fixed = {"network_options": network_options, "method_options": options, "out": out}
     result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
+    free = chosen == "joint" and network is None and not network_options and not problem.unknown_fields
+    for factor in FINER if free else ():
+        more = _finer(result, factor)
+        if more is None:
+            break
+        fixed["network_options"], note = more
+        time_limit = _again(result, out, time_limit)
+        reset_unknowns(problem)
+        result = run(problem, network, chosen, seed, dtype, time_limit, notes=(note,), **settings, **fixed)
     met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
     if met or not automatic or chosen not in own or result.resumable:
         return result
     if bounds or positive or robust or problem.unknown_fields:  # which no other method can take
         return result
-    if out is not None:
-        for file in out.iterdir():
-            file.unlink()
+    time_limit = _again(result, out, time_limit)
     fixed = {"network_options": network_options, "method_options": method_options, "out": out}
-    if time_limit is not None:
-        time_limit = max(time_limit - result.wall_seconds, 1.0)
     note = f"{chosen} left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
     return run(problem, network, "gauss-newton", seed, dtype, time_limit, notes=(note,), **settings, **fixed)
 
 
 POOR = 1e-2
 """Relative residual of the equations above which another method is tried."""
+FINER = (2.0, 4.0)
+"""Times the wavenumber that the features are planned for, where what they leave of the equations limits the estimates
+..."""
+FINEST = 800
+"""... up to so many coefficients."""
+
+
+def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
+    """Options of a network for shorter waves and a note, where the features limit the estimates; else None."""
+    found, problem = result.identification, result.problem
+    if not result.finished or found is None or not found.limited:
+        return None
+    wavenumber = [factor * k for k in result.wavenumber]
+    options = joint_options(problem, {"wavenumber": wavenumber}, wavenumber)
+    if options["layers"][0] * len(problem.outputs) > FINEST:
+        return None
+    said = ", ".join(f"{k:.4g}" for k in wavenumber)
+    return options, f"the features limited the estimates: identified again with features up to the wavenumber {said}"
+
+
+def _again(result: Result, out: Path | None, time_limit: float | None) -> float | None:
+    """Make room for another run in place of one that is over; the time that is left for it."""
+    if out is not None:
+        for file in out.iterdir():
+            file.unlink()
+    return None if time_limit is None else max(time_limit - result.wall_seconds, 1.0)
 
 
 def _physics(result: Result) -> float:

@@ -159,7 +159,7 @@ def test_hubers_weights_and_the_variance_of_his_estimate():
 def two_unknowns(misfit):
     variables = {"a": torch.tensor(1.0, dtype=torch.float64), "b": torch.tensor(2.0, dtype=torch.float64)}
     covariance = np.array([[1.0, -0.999], [-0.999, 1.0]])
-    return _flat(misfit, Scales(variables), covariance, np.array([1.0, 2.0]), 1.0, [])
+    return _flat(misfit, Scales(variables), covariance, np.array([1.0, 2.0]), np.zeros(2), 1.0, [])
 
 
 def test_a_parabola_is_as_wide_as_its_covariance_says():
@@ -255,6 +255,15 @@ def test_copies_count_once():
     assert known.estimates["k"].standard_error == pytest.approx(single.estimates["k"].standard_error, rel=1e-5)
 
 
+def test_ten_equal_rows_are_one():
+    t, y = np.full((10, 1), 0.5), np.full((10, 1), 0.4)
+    found = identify(decay(t, y), **ONE)
+    assert found.estimates["k"].value == pytest.approx(2 * math.log(2.5), rel=1e-5)
+    assert found.estimates["k"].interval is None and "degree of freedom" in found.estimates["k"].reason
+    error = identify(decay(t, y), noise=0.01, **ONE).estimates["k"].standard_error
+    assert error == pytest.approx(0.01 / (0.5 * 0.4), rel=1e-3)  # of one reading
+
+
 def test_copies_count_once_for_networks_too():
     t, y = times(), np.exp(-2 * times()) + 0.01 * errors(20)
 
@@ -286,6 +295,16 @@ def test_noise_that_is_given_too_small_does_not_narrow_the_interval(count):
 # Estimates that did not come from the data ---------------------------------------------------------------------------
 
 
+def test_an_unknown_of_an_equation_without_an_initial_condition():
+    """The state is the data's as well; from starts at a tenth and at ten times the truth."""
+    t = times(60)
+    for start in (0.2, 20.0):
+        result = identify(decay(t, 1.7 * np.exp(-2 * t) + 0.01 * errors(60), start, None), **SMALL)
+        estimate = result.estimates["k"]
+        assert abs(estimate.value - 2) < 5 * estimate.standard_error < 0.3
+        assert result.identification.noise["data u"] == pytest.approx(0.01, rel=0.4)
+
+
 HEAT = dde.geometry.GeometryXTime(LINE, TIME)
 
 
@@ -309,11 +328,27 @@ def cooling(modes, start=(0.2, 3.0), n=120):
     )
 
 
-FEW = {"network_options": {"layers": [90]}, "progress": False}
+FEW = {"network_options": {"layers": [160]}, "progress": False}
+
+
+def test_two_unknowns_of_a_heat_equation_without_an_initial_condition():
+    result = identify(cooling({1: 1.0, 2: 0.8}), **FEW)
+    for estimate in result.estimates.values():
+        assert abs(estimate.value - estimate.true) < 5 * estimate.standard_error < 0.5 * estimate.true
+    assert result.identification.noise["data u"] == pytest.approx(0.01, rel=0.3)
+
+
+def test_two_unknowns_that_one_mode_does_not_tell_apart():
+    """k π² + b is all that it shows; noise in the other modes does not count as knowledge of them."""
+    result = identify(cooling({1: 1.0}), **FEW)
+    assert not any(estimate.identifiable for estimate in result.estimates.values())
+    assert all(estimate.reason == "not determined by the data" for estimate in result.estimates.values())
+    assert "k, b are not determined separately" in result.identification.undetermined[0]
+    assert result.unknowns["k"] * PI**2 + result.unknowns["b"] == pytest.approx(0.06 * PI**2 + 1, rel=0.1)
 
 
 def layer(true=1e-3, start=0.1, points=5):
-    """−v u''/0.4 + 1e-3 u/K = 1, u = 0 at the ends by a hard constraint: Brinkman and Forchheimer's channel."""
+    """−v u''/0.4 + 1e-3 u/K = 1, u = 0 at the ends by a hard constraint: flow in a porous channel."""
     v, permeability = dde.Variable(start), dde.Variable(start)
     rate = math.sqrt(1e-3 * 0.4 / (true * true))
     x = np.linspace(0, 1, points + 2)[1:-1, None]
@@ -403,9 +438,17 @@ def with_flux(condition, extra=0.0):
 
 
 FROZEN = {
-    "flux": lambda c: dde.icbc.NeumannBC(LINE, lambda x: c, left),
+    "flux": lambda c: dde.icbc.NeumannBC(LINE, lambda x: c / 2, left),
     "value": lambda c: dde.icbc.DirichletBC(LINE, lambda x: 2 * c, left),
 }
+
+
+@pytest.mark.parametrize("kind", FROZEN)
+def test_an_unknown_that_deepxde_caches_is_refused_before_any_work(kind):
+    with pytest.raises(
+        InputError, match=r"unknowns\['C'\]: conditions\['flux'\] keeps the value .* dde.icbc.OperatorBC"
+    ):
+        with_flux(FROZEN[kind])
 
 
 def test_an_unknown_that_is_used_outside_of_pde_is_refused():
@@ -429,6 +472,15 @@ def test_unknowns_in_operators_and_robin_conditions_are_identified():
 def test_an_unknown_that_is_small_beside_the_rest_is_not_frozen():
     """Its change is lost in rounding at first."""
     decay(times(), np.exp(-2 * times()), 1.0, factor=1e-18)
+
+
+def test_a_model_with_a_cached_unknown_is_refused():
+    c = dde.Variable(0.1)
+    conditions = [FROZEN["flux"](c), dde.icbc.PointSetBC(times(), np.exp(-times()))]
+    data = dde.data.PDE(LINE, lambda x, y: dde.grad.hessian(y, x) - y, conditions, 25, 2)
+    model = dde.Model(data, dde.nn.FNN([1, 8, 1], "tanh", "Glorot normal"))
+    with pytest.raises(InputError, match="keeps the value that it had at first"):
+        identify_model(model, {"C": c}, iterations=5, verbose=0)
 
 
 # Clear errors --------------------------------------------------------------------------------------------------------

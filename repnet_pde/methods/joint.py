@@ -12,7 +12,7 @@ from ..features import Features
 from ..objective import Objective
 from ..unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
 from ._rows import Rows
-from ._starts import Starts
+from ._starts import NEGLIGIBLE, Starts
 
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
@@ -193,9 +193,10 @@ class Joint:
         """The next stage, or the end of this start.
 
         Where the equations' residuals, which should have vanished faster than the data's weight, outweigh the data,
-        they are at the floor that the features can reach and would distort the estimate: the stage before counts.
+        they are at the floor that the features can reach and would distort the estimate: the stage before counts. It
+        counts, too, where a state that is open has been given up for one that solves the equations without the data.
         """
-        if converged and self.before is not None and self.rows.dominated():
+        if converged and self.before is not None and (self.rows.dominated() or self._lost_the_data()):
             c, values = self.before
             self.scales.restore(values)
             self.rows.put(c)
@@ -208,6 +209,17 @@ class Joint:
             self._enter(self.stage + 1)
         else:
             self._finish_start()
+
+    def _lost_the_data(self) -> bool:
+        """Whether the state is open and the data are met much worse than in the stage before."""
+        now, values, after = self.rows.system.c.clone(), self.scales.values(), self.starts.misfit()
+        self.scales.restore(self.before[1])
+        self.rows.put(self.before[0])
+        before = self.starts.misfit()
+        lost = BETTER * after > before and bool(self.starts.open)
+        self.scales.restore(values)
+        self.rows.put(now)
+        return lost
 
     def _step(self) -> bool:
         """One step; whether the stage is over."""
@@ -314,7 +326,12 @@ class Joint:
         """
         rows, starts = self.rows, self.starts
         now, before = (rows.system.c.clone(), self.scales.values()), starts.misfit()
-        deviations, best = [d.clone() for d in rows.deviations], (BETTER * before, None)
+        least = BETTER * before
+        if (
+            self.stage < STAGES - 1
+        ):  # whose equations are not exact: as good is enough, and as exact data as one can ask
+            least = before + NEGLIGIBLE * sum(len(d) for d in rows.deviations) ** 0.5
+        deviations, best = [d.clone() for d in rows.deviations], (least, None)
         for c, values in self.ends:
             self.scales.restore(values)
             starts.reference = None if self.linear else c
@@ -328,7 +345,7 @@ class Joint:
             starts.reference = None if self.linear else best[1][0]
             self.scales.restore(best[1][1])
             starts.settle(self.scales.get())
-            if starts.misfit() < before:
+            if starts.misfit() <= least:
                 self.alone = True
                 rows.system.store()
                 self._enter(STAGES - 1)
