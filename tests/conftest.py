@@ -82,7 +82,7 @@ def process():
 
     def run(*arguments, **options):
         return subprocess.run(
-            [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
+            [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=600, **options
         )
 
     return run

@@ -175,7 +175,7 @@ def test_killed_and_continued_from_the_command_line(decay, address, tmp_path):
     process.wait()
     done = {path.parent.name for path in store.glob("runs/*/outcome.json")}
     assert done and (store / "campaign.json").exists()
-    again = subprocess.run([*command, "--scheduler", address], capture_output=True, text=True, timeout=120)
+    again = subprocess.run([*command, "--scheduler", address], capture_output=True, text=True, timeout=600)
     assert again.returncode == 0, again.stderr
     assert "passed" in again.stdout
     whole = tmp_path / "whole"
@@ -191,7 +191,7 @@ def test_interrupted_by_ctrl_c(decay, tmp_path):
         if "seed" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130 and "the same command goes on" in err and "Traceback" not in err
 
 

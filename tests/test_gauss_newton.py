@@ -152,15 +152,17 @@ def fitting(scale):
 
 
 def test_converges_quadratically_to_a_zero_residual():
-    method = GaussNewton(fitting(0.1), 50, damping=1e-14)
-    norms = []
-    while not method.stopped:
-        method.step()
-        norms.append(math.sqrt(method._norm2()))
-    falls = [math.log(b) / math.log(a) for a, b in zip(norms, norms[1:], strict=False) if 1e-12 < b < a < 1e-2]
-    assert max(falls) > 1.7
-    assert "floor" in method.stopped or "gradient" in method.stopped
-    assert method.iteration < 15
+    """Measured between the first steps and rounding; which of the criteria ends a run at rounding depends on it."""
+    falls = []
+    for scale in (0.1, 0.2, 0.3):
+        torch.manual_seed(0)
+        method, norms = GaussNewton(fitting(scale), 50, damping=1e-14), []
+        while not method.stopped:
+            method.step()
+            norms.append(math.sqrt(method._norm2()))
+        falls += [math.log(b) / math.log(a) for a, b in zip(norms, norms[1:], strict=False) if 1e-10 < b < a < 2e-3]
+        assert norms[-1] < 1e-13 and method.iteration < 15 and "iterations" not in method.stopped
+    assert len(falls) >= 3 and min(falls) > 1.7
 
 
 def test_geodesic_acceleration_is_the_second_order_term_of_the_path():

@@ -475,7 +475,7 @@ def test_time_limit(tmp_path):
         progress=False,
     )
     assert result.stopped == "time limit" and not result.finished
-    assert 0 < result.iterations < 10**6 and 0.5 <= result.wall_seconds < 5
+    assert 0 < result.iterations < 10**6 and 0.5 <= result.wall_seconds < 60
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
