@@ -148,7 +148,7 @@ def test_two_equations_with_two_outputs():
         sampling=Sampling(domain=40),
     )
     assert problem.term_names == ("pde_1", "pde_2", "u at 0", "v at 0")
-    result = solve(problem, **QUICK)
+    result = solve(problem, **QUICK | {"iterations": 400})
     assert result.errors.relative_l2 < 1e-2
     assert set(result.errors.by_output) == {"u", "v"} and max(result.errors.by_output.values()) < 2e-2
     assert result.predict(np.zeros((1, 1)))[0] == pytest.approx([0, 1], abs=2e-2)
@@ -200,7 +200,7 @@ def test_periodic_conditions_in_time():
         solution=solution,
         sampling=Sampling(domain=200, boundary=40, initial=40),
     )
-    assert solve(problem, **QUICK | {"iterations": 400}).errors.relative_l2 < 5e-2
+    assert solve(problem, **QUICK | {"iterations": 800}).errors.relative_l2 < 5e-2
 
 
 def test_periodic_features():
@@ -213,7 +213,7 @@ def test_periodic_features():
         sampling=Sampling(domain=50),
     )
     for network in ("fnn", "repnet"):
-        result = solve(problem, **QUICK | {"network": network})
+        result = solve(problem, **QUICK | {"network": network, "iterations": 400})
         assert result.errors.relative_l2 < 1e-2
         assert np.abs(np.diff(result.predict(np.array([[0.0], [1.0]])), axis=0)) < 1e-12
 
@@ -273,7 +273,7 @@ def test_nothing_to_compare_with():
 
 def test_catalogue_problem_with_a_reference_alone():
     problem = load_problem("burgers_1d", nu=0.3)
-    result = solve(problem, **QUICK | {"iterations": 100})
+    result = solve(problem, **QUICK | {"iterations": 200})
     assert result.errors.against == "reference" and result.errors == result.reference_errors
     assert result.errors.relative_l2 < 0.1
 
