@@ -16,6 +16,7 @@ from .inference import DEPENDENT, Layout, Posterior, Reduced
 from .jacobian import linearize
 from .residuals import residual_vectors
 from .unknowns import Scales, check_noise
+from .verify import LARGE
 
 MOST_COLUMNS = 4000
 """Most parameters of a network of which the standard errors account for the freedom."""
@@ -42,6 +43,8 @@ AS_GOOD = 9.0
 """Difference of two minima's sums of squares, over the variance of the noise, up to which the data do not choose."""
 PRECISE = 1e-6
 """Relative misfit, and relative change of an estimate with other features, below which neither limits it."""
+FREE_SHARE = 0.5
+"""Part of the data that the solution of equations with given unknowns may fit by its own freedom."""
 BOUND = 1e-4
 """Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
 AT_BOUND = "at its bound: the data ask for a value beyond it"
@@ -141,7 +144,9 @@ class Identification:
         }
 
 
-def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> Identification | None:
+def analyse(
+    problem, objective, method, *, noise=None, level: float = 0.95, relative: dict[str, float] | None = None
+) -> Identification | None:
     """The `Identification` at the solution in the network; None where there is nothing to say.
 
     Args:
@@ -149,6 +154,7 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         method: that ended last: one with a ``posterior`` of its own, or whose scales of the rows count.
         noise: standard deviations, as in `identify`.
         level: of the intervals.
+        relative: residuals of the equations and conditions relative to their sizes, where they are known.
     """
     observed = problem.observations
     if not observed or not (problem.unknowns or problem.unknown_fields) or problem.dtype != "float64":
@@ -176,6 +182,11 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
         posterior.sigma = posterior.estimated
     given = given and not contradicted
     doubts = _misses(examined, chi_square if contradicted else None)
+    free = own and bool(names) and not problem.unknown_fields and _free(posterior.leverage, len(names))
+    if free:
+        doubts.append(free)
+    if own and not problem.unknown_fields:
+        doubts += _unmet(relative or {})
     scale = torch.tensor(
         [
             abs(e.item()) or 1.0 if math.isinf(low) and math.isinf(high) else 1.0
@@ -248,7 +259,9 @@ def analyse(problem, objective, method, *, noise=None, level: float = 0.95) -> I
     found.notes = _notes(found)
     sizes = [e.size > PRECISE * _rms(values_of(observed[name])) for name, e in examined.items()]
     dominated = getattr(method, "dominated", False)
-    found.limited = (dominated and any(sizes)) or any(_limited(e) for e in estimates.values())
+    found.limited = not (found.undetermined or free) and (
+        (dominated and any(sizes)) or any(_limited(e) for e in estimates.values())
+    )
     if dominated:
         found.notes.append(
             "what is left of the equations' residuals, not the noise, limits the estimates: "
@@ -285,6 +298,20 @@ def _examined(problem, objective, posterior, factors, deviations, method) -> dic
 
 def _rms(values) -> float:
     return math.sqrt(float(np.mean(np.square(values)))) if np.size(values) else 0.0
+
+
+def _free(leverage: torch.Tensor, unknowns: int) -> str:
+    """What is said where the state alone fits most of the data, whatever the equations say; else nothing."""
+    used, count = leverage.sum().item(), len(leverage)
+    if used - unknowns <= FREE_SHARE * count:
+        return ""
+    return f"the equations leave the solution as free as the data: {used:.0f} of {count} degrees of freedom are its own"
+
+
+def _unmet(relative: dict[str, float]) -> list[str]:
+    """A doubt where the equations or conditions are not met, so that the data are not those of a solution."""
+    worst = [(name, value) for name, value in relative.items() if not value <= LARGE]
+    return [f"the equations are not met: relative residual {value:.1e} ({name})" for name, value in worst[:1]]
 
 
 def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str]:

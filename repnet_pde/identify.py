@@ -128,14 +128,15 @@ def identify(
     free = chosen == "joint" and network is None and not network_options and not problem.unknown_fields
     for factor in FINER if free else ():
         more = _finer(result, factor)
-        if more is None:
+        if more is None or (time_limit is not None and time_limit < COSTLIER * result.wall_seconds):
             break
         fixed["network_options"], note = more
         time_limit = _again(result, out, time_limit)
         reset_unknowns(problem)
         result = run(problem, network, chosen, seed, dtype, time_limit, notes=(note,), **settings, **fixed)
     met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
-    if met or not automatic or chosen not in own or result.resumable:
+    known = result.identification is not None and result.identification.undetermined  # by no method
+    if met or known or not automatic or chosen not in own or result.resumable:
         return result
     if bounds or positive or robust or problem.unknown_fields:  # which no other method can take
         return result
@@ -151,7 +152,9 @@ FINER = (2.0, 4.0)
 """Times the wavenumber that the features are planned for, where what they leave of the equations limits the estimates
 ..."""
 FINEST = 800
-"""... up to so many coefficients."""
+"""... up to so many coefficients, ..."""
+COSTLIER = 5.0
+"""... and where the time limit allows for this many times the seconds that it took."""
 
 
 def _finer(result: Result, factor: float) -> tuple[dict, str] | None:

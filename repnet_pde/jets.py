@@ -311,6 +311,12 @@ def _orders_of_problem(problem) -> list[Index] | None:
     return found
 
 
+def highest(equations: Sequence[TermJet], indices: Sequence[Index]) -> np.ndarray:
+    """The order of the equations in each output along each axis (outputs, d)."""
+    used = sum((a != 0).any(0).to(int) for term in equations for _, a in term.parts).numpy() > 0
+    return np.max(used[:, :, None] * np.array(indices)[:, None], axis=0)
+
+
 def needed_orders(problem, method: str, *data) -> list[Index]:
     """`orders_of_problem` for a method that cannot do without.
 

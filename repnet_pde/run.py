@@ -35,7 +35,7 @@ from .residuals import collocation
 from .result import Result
 from .samples import of_problem as samples_of
 from .training import Training
-from .verify import NOT_CONVERGED, verify
+from .verify import NOT_CONVERGED, of_equations, verify
 from .wavenumbers import problem_wavenumber
 
 
@@ -220,10 +220,12 @@ class Run:
         identification, notes = None, list(self.notes)
         if self.short is not None:
             notes.append(f"{self.short}: it is NaN there, and errors are measured up to that time")
-        if training.finished:
-            noise, level = settings.noise, settings.level
-            identification = analyse(problem, self.objective, training.ended, noise=noise, level=level)
         errors = self.target.errors(self.net)
+        check = self._verify(errors)
+        if training.finished:
+            stated = {"noise": settings.noise, "level": settings.level}
+            met = of_equations(check.relative, problem)
+            identification = analyse(problem, self.objective, training.ended, **stated, relative=met)
         return Result(
             problem=problem,
             net=self.net,
@@ -235,7 +237,7 @@ class Run:
             errors=errors,
             reference=self.target.reference,
             reference_errors=self.target.reference_errors(self.net),
-            check=self._verify(errors),
+            check=check,
             history=_by_name(training.history, problem),
             unknowns={name: value.item() for name, value in problem.unknowns.items()},
             iterations=training.iteration,

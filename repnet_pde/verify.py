@@ -8,15 +8,21 @@ import torch
 
 from . import accuracy
 from ._backend import dde, seeded
-from .jets import multi_indices, orders, taylor, term_jets
+from .jets import highest, multi_indices, orders, some, taylor, term_jets
+from .network.patches import Patches
+from .network.slabs import Slabs
 from .residuals import collocation, residual_vectors
-from .sizes import CHUNK, half_widths, network_jet, relative_residuals, relative_to, rms
+from .sizes import CHUNK, derivative_sizes, half_widths, network_jet, relative_residuals, relative_to, rms
 from .stated import UNMET, stated_residuals
 
 FRESH = 4000
 """Fresh points inside the domain, where the residual is judged."""
 RANGE_POINTS = 4000
 INTERFACE_POINTS = 200
+FACES, ON_FACE, BESIDE = 1000, 3, 1e-15
+"""Of networks made of pieces: the most faces between them that are looked at along each axis, points on each, and how
+far from them, relative to the coordinates, its sides are taken."""
+BETWEEN = "between the pieces"
 
 CONVERGED, UNVERIFIED, NOT_CONVERGED = "converged", "residual small but not verified", "not converged"
 SMALL = 1e-5
@@ -96,7 +102,7 @@ def verify(
     terms, names = _Terms(problem, fresh), problem.term_names
     residuals = {name: rms(v) for name, v in zip(names, residual_vectors(fresh, net), strict=True)}
     dde.grad.clear()
-    relative = terms.relative(net, residuals) | interface_jumps(problem, net)
+    relative = terms.relative(net, residuals) | interface_jumps(problem, net) | terms.jumps(net)
     trained = None if data is None else _Terms(problem, data).relative(net)
     judged = of_equations(relative, problem) or relative
     word, reason = verdict(judged, trained, indicator, finished, loosest)
@@ -169,6 +175,43 @@ class _Terms:
 
         zero, one = self._residuals(wave(0.0)), self._residuals(wave(1.0))
         return [max(rms(a), rms(b - a)) for a, b in zip(zero, one, strict=True)]
+
+    def jumps(self, net) -> dict[str, float]:
+        """What jumps between the pieces of a network: u and its normal derivatives below the order of the equations.
+
+        The total variation of the jumps along a line is related to the size of what jumps (`derivative_sizes`). Inside
+        the pieces no residual shows them, and small ones at many faces add up to the solution of another problem.
+        """
+        if not isinstance(net, (Patches, Slabs)) or not self.pointwise:
+            return {}
+        problem, data = self.problem, some(self.data)
+        x = torch.as_tensor(data.train_x)
+        terms = term_jets(data, self.names, x, network_jet(net, x, self.indices), self.indices)
+        order, worst = highest(terms[: len(problem.residual_names)], self.indices), 0.0
+        x = x[net.covers(x)]
+        for axis, at, share in net.faces(FACES, ON_FACE):
+            inside = torch.as_tensor(accuracy.inside(problem, at.numpy())) & net.covers(at)
+            at, share = at[inside], share[inside]
+            if not len(at) or not len(x):
+                continue
+            indices = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(max(order[:, axis].max(), 1))]
+            sizes = derivative_sizes(x, network_jet(net, x, indices), indices)
+            sides = []
+            for sign in (-1, 1):
+                beside = at.clone()
+                beside[:, axis] += sign * BESIDE * max(abs(problem.box.lower[axis]), abs(problem.box.upper[axis]))
+                sides.append(network_jet(net, beside, indices))
+            jumps = share[:, None, None] * (sides[0] - sides[1]).abs()
+            for interface in problem.interfaces:  # where derivatives may jump
+                if interface.axis == axis:
+                    away = (at[:, axis] - interface.at).abs()
+                    jumps[away < 1e-9 * problem.box.half_width[axis], 1:] = 0.0
+            jumps = jumps.nansum(0)
+            for n, row in enumerate(jumps):
+                for output, most in enumerate(order[:, axis]):
+                    if n < most:
+                        worst = max(worst, relative_to(row[output].item(), sizes[n, output].item()))
+        return {BETWEEN: worst}
 
     def unstarted(self) -> bool:
         """Whether the equations have derivatives in time, and no condition holds inside the domain when it starts."""

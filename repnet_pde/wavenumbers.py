@@ -16,6 +16,10 @@ from .symbol import operator, symbol_wavenumber
 
 MODERATE = 10.0
 """Waves across the domain from which the search begins along an axis where the data do not resolve the wavenumber."""
+ROUNDING = 1e-13
+"""Size relative to the other equations' up to which a source is their rounding, as the divergence of an exact flow."""
+INSET = 1e-3
+"""Part of a face's width, at its edges, that is left out: the normal of a vertex is not that of the face."""
 MORE = 1.2
 """Wavenumbers count as larger than others from this ratio on."""
 
@@ -203,14 +207,15 @@ def _zero(problem, x: torch.Tensor) -> torch.Tensor:
 
 
 def _source(problem, x: np.ndarray) -> np.ndarray:
-    """The PDE's residuals (n, equations) at u = 0."""
+    """The PDE's residuals (n, equations) at u = 0, without those that are but the rounding of others."""
     dde.grad.clear()
     x = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
     residuals = problem.pde(x, _zero(problem, x))
     residuals = residuals if isinstance(residuals, (list, tuple)) else [residuals]
     values = torch.cat([r.detach().reshape(len(x), 1) for r in residuals], 1).cpu().numpy()
     dde.grad.clear()
-    return values
+    sizes = np.abs(values).max(0, initial=0.0)
+    return np.where(sizes > ROUNDING * sizes.max(), values, 0.0)
 
 
 def _face_points(problem, axis: int, side: float, free: np.ndarray) -> np.ndarray:
@@ -232,7 +237,10 @@ def _covers(problem, condition, axis: int, side: float) -> bool:
 
 
 def _face(problem, condition, axis: int, side: float):
-    """The condition's residual at u = 0 on a face as a function of the other coordinates, and their box."""
+    """The condition's residual at u = 0 on a face as a function of the other coordinates, and their box.
+
+    The box leaves out the edges of the face.
+    """
 
     def values(free):
         x = _face_points(problem, axis, side, free)
@@ -243,7 +251,9 @@ def _face(problem, condition, axis: int, side: float):
         dde.grad.clear()
         return error.detach().cpu().numpy()
 
-    return values, tuple(np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
+    lower, upper = (np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
+    inset = INSET * (upper - lower)
+    return values, (lower + inset, upper - inset)
 
 
 def _on_face(problem, condition, axis: int, side: float) -> tuple[np.ndarray, np.ndarray]:

@@ -29,9 +29,11 @@ def set_threads():
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """References are computed once a session, in a folder that is no user's."""
-    before = os.environ.get("REPNET_PDE_CACHE")
-    os.environ["REPNET_PDE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """References are computed once a session, by all of its processes, in a folder that is no user's."""
+    before, base = os.environ.get("REPNET_PDE_CACHE"), tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    os.environ["REPNET_PDE_CACHE"] = str(base / "cache")
     yield
     if before is None:
         del os.environ["REPNET_PDE_CACHE"]

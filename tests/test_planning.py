@@ -341,6 +341,45 @@ def test_a_wavenumber_that_is_not_resolved_is_a_moderate_start():
     assert problem_wavenumber(problem(lambda x, u: second(u, x) - torch.sin(30 * x))).resolved == (True,)
 
 
+def test_rounding_beside_the_other_equations_is_no_source():
+    """The divergence of the exact flow, which is stated as that of the solution, is 1e-16."""
+
+    def pde(x, u):
+        X, Y = x[:, :1], x[:, 1:]
+        source = 3 * torch.sin(X) * torch.cos(Y)
+        noise = -torch.sin(X + Y) * 1.0 + (torch.sin(X) * torch.cos(Y) + torch.cos(X) * torch.sin(Y))
+        momentum = -dde.grad.hessian(u, x, component=0) - source
+        return [momentum, dde.grad.jacobian(u, x, i=0, j=0) + dde.grad.jacobian(u, x, i=1, j=1) + noise]
+
+    square = dde.geometry.Rectangle([0, 0], [1, 1])
+    walls = {f"wall {i}": dde.icbc.DirichletBC(square, lambda x: 0, lambda x, on: on, component=i) for i in (0, 1)}
+    known = problem_wavenumber(Problem(geometry=square, pde=pde, conditions=walls, outputs=("u", "v")))
+    assert known.resolved == (True, True) and max(known.data) < 20
+
+
+def test_the_normal_of_a_vertex_is_no_jump_of_the_boundary_values():
+    square = dde.geometry.Rectangle([0, 0], [1, 2])
+    flux = dde.icbc.NeumannBC(square, lambda x: np.cos(x[:, :1] + x[:, 1:]), lambda x, on: on)
+    robin = dde.icbc.OperatorBC(
+        square,
+        lambda x, u, X: (
+            dde.grad.jacobian(u, x, j=0) * torch.as_tensor(square.boundary_normal(X))[:, :1]
+            + u
+            - torch.as_tensor(square.boundary_normal(X)) @ torch.tensor([[1.0], [2.0]], dtype=u.dtype)
+        ),
+        lambda x, on: on,
+    )
+    for condition in (flux, robin):
+        known = problem_wavenumber(
+            Problem(
+                geometry=square,
+                pde=lambda x, u: dde.grad.hessian(u, x, i=0, j=0) + dde.grad.hessian(u, x, i=1, j=1) - u,
+                conditions={"sides": condition},
+            )
+        )
+        assert known.resolved == (True, True) and max(known.data) < 20
+
+
 def test_a_source_that_is_almost_a_point_is_solved_on_patches():
     """The flux of u jumps by nearly 1 there, so that ∫ u + u³ = ∫ f for walls without flux."""
     stated = near_point(1e-4)

@@ -14,7 +14,7 @@ from .._checks import fraction, whole
 from ..accuracy import distance, inside
 from ..errors import InputError, TrainingError
 from ..features import Features, jet_of
-from ..jets import Index, TermJet, check_plain, multi_indices, needed_orders, taylor, term_jets
+from ..jets import Index, TermJet, check_plain, highest, multi_indices, needed_orders, taylor, term_jets
 from ..network.patches import Patches
 from ..objective import Objective
 from ..problem import Interface
@@ -435,9 +435,9 @@ class Patching:
             rows = features[c.patch].at(c.x, c.indices).rows(c.a)
             size = rows.square().sum(1).mean().sqrt()
             system.own(c.patch, rows / size, c.goal / size)
-        highest = self._highest(terms)
+        orders = self._highest(terms)
         for face in faces:
-            for indices, sides in self._matched(face, highest):
+            for indices, sides in self._matched(face, orders):
                 pairs = zip(face.patches, sides, strict=True)
                 rows = [features[i].at(face.x, indices).rows(a) for i, a in pairs]
                 size = math.sqrt(sum(r.square().sum(1).mean().item() for r in rows) / 2)
@@ -445,16 +445,13 @@ class Patching:
         return system.solve()
 
     def _highest(self, terms: list[TermJet]) -> np.ndarray:
-        """The order of the equations in each output along each axis (outputs, d)."""
-        equations = terms[: len(self.problem.residual_names)]
-        used = sum((a != 0).any(0).to(int) for term in equations for _, a in term.parts).numpy() > 0
-        return np.max(used[:, :, None] * np.array(self.indices)[:, None], axis=0)
+        return highest(terms[: len(self.problem.residual_names)], self.indices)
 
-    def _matched(self, face: Face, highest: np.ndarray) -> Iterator[Match]:
+    def _matched(self, face: Face, orders: np.ndarray) -> Iterator[Match]:
         """What is equal on both sides of a face: u and its normal derivatives below the order of the equations; at an
         interface u and the flux."""
         outputs, dim, axis = len(self.problem.outputs), self.problem.dim, face.axis
-        for output, most in enumerate(highest[:, axis].tolist()):
+        for output, most in enumerate(orders[:, axis].tolist()):
             for order in range(min(most, 1) if face.interface else most):
                 index = tuple(order * (i == axis) for i in range(dim))
                 indices = list(dict.fromkeys([(0,) * dim, index]))
@@ -497,10 +494,10 @@ class Patching:
                 for i in torch.unique(mine).tolist():
                     if i >= 0:
                         worst[i] = max(worst[i], square[mine == i].mean().sqrt().item())
-        highest = self._highest([term for term, _ in terms])
+        orders = self._highest([term for term, _ in terms])
         sizes: dict[tuple[Index, ...], torch.Tensor] = {}
         for face in self._faces(net, ON_FACE[problem.dim] // 2 + 1, 3):
-            for indices, sides in self._matched(face, highest):
+            for indices, sides in self._matched(face, orders):
                 if tuple(indices) not in sizes:
                     sizes[tuple(indices)] = derivative_sizes(x, jet_of(net, x, indices), indices)
                 size = (sides[0].abs() * sizes[tuple(indices)]).sum((1, 2)).square().mean().sqrt().item()

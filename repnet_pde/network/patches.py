@@ -90,6 +90,25 @@ class Patches(Growing):
                 yield i, order[start : start + count]
             start += count
 
+    def faces(self, most: int, count: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Random points on what the patches share: for each axis (axis across, points (n, d), share (n,)).
+
+        The shares of the points add up to the mean number of faces that a line along the axis crosses.
+
+        Args:
+            most: faces that are taken of each axis, at random where there are more. count: points on each.
+        """
+        rng, bounds = np.random.default_rng(0), self.bounds.double().cpu().numpy()
+        for axis in range(self.box.dim):
+            inner = np.flatnonzero(bounds[:, 1, axis] < self.box.upper[axis])
+            taken = np.sort(rng.permutation(inner)[:most])
+            lower, width = bounds[taken, 0], bounds[taken, 1] - bounds[taken, 0]
+            share = np.delete(width / (self.box.upper - self.box.lower), axis, 1).prod(1) * len(inner)
+            x = lower[:, None] + width[:, None] * rng.random((len(taken), count, self.box.dim))
+            x[:, :, axis] = bounds[taken, 1, axis][:, None]
+            share = np.repeat(share / max(len(taken), 1) / count, count)
+            yield axis, torch.as_tensor(x.reshape(-1, self.box.dim)).to(self.bounds), torch.as_tensor(share)
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, d) to (n, c)."""
         lower, upper = (torch.as_tensor(v).to(inputs) for v in (self.box.lower, self.box.upper))

@@ -1,6 +1,6 @@
 """One network for each slab of time, together one solution over the whole domain."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -66,6 +66,16 @@ class Slabs(Growing):
     def clear(self) -> None:
         """Take all slabs away."""
         self.slabs, self.ends = torch.nn.ModuleList(), self.ends[:0]
+
+    def faces(self, most: int, count: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """As `Patches.faces`, of the slabs; ``count`` points at each of the times."""
+        rng, axis = np.random.default_rng(0), self.box.dim - 1
+        times = self.ends[:-1].double().cpu().numpy()
+        taken = np.sort(rng.permutation(times)[:most])
+        x = rng.uniform(self.box.lower, self.box.upper, (len(taken), count, self.box.dim))
+        x[:, :, axis] = taken[:, None]
+        share = torch.full((len(taken) * count,), len(times) / max(len(taken), 1) / count, dtype=torch.float64)
+        yield axis, torch.as_tensor(x.reshape(-1, self.box.dim)).to(self.ends), share
 
     def which(self, times: torch.Tensor) -> torch.Tensor:
         """The number (n,) of the slab of each time (n,)."""
