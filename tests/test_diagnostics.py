@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import brentq
 
 from repnet_pde import InputError, Problem, Sampling, cli, diagnostics, identify, identify_model, plots, set_precision
-from repnet_pde.identification import Estimate, _flat, _strayed
+from repnet_pde.identification import Estimate, _flat, _free, _strayed, _unmet
 from repnet_pde.unknowns import BEND, Scales, huber_inflation, huber_weights
 
 PI = math.pi
@@ -345,6 +345,39 @@ def test_two_unknowns_that_one_mode_does_not_tell_apart():
     assert all(estimate.reason == "not determined by the data" for estimate in result.estimates.values())
     assert "k, b are not determined separately" in result.identification.undetermined[0]
     assert result.unknowns["k"] * PI**2 + result.unknowns["b"] == pytest.approx(0.06 * PI**2 + 1, rel=0.1)
+
+
+def waves(start, ends=True):
+    """k u'' + a u = 0 for u = sin 10x, which determines a/k = 100 and neither of the two; k = a = 0 is no equation."""
+    k, a, x = dde.Variable(start[0]), dde.Variable(start[1]), np.linspace(0.02, 0.98, 20)[:, None]
+    noise = 0.03 * np.random.default_rng(1).normal(size=(20, 1))
+    conditions = {"ends": dde.icbc.DirichletBC(LINE, lambda x: np.sin(10 * x), everywhere)} if ends else {}
+    return Problem(
+        geometry=LINE,
+        pde=lambda x, u: k * dde.grad.hessian(u, x) + a * u,
+        conditions=conditions | {"data u": dde.icbc.PointSetBC(x, np.sin(10 * x) + noise)},
+        unknowns={"k": k, "a": a},
+        sampling=Sampling(test=10),
+    )
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("start", [(0.8, 66.0), (2.0, 30.0)])
+def test_equations_that_vanish_with_their_unknowns_determine_nothing(start, ends):
+    result = identify(waves(start, ends), noise=0.03, progress=False)
+    assert not any(estimate.identifiable for estimate in result.estimates.values())
+
+
+def test_a_solution_as_free_as_the_data_is_named():
+    said = _free(torch.full((20,), 0.95, dtype=torch.float64), 2)
+    assert said == "the equations leave the solution as free as the data: 19 of 20 degrees of freedom are its own"
+    assert not _free(torch.full((20,), 0.1, dtype=torch.float64), 2)
+    assert not _free(torch.ones(2, dtype=torch.float64), 1)  # one unknown and one open constant, two data
+
+
+def test_no_interval_where_the_equations_are_not_met():
+    assert _unmet({"pde": 1e-5, "left": 2e-3}) == ["the equations are not met: relative residual 2.0e-03 (left)"]
+    assert _unmet({"pde": math.nan}) and not _unmet({"pde": 1e-4}) and not _unmet({})
 
 
 def layer(true=1e-3, start=0.1, points=5):

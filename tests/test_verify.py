@@ -8,6 +8,8 @@ from exact import as_network
 
 from repnet_pde import Interface, Problem, Sampling, load_problem, set_precision, solve
 from repnet_pde.jets import orders
+from repnet_pde.network.patches import Patches
+from repnet_pde.network.slabs import Slabs
 from repnet_pde.residuals import collocation
 from repnet_pde.sizes import relative_residuals
 from repnet_pde.verify import interface_jumps, verdict, verify
@@ -154,6 +156,47 @@ def test_jumps_at_an_interface():
     result = solve(problem, progress=False)
     assert result.verdict == "converged" and result.errors.relative_l2 is None
     assert result.predict([[0.5]])[0, 0] == pytest.approx(10 / 11, abs=1e-9)
+
+
+def slope_one(right):
+    line = dde.geometry.Interval(0, 1)
+    values = dde.icbc.DirichletBC(line, lambda x: right * x, on)
+    return Problem(geometry=line, pde=lambda x, u: D(u, x) - 1, conditions={"ends": values})
+
+
+def beam(flux):
+    """−u″ + u = 0 with values and fluxes at both ends: those of cosh, the fluxes off by a factor."""
+    line = dde.geometry.Interval(0, 1)
+    conditions = {
+        "values": dde.icbc.DirichletBC(line, lambda x: np.cosh(x), on),
+        "fluxes": dde.icbc.NeumannBC(line, lambda x: flux * np.sinh(x), on),
+    }
+    return Problem(geometry=line, pde=lambda x, u: u - H(u, x), conditions=conditions)
+
+
+@pytest.mark.parametrize(("problem", "off"), [(slope_one, 1.016), (beam, 1.2)])
+def test_jumps_between_patches_count(problem, off):
+    """Patches meet the equation and all conditions by small jumps at many faces, which add up to what contradicts."""
+    good = solve(problem(1.0), method="patching", progress=False).check
+    assert good.verdict == "converged" and good.relative["between the pieces"] < 1e-9
+    few = {"patching": {"most_patches": 24}}
+    bad = solve(problem(off), method="patching", method_options=few, progress=False).check
+    assert bad.verdict == "not converged" and bad.relative["between the pieces"] > 0.02 * (off - 1)
+
+
+def test_faces_of_patches_and_slabs():
+    """A line crosses as many faces as the shares add up to; all points are on faces."""
+    net = Patches(1, ([0, 0], [1, 2]))
+    for lower, upper in (((0, 0), (0.5, 1)), ((0.5, 0), (1, 1)), ((0, 1), (1, 2))):
+        net.add(net.make(np.array(lower), np.array(upper), 5, 1.0), np.array(lower), np.array(upper))
+    (_, x, first), (_, y, second) = net.faces(1000, 4)
+    assert (x[:, 0] == 0.5).all() and (y[:, 1] == 1).all() and (x[:, 1] < 1).all()
+    assert first.sum() == pytest.approx(0.5) and second.sum() == pytest.approx(1)
+    slabs = Slabs(1, ([0, 0], [1, 2]))
+    for end in (0.5, 1.0, 2.0):
+        slabs.add(slabs.make(end, 5, [1.0, 1.0], [(np.array([1.0]), np.empty(0), np.empty(0))] * 2), end)
+    ((axis, x, share),) = slabs.faces(1000, 4)
+    assert axis == 1 and set(x[:, 1].tolist()) == {0.5, 1.0} and share.sum() == pytest.approx(2)
 
 
 # What the problem leaves open
