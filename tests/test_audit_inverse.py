@@ -59,7 +59,15 @@ FORWARD = (
 @pytest.mark.parametrize(("family", "unknown", "options"), FORWARD, ids=lambda v: getattr(v, "__name__", None))
 def test_the_values_are_those_of_the_equations_solution(family, unknown, options):
     """The package's own solution of the forward problem, with the true numbers in it."""
-    experiment = family(np.random.default_rng(5), unknown, **options)
+    of_its_equations(family(np.random.default_rng(5), unknown, **options))
+
+
+@pytest.mark.parametrize("number", [2, 4, 7, 10, 13])
+def test_so_are_those_of_experiments_with_other_numbers(number):
+    of_its_equations(inverse.undetermined_experiment(generator(0, "inverse", "undetermined", number), number)[0])
+
+
+def of_its_equations(experiment):
     problem = Problem(**experiment.state(lambda: experiment.numbers))
     layers = [150 * problem.dim]
     result = solve(problem, method="least-squares", network_options={"layers": layers}, progress=False)

@@ -9,6 +9,7 @@ import torch
 from ..errors import TrainingError
 from ..inference import DEPENDENT
 from ..jets import values as jet_values
+from ..linearity import is_linear
 from ._dense import Factorization
 from ._rows import Rows, scaled, wavenumbers
 
@@ -25,8 +26,6 @@ POLISHING, SETTLING = 40, 5
 noise is estimated anew as often at most."""
 DAMPING, CONVERGED = 1e-3, 1e-9
 """Of those steps: the first damping, relative to the columns; relative decrease of the squares that is the last."""
-BENT = 1e-6
-"""Relative mismatch of predicted and actual residuals up to which the equations count as linear in the state."""
 SPREADS = (0.1, 0.3, 1.0, 3.0)
 """Standard deviations of the logarithms of the factors by which candidates differ from values that are known."""
 POWERS = (-8, -6, -4, -3, -2, -1, 1, 2, 3, 4, 6, 8)
@@ -241,20 +240,11 @@ class Starts:
 
         Also at values that the data suggest: a nonlinear term may be negligible at those given.
         """
-        return self._linear_at(self.first) and self._linear_at(self._guess())
-
-    def _linear_at(self, eta: torch.Tensor) -> bool:
-        rows, system = self.rows, self.rows.system
-        rows.scales.set(eta)
-        zero = torch.zeros_like(system.c)
-        rows.put(zero)
-        matrix, left, factors = rows.state_rows()
-        change = Factorization(matrix).solve(left)
-        c = zero.clone()
-        c[rows.layout.state] = change
-        rows.put(c)
-        bent = rows.split(system.residuals(), factors, False) - left - matrix @ change
-        return bent.norm().item() <= BENT * left.norm().item()
+        for values in (lambda: self.first, self._guess):
+            self.rows.scales.set(values())
+            if not is_linear(self.problem):
+                return False
+        return True
 
     def leaves_open(self, eta: torch.Tensor) -> bool:
         """Whether the equations and conditions leave the state open, as without an initial condition; finding out sets

@@ -338,7 +338,7 @@ def line(rng, unknown, n: int = 20, right: str = VALUE, said: str = STATED, part
         else:
             kind = dde.icbc.DirichletBC if right == VALUE else dde.icbc.NeumannBC
             last = kind(geometry, lambda x: 1.0 * get()["r"], at(end))
-        first = dde.icbc.DirichletBC(geometry, lambda x: numbers["l"], at(0))
+        first = dde.icbc.DirichletBC(geometry, lambda x: 1.0 * get()["l"], at(0))
         return {"geometry": geometry, "pde": pde, "conditions": {"left": first, "right": last}}
 
     return Experiment(numbers=numbers, unknown=unknown, observed={"data": (x, 0)}, values=values, state=state)
