@@ -190,8 +190,8 @@ class _Terms:
         order, worst = highest(terms[: len(problem.residual_names)], self.indices), 0.0
         x = x[net.covers(x)]
         for axis, at, share in net.faces(FACES, ON_FACE):
-            inside = torch.as_tensor(accuracy.inside(problem, at.numpy())) & net.covers(at)
-            at, share = at[inside], share[inside]
+            inside = torch.as_tensor(accuracy.inside(problem, at.cpu().numpy())) & net.covers(at).cpu()
+            at, share = at[inside.to(at.device)], share[inside].to(at)
             if not len(at) or not len(x):
                 continue
             indices = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(max(order[:, axis].max(), 1))]
