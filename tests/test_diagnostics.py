@@ -1,5 +1,6 @@
 """What is said of estimates: residuals that are no noise, outliers, copies, noise given wrongly, what did not move."""
 
+import importlib
 import math
 
 import deepxde as dde
@@ -404,8 +405,26 @@ def test_two_unknowns_of_a_boundary_layer_from_five_exact_values(true, start):
     for estimate in result.estimates.values():
         assert estimate.value == pytest.approx(true, rel=1e-4)
         assert estimate.reason is not None or abs(estimate.value - true) < 6 * estimate.standard_error
-    if true < 2e-3:  # a layer too thin for the features planned without having seen it
-        assert any(note.startswith("the features limited the estimates") for note in result.notes)
+
+
+def test_features_that_limit_the_estimates_are_followed_by_finer_ones(monkeypatch):
+    """Twice, then four times the wavenumber, as long as they limit; within the time that is left, or not at all."""
+    module = importlib.import_module("repnet_pde.identify")
+    limits, again = [True, False], module.run
+
+    def run(*arguments, **options):
+        result = again(*arguments, **options)
+        result.identification.limited = limits.pop(0)
+        return result
+
+    monkeypatch.setattr(module, "run", run)
+    t = times(25)
+    problem = decay(t, np.exp(-2 * t) + 0.01 * errors(25))
+    result = identify(problem, progress=False)
+    assert not limits and result.notes[0].startswith("the features limited the estimates: identified again")
+    limits[:] = [True]
+    result = identify(problem, progress=False, time_limit=1.5 * result.wall_seconds)
+    assert not any("identified again" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("size", [1e9, 1e-7])
