@@ -185,7 +185,7 @@ def analyse(
     free = own and bool(names) and not problem.unknown_fields and _free(posterior.leverage, len(names))
     if free:
         doubts.append(free)
-    if own and not problem.unknown_fields:
+    if not problem.unknown_fields:
         doubts += _unmet(relative or {})
     scale = torch.tensor(
         [

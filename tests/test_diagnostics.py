@@ -379,6 +379,11 @@ def test_a_solution_as_free_as_the_data_is_named():
 def test_no_interval_where_the_equations_are_not_met():
     assert _unmet({"pde": 1e-5, "left": 2e-3}) == ["the equations are not met: relative residual 2.0e-03 (left)"]
     assert _unmet({"pde": math.nan}) and not _unmet({"pde": 1e-4}) and not _unmet({})
+    t = times(20)
+    trained = {"network": "fnn", "method": "gauss-newton", "iterations": 1, "progress": False}
+    result = identify(decay(t, np.exp(-2 * t)), network_options={"layers": [4]}, **trained)
+    assert result.estimates["k"].interval is None
+    assert any("the equations are not met" in doubt for doubt in result.identification.doubts)
 
 
 def layer(true=1e-3, start=0.1, points=5):
