@@ -182,11 +182,10 @@ def analyse(
         posterior.sigma = posterior.estimated
     given = given and not contradicted
     doubts = _misses(examined, chi_square if contradicted else None)
-    free = own and bool(names) and not problem.unknown_fields and _free(posterior.leverage, len(names))
-    if free:
-        doubts.append(free)
+    free = ""
     if not problem.unknown_fields:
-        doubts += _unmet(relative or {})
+        free = _free(posterior.leverage, len(names)) if own and names else ""
+        doubts += [free] * bool(free) + _unmet(relative or {})
     scale = torch.tensor(
         [
             abs(e.item()) or 1.0 if math.isinf(low) and math.isinf(high) else 1.0
@@ -388,10 +387,15 @@ def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
     return []
 
 
-def _limited(estimate: Estimate) -> bool:
-    """Whether most of the error of an estimate is that of the discretisation."""
+def _discretised(estimate: Estimate) -> bool:
+    """Whether most of the error of an estimate is that of the discretisation, or nothing else is known of it."""
     shift, error = estimate.discretisation, estimate.standard_error
-    return shift is not None and shift > PRECISE * abs(estimate.value) and (error is None or shift > 0.7 * error)
+    return shift is not None and (error is None or shift > 0.7 * error)
+
+
+def _limited(estimate: Estimate) -> bool:
+    """Whether the discretisation limits an estimate, by more than matters."""
+    return _discretised(estimate) and estimate.discretisation > PRECISE * abs(estimate.value)
 
 
 def _strayed(value: float, start: float, bounds) -> str | None:
@@ -521,10 +525,10 @@ def _notes(found: Identification) -> list[str]:
     for name, estimate in found.estimates.items():
         if estimate.reason in (AT_BOUND, NO_MINIMUM) or (estimate.reason or "").startswith(AWAY):
             notes.append(f"{name}: {estimate.reason}")
-        error, shift = estimate.standard_error, estimate.discretisation
-        if error is not None and shift is not None and shift > 0.7 * error:
+        error = estimate.standard_error
+        if error is not None and _discretised(estimate):
             notes.append(
-                f"{name} changes by {shift:.1e} with other features, most of its standard error: "
+                f"{name} changes by {estimate.discretisation:.1e} with other features, most of its standard error: "
                 "the discretisation counts more than the noise"
             )
         elif error is not None and error > abs(estimate.value):

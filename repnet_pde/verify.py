@@ -196,21 +196,16 @@ class _Terms:
                 continue
             indices = [tuple(n * (i == axis) for i in range(problem.dim)) for n in range(max(order[:, axis].max(), 1))]
             sizes = derivative_sizes(x, network_jet(net, x, indices), indices)
-            sides = []
-            for sign in (-1, 1):
-                beside = at.clone()
-                beside[:, axis] += sign * BESIDE * max(abs(problem.box.lower[axis]), abs(problem.box.upper[axis]))
-                sides.append(network_jet(net, beside, indices))
-            jumps = share[:, None, None] * (sides[0] - sides[1]).abs()
+            away = BESIDE * max(abs(problem.box.lower[axis]), abs(problem.box.upper[axis]))
+            one, other = (network_jet(net, side, indices) for side in _beside(at, axis, away))
+            jumps = share[:, None, None] * (one - other).abs()
             for interface in problem.interfaces:  # where derivatives may jump
                 if interface.axis == axis:
-                    away = (at[:, axis] - interface.at).abs()
-                    jumps[away < 1e-9 * problem.box.half_width[axis], 1:] = 0.0
-            jumps = jumps.nansum(0)
-            for n, row in enumerate(jumps):
-                for output, most in enumerate(order[:, axis]):
-                    if n < most:
-                        worst = max(worst, relative_to(row[output].item(), sizes[n, output].item()))
+                    at_it = (at[:, axis] - interface.at).abs() < 1e-9 * problem.box.half_width[axis]
+                    jumps[at_it, 1:] = 0.0
+            continuous = torch.arange(len(indices))[:, None] < torch.as_tensor(order[:, axis])
+            pairs = zip(jumps.nansum(0)[continuous].tolist(), sizes[continuous].tolist(), strict=True)
+            worst = max([worst, *(relative_to(jump, size) for jump, size in pairs)])
         return {BETWEEN: worst}
 
     def unstarted(self) -> bool:
@@ -280,6 +275,13 @@ def ranges_of(problem, net) -> dict[str, tuple[float, float]]:
     }
 
 
+def _beside(x: torch.Tensor, axis: int, away: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points on either side of x (n, d), ``away`` from them along an axis."""
+    step = torch.zeros_like(x)
+    step[:, axis] = away
+    return x - step, x + step
+
+
 def interface_jumps(problem, net) -> dict[str, float]:
     """The jumps of u and of the flux across each interface, relative to their sizes there."""
     found = {}
@@ -292,9 +294,7 @@ def interface_jumps(problem, net) -> dict[str, float]:
             continue
         away = 1e-10 * (box.upper[axis] - box.lower[axis])
         sides = []
-        for sign in (-1, 1):
-            at = torch.tensor(x)
-            at[:, axis] += sign * away
+        for at in _beside(torch.tensor(x), axis, away):
             jet = network_jet(net, at, multi_indices(problem.dim, 1))
             at = at.clone().requires_grad_()
             flux = interface.flux(at, taylor(at, jet, multi_indices(problem.dim, 1)))

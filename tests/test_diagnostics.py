@@ -7,6 +7,7 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
+from experiments import LINE, ONE, SMALL, TIME, errors, everywhere, left, right, times
 from scipy.optimize import brentq
 
 from repnet_pde import InputError, Problem, Sampling, cli, diagnostics, identify, identify_model, plots, set_precision
@@ -14,36 +15,12 @@ from repnet_pde.identification import Estimate, _flat, _free, _strayed, _unmet
 from repnet_pde.unknowns import BEND, Scales, huber_inflation, huber_weights
 
 PI = math.pi
-LINE = dde.geometry.Interval(0, 1)
-TIME = dde.geometry.TimeDomain(0, 1)
-SMALL = {"network_options": {"layers": [14]}, "progress": False}
-ONE = SMALL | {"method": "joint", "starts": 1}
 
 
 @pytest.fixture(autouse=True)
 def _double(monkeypatch):
     set_precision("float64")
     monkeypatch.setattr(plots, "draw", lambda *_: [])
-
-
-def everywhere(x, on_boundary):
-    return on_boundary
-
-
-def left(x, on_boundary):
-    return on_boundary and x[0] < 0.5
-
-
-def right(x, on_boundary):
-    return on_boundary and x[0] > 0.5
-
-
-def times(n=20):
-    return np.linspace(0, 1, n + 1)[1:, None]
-
-
-def errors(n, seed=0):
-    return np.random.default_rng(seed).normal(size=(n, 1))
 
 
 def decay(t, values, start=0.5, initial=1.0, wavenumber=5.0, factor=1.0, **changes):

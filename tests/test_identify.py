@@ -10,6 +10,7 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
+from experiments import LINE, ONE, SMALL, TIME, errors, everywhere, left, right, times
 from repnet_pde.validation import kill_resume
 from scipy import stats
 
@@ -28,36 +29,12 @@ from repnet_pde import (
 from repnet_pde.methods.joint import Joint
 
 PI = math.pi
-LINE = dde.geometry.Interval(0, 1)
-TIME = dde.geometry.TimeDomain(0, 1)
-SMALL = {"network_options": {"layers": [14]}, "progress": False}
-ONE = SMALL | {"method": "joint", "starts": 1}
 
 
 @pytest.fixture(autouse=True)
 def _double(monkeypatch):
     set_precision("float64")
     monkeypatch.setattr(plots, "draw", lambda *_: [])  # pictures take longer than these runs
-
-
-def everywhere(x, on_boundary):
-    return on_boundary
-
-
-def left(x, on_boundary):
-    return on_boundary and x[0] < 0.5
-
-
-def right(x, on_boundary):
-    return on_boundary and x[0] > 0.5
-
-
-def times(n=20):
-    return np.linspace(0, 1, n + 1)[1:, None]
-
-
-def errors(n, seed=0):
-    return np.random.default_rng(seed).normal(size=(n, 1))
 
 
 def given(u, data, start=1.0, geometry=TIME):

@@ -152,10 +152,12 @@ def test_resume_of_a_finished_run_keeps_the_result(whole):
     out = whole("adam")
     before = json.loads((out / "result.json").read_text())
     state = torch.load(out / "checkpoint.pt", weights_only=True)
+    begun = time.monotonic()
     result = resume(out, progress=False)
+    took = time.monotonic() - begun
     after = json.loads((out / "result.json").read_text())
     assert result.finished and kill_resume.differences(before, after) == []
-    assert after["wall_seconds"] == pytest.approx(before["wall_seconds"], abs=10)  # of one that trains nothing
+    assert 0 <= after["wall_seconds"] - before["wall_seconds"] < min(took, 10)  # of one that trains nothing
     assert kill_resume.differences(state, torch.load(out / "checkpoint.pt", weights_only=True)) == []
 
 

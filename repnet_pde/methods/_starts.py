@@ -220,6 +220,11 @@ class Starts:
         except (ValueError, OverflowError, np.linalg.LinAlgError):  # not finite on the way
             return eta
 
+    @property
+    def negligible(self) -> float:
+        """A `misfit` that counts as none, such as the rounding of a state that fits exactly."""
+        return NEGLIGIBLE * sum(len(d) for d in self.rows.deviations) ** 0.5
+
     def misfit(self) -> float:
         """Root sum of squares of the observations' residuals over their deviations, as state and unknowns are."""
         return float(np.linalg.norm(self._of_data(self.rows.system.residuals())))
@@ -240,11 +245,11 @@ class Starts:
 
         Also at values that the data suggest: a nonlinear term may be negligible at those given.
         """
-        for values in (lambda: self.first, self._guess):
-            self.rows.scales.set(values())
-            if not is_linear(self.problem):
-                return False
-        return True
+        self.rows.scales.set(self.first)
+        if not is_linear(self.problem):
+            return False
+        self.rows.scales.set(self._guess())
+        return is_linear(self.problem)
 
     def leaves_open(self, eta: torch.Tensor) -> bool:
         """Whether the equations and conditions leave the state open, as without an initial condition; finding out sets
@@ -256,8 +261,7 @@ class Starts:
             rows.put(torch.zeros_like(rows.system.c) if self.reference is None else self.reference)
             rows.solve_state(1 if self.reference is None else NEWTON, share)
             sizes.append(self.misfit())
-        least = NEGLIGIBLE * sum(len(d) for d in rows.deviations) ** 0.5  # the rounding of a state that fits exactly
-        return bool(sizes[1] < OPEN * sizes[0] and sizes[0] > least)
+        return bool(sizes[1] < OPEN * sizes[0] and sizes[0] > self.negligible)
 
     def _of_data(self, vectors) -> np.ndarray:
         """Residuals of the observations over their deviations."""

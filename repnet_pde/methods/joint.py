@@ -12,7 +12,7 @@ from ..features import Features
 from ..objective import Objective
 from ..unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
 from ._rows import Rows
-from ._starts import NEGLIGIBLE, Starts
+from ._starts import Starts
 
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
@@ -212,14 +212,15 @@ class Joint:
 
     def _lost_the_data(self) -> bool:
         """Whether the state is open and the data are met much worse than in the stage before."""
+        if not self.starts.open:
+            return False
         now, values, after = self.rows.system.c.clone(), self.scales.values(), self.starts.misfit()
         self.scales.restore(self.before[1])
         self.rows.put(self.before[0])
         before = self.starts.misfit()
-        lost = BETTER * after > before and bool(self.starts.open)
         self.scales.restore(values)
         self.rows.put(now)
-        return lost
+        return BETTER * after > before
 
     def _step(self) -> bool:
         """One step; whether the stage is over."""
@@ -326,11 +327,8 @@ class Joint:
         """
         rows, starts = self.rows, self.starts
         now, before = (rows.system.c.clone(), self.scales.values()), starts.misfit()
-        least = BETTER * before
-        if (
-            self.stage < STAGES - 1
-        ):  # whose equations are not exact: as good is enough, and as exact data as one can ask
-            least = before + NEGLIGIBLE * sum(len(d) for d in rows.deviations) ** 0.5
+        # Before the last stage the equations are not exact: as good is enough, and as exact data as one can ask.
+        least = BETTER * before if self.stage == STAGES - 1 else before + starts.negligible
         deviations, best = [d.clone() for d in rows.deviations], (least, None)
         for c, values in self.ends:
             self.scales.restore(values)
