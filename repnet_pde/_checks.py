@@ -138,6 +138,7 @@ def fields(problem: "Problem") -> None:
                 raise InputError(f"conditions[{name!r}]: {has} {dim} coordinate(s), but the problem has {box.dim}")
         if getattr(condition, "batch_size", None) is not None:
             raise InputError(f"conditions[{name!r}]: has a batch_size; all points are used at once, leave it None")
+        _called(f"conditions[{name!r}]", condition)
     if problem.pde is None and not conditions:
         raise InputError("pde: None given and no conditions; there is nothing to solve")
     unknowns = _mapping("unknowns", problem.unknowns)
@@ -159,6 +160,24 @@ def fields(problem: "Problem") -> None:
         tolerance=tolerance,
         balances=balances,
     )
+
+
+VALUE_OF_POINTS = (dde.icbc.DirichletBC, dde.icbc.NeumannBC, dde.icbc.IC)
+
+
+def _called(argument: str, condition) -> None:
+    """Raise where DeepXDE would not call the function of values with the points alone.
+
+    It counts all parameters, those with defaults too (a NumPy ufunc has eight or nine), takes the second for an
+    auxiliary variable, and with three or more leaves None in the function's place.
+    """
+    if isinstance(condition, VALUE_OF_POINTS):
+        count = None if condition.func is None else dde.utils.get_num_args(condition.func)
+        if count != 1:
+            raise InputError(
+                f"{argument}: its function has {count or 'more than two'} parameters, those with defaults counted, and "
+                "DeepXDE calls only one of x alone; wrap it, as in lambda x: np.cosh(x)"
+            )
 
 
 def _geometry(geometry) -> None:

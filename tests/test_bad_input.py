@@ -106,6 +106,16 @@ FIELDS = {
         "conditions['left']: ",
         "as planned",
     ),
+    "condition values of a ufunc": (
+        lambda: {"conditions": {"left": dirichlet(np.cosh)}},
+        "conditions['left']: ",
+        "lambda x: np.cosh(x)",
+    ),
+    "condition values of a function with a default": (
+        lambda: {"conditions": {"left": dde.icbc.NeumannBC(LINE, lambda x, k=1: k * x, boundary)}},
+        "conditions['left']: ",
+        "2 parameters",
+    ),
     "condition values without a column": (
         lambda: {"conditions": {"left": dirichlet(lambda x: np.sin(x[:, 0]))}},
         "conditions['left']: ",
