@@ -1,4 +1,4 @@
-"""How good is a network? Errors against a solution or a reference, and residuals on fresh points."""
+"""How good is a network? Errors against a solution or a reference, and residuals on validation points."""
 
 from dataclasses import dataclass
 

@@ -308,7 +308,7 @@ def validate(names, out, **options) -> None:
 
     with _reported(out):
         found = run(names, out=out, command=_command_line(), say=say, **options)
-        _print(_verdicts(found))
+        _print(_outcomes(found))
     if any(validation.outcome == FAILED for validation in found):
         raise click.exceptions.Exit(1)
 
@@ -363,10 +363,10 @@ def _command_line() -> str:
     return shlex.join(["repnet-pde", *sys.argv[1:]])
 
 
-def _verdicts(found):
+def _outcomes(found):
     from rich.table import Table
 
-    table = Table("problem", "verdict", "relative L2", "s", "why")
+    table = Table("problem", "outcome", "relative L2", "s", "why")
     for v in found:
         error = "" if v.error is None else f"{v.error:.1e}"
         seconds = "" if math.isnan(v.seconds) else f"{v.seconds:.2g}"
@@ -521,7 +521,7 @@ def _table(result, directory: Path):
             rows["error against the reference"] = _errors(result.reference_errors)
         doubt = "" if reference.converged else " (NOT CONVERGED)"
         rows["reference"] = f"{reference.name}, its own error: relative L2 {reference.relative_l2_estimate:.1e}{doubt}"
-    rows["verdict"] = f"{result.verdict}: {result.check.reason}"
+    rows["status"] = f"{result.status}: {result.check.reason}"
     ranges = result.check.ranges.items()
     rows["range"] = ", ".join(f"{name} from {low:.4g} to {high:.4g}" for name, (low, high) in ranges)
     rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())

@@ -13,7 +13,7 @@ from ._backend import dde, quiet
 from .checkpoint import RESULT, SOLUTION, write_json
 from .identification import Estimate, Identification
 from .validation.finite_difference import Reference
-from .verify import Verdict
+from .verify import Verification
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Result:
             (`accuracy.Errors`).
         reference: the finite-difference `Reference`, or None.
         reference_errors: the network against it.
-        check: the `verify.Verdict`: residuals at fresh points, error indicator, and whether the solution is to be
-            believed.
+        check: the `verify.Verification`: residuals at validation points, error indicator, and whether the solution is
+            to be believed.
         history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
             "terms" (mean squares, unweighted), "weights", "unknowns".
         unknowns: name -> identified value.
@@ -63,7 +63,7 @@ class Result:
     errors: accuracy.Errors
     reference: Reference | None
     reference_errors: accuracy.Errors
-    check: Verdict
+    check: Verification
     history: dict
     unknowns: dict[str, float]
     iterations: int
@@ -113,13 +113,13 @@ class Result:
 
     @property
     def residuals(self) -> dict[str, float]:
-        """Root mean square of each term, by name, at fresh points."""
+        """Root mean square of each term, by name, at validation points."""
         return self.check.residuals
 
     @property
-    def verdict(self) -> str:
+    def status(self) -> str:
         """ "converged", "residual small but not verified" or "not converged"; ``check.reason`` says why."""
-        return self.check.verdict
+        return self.check.status
 
     @property
     def n_parameters(self) -> int:
@@ -163,12 +163,12 @@ class Result:
                 "reference_details": reference,
                 "residual_rms": self.residual_rms,
                 "residuals": self.residuals,
-                "verdict": self.check.verdict,
-                "verdict_reason": self.check.reason,
+                "status": self.check.status,
+                "status_reason": self.check.reason,
                 "relative_residuals": self.check.relative,
                 "error_indicator": self.check.error_indicator,
                 "loosest": self.check.loosest,
-                "verdict_notes": list(self.check.notes),
+                "status_notes": list(self.check.notes),
                 "ranges": self.check.ranges,
                 "n_parameters": self.n_parameters,
                 "iterations": self.iterations,

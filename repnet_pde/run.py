@@ -213,7 +213,7 @@ class Run:
         )
         if self.short is None:
             return found
-        return replace(found, verdict=NOT_CONVERGED, reason=self.short)
+        return replace(found, status=NOT_CONVERGED, reason=self.short)
 
     def result(self, stopped: str) -> Result:
         problem, training, settings = self.problem, self.training, self.settings

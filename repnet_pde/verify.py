@@ -1,4 +1,4 @@
-"""Is a solution to be believed? Residuals at fresh points, an independent solution, the range of u, and a verdict."""
+"""Is a solution to be believed? Residuals at validation points, an independent solution, ranges, and a status."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from .sizes import CHUNK, derivative_sizes, half_widths, network_jet, relative_r
 from .stated import UNMET, stated_residuals
 
 FRESH = 4000
-"""Fresh points inside the domain, where the residual is judged."""
+"""Validation points inside the domain, where the residual is judged."""
 RANGE_POINTS = 4000
 INTERFACE_POINTS = 200
 FACES, ON_FACE, BESIDE = 1000, 3, 1e-15
@@ -47,13 +47,13 @@ MISSED = 30.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """What can be said of a solution without knowing the exact one.
 
     Attributes:
-        verdict: "converged", "residual small but not verified" or "not converged".
+        status: "converged", "residual small but not verified" or "not converged".
         reason: why, in words.
-        residuals: root mean square of each term at fresh points, unweighted.
+        residuals: root mean square of each term at validation points, unweighted.
         relative: the same relative to the size of the terms (see `sizes.relative_residuals`); with interfaces also the
             jumps of u and of the fluxes there.
         error_indicator: relative L2 distance to an independent solution, or None.
@@ -63,7 +63,7 @@ class Verdict:
         notes: what a user should know beside it.
     """
 
-    verdict: str
+    status: str
     reason: str
     residuals: dict[str, float]
     relative: dict[str, float]
@@ -84,17 +84,17 @@ def verify(
     loosest: float | None = None,
     finished: bool = True,
     errors: accuracy.Errors | None = None,
-) -> Verdict:
-    """The `Verdict` on a trained network.
+) -> Verification:
+    """The `Verification` on a trained network.
 
     Args:
         data: the points that it was trained on, or None to leave them out of the comparison.
-        seed: of the run; the fresh points have another.
+        seed: of the run; the validation points have another.
         wavenumber: (d,) the largest along each axis.
         indicator: relative L2 distance to an independent solution, where one was computed.
-        loosest: as in `verdict`.
+        loosest: as in `convergence_status`.
         finished: whether training ended by itself.
-        errors: against the stated solution, where there is one: if they contradict the verdict, it is found out which
+        errors: against the stated solution, where there is one: if they contradict the status, it is found out which
             of the two does not meet the equations.
     """
     with seeded(seed + 1):
@@ -105,7 +105,7 @@ def verify(
     relative = terms.relative(net, residuals) | interface_jumps(problem, net) | terms.jumps(net)
     trained = None if data is None else _Terms(problem, data).relative(net)
     judged = of_equations(relative, problem) or relative
-    word, reason = verdict(judged, trained, indicator, finished, loosest)
+    word, reason = convergence_status(judged, trained, indicator, finished, loosest)
     ranges, notes = ranges_of(problem, net), []
     beyond = terms.beyond(net, ranges)
     if beyond is not None:
@@ -116,7 +116,7 @@ def verify(
         notes.append("no condition holds at the start of time, though the equations have derivatives in time")
     if word == NOT_CONVERGED:
         notes += contradictions(problem, terms, judged)
-    found = Verdict(word, reason, residuals, relative, indicator, loosest, ranges, tuple(notes))
+    found = Verification(word, reason, residuals, relative, indicator, loosest, ranges, tuple(notes))
     return found if errors is None else compared(found, problem, terms, errors, wavenumber)
 
 
@@ -309,8 +309,10 @@ def interface_jumps(problem, net) -> dict[str, float]:
 # What is said -------------------------------------------------------------------------------------------------------
 
 
-def verdict(fresh, training, indicator: float | None, finished: bool, loosest: float | None = None) -> tuple[str, str]:
-    """(verdict, why).
+def convergence_status(
+    fresh, training, indicator: float | None, finished: bool, loosest: float | None = None
+) -> tuple[str, str]:
+    """(status, why).
 
     Args:
         fresh, training: relative residuals at fresh and at training points (or None).
@@ -320,7 +322,7 @@ def verdict(fresh, training, indicator: float | None, finished: bool, loosest: f
     """
     name, worst = max(fresh.items(), key=lambda item: math.inf if math.isnan(item[1]) else item[1])
     trained = (training or {}).get(name, worst) or worst
-    said = f"relative residual {worst:.1e} at fresh points ({name})"
+    said = f"relative residual {worst:.1e} at validation points ({name})"
     if not finished:
         return NOT_CONVERGED, f"training was stopped; {said}"
     if not worst <= LARGE:
@@ -380,14 +382,14 @@ def _contradiction(x, one, other) -> list[float] | None:
     return bad[0] if 2 * len(bad) > len(pairs) else None
 
 
-def compared(found: Verdict, problem, terms: "_Terms", errors: accuracy.Errors, wavenumber) -> Verdict:
-    """The verdict with what the error against the stated solution adds, where it contradicts it.
+def compared(found: Verification, problem, terms: "_Terms", errors: accuracy.Errors, wavenumber) -> Verification:
+    """The status with what the error against the stated solution adds, where it contradicts it.
 
     Where the error is `MISSED` times the indicator or more, the stated solution is put into the equations and
     conditions as well: one that does not meet them is named; one that does shows that they have several solutions.
     """
     error, indicator = errors.relative_l2, found.error_indicator
-    claimed = found.verdict != NOT_CONVERGED and errors.against == "solution"
+    claimed = found.status != NOT_CONVERGED and errors.against == "solution"
     if not claimed or error is None or not terms.pointwise:
         return found
     if not error > max(MISSED * (indicator or 0.0), 10 * DOUBTED):
@@ -400,6 +402,6 @@ def compared(found: Verdict, problem, terms: "_Terms", errors: accuracy.Errors, 
         return replace(found, notes=(*found.notes, text))
     if set(stated) == set(found.relative):
         text = "the stated solution meets equations and conditions as well: they have more than one solution"
-        return replace(found, verdict=NOT_CONVERGED, reason=f"{found.reason}; {text}")
+        return replace(found, status=NOT_CONVERGED, reason=f"{found.reason}; {text}")
     text = "the stated solution is another one, and whether it meets the equations could not be found out numerically"
-    return replace(found, verdict=NOT_CONVERGED, reason=f"{found.reason}; {text}")
+    return replace(found, status=NOT_CONVERGED, reason=f"{found.reason}; {text}")

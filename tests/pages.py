@@ -74,6 +74,8 @@ def said(expected: str, printed: str) -> bool:
     """Whether ``printed`` is what a page says, but for numbers, white space, and which term has the largest residual:
     where all are at rounding, that is chance."""
     expected, printed = (" ".join(NUMBER.sub("#", text).split()) for text in (expected, printed))
-    expected, printed = (re.sub(r"at fresh points \([^()]+\)", "at fresh points (#)", t) for t in (expected, printed))
+    expected, printed = (
+        re.sub(r"at validation points \([^()]+\)", "at validation points (#)", t) for t in (expected, printed)
+    )
     parts = [re.escape(part.strip()) for part in expected.split("...")]
     return re.fullmatch(r"\s*.*?\s*".join(parts), printed, re.S) is not None

@@ -67,7 +67,7 @@ def campaign(store, address, said=None):
 def numbers(stored):
     """What a run found, without times."""
     result = stored.result
-    return {k: result[k] for k in ("relative_l2", "residuals", "network_options", "iterations", "verdict")}
+    return {k: result[k] for k in ("relative_l2", "residuals", "network_options", "iterations", "status")}
 
 
 # Keys and storage -----------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_one_product_is_found_to_many_digits():
     problem = poisson(product, lambda x: (-9 + 1 - 4) * product(x), wavenumber=4.0)
     result = solve(problem, method="low-rank", progress=False)
     assert result.errors.relative_l2 < 1e-10
-    assert result.check.verdict == "converged" and result.network == "repnet-product"
+    assert result.check.status == "converged" and result.network == "repnet-product"
     assert result.errors.relative_l2 < 10 * result.check.error_indicator < 1e-8
 
 

@@ -139,14 +139,14 @@ def test_nonlinear_problems_in_time(make):
     assert "reached t" in result.stages[0] and "from the second solution" in result.stopped
     error = result.errors.relative_l2
     assert error < 1e-6
-    assert result.verdict == "converged" and error / 30 < result.check.error_indicator < 30 * error
+    assert result.status == "converged" and error / 30 < result.check.error_indicator < 30 * error
 
 
 def test_a_start_left_open_differs_in_the_second_solution():
     """Zero meets the equations and the conditions that there are, with every digit."""
     result = solve(heat("ends"), method="marching", progress=False)
     assert result.finished and result.errors.relative_l2 > 0.9
-    assert result.check.error_indicator > 2e-3 and result.verdict == "not converged"
+    assert result.check.error_indicator > 2e-3 and result.status == "not converged"
 
 
 def test_a_second_solution_that_fails_is_none(monkeypatch):
@@ -154,7 +154,7 @@ def test_a_second_solution_that_fails_is_none(monkeypatch):
     result = solve(heat("ends", "start"), method="marching", progress=False)
     assert result.finished and result.check.error_indicator is None
     assert "the second solution failed at t = 0: relative residual" in result.stopped
-    assert result.verdict == "residual small but not verified"
+    assert result.status == "residual small but not verified"
 
 
 @pytest.mark.parametrize("off, found", [(0.1, 0.1 / 1.1), (1e-5, None)])
@@ -215,7 +215,7 @@ def test_a_march_that_cannot_go_on_says_where(monkeypatch):
         conditions={"initial": dde.icbc.IC(domain, lambda x: 2 + 0 * x[:, 0:1], initial)},
     )
     result = solve(problem, progress=False)
-    assert 0.4 < result.reached < 0.5 and result.verdict == "not converged"
+    assert 0.4 < result.reached < 0.5 and result.status == "not converged"
     assert "stalled at t = 0.4" in result.stopped and not result.finished and not result.resumable
     assert np.isnan(result.predict([[0.3, result.reached + 1e-3], [0.3, 1.0]])).all()
     t = np.linspace(0, 0.4, 9)
@@ -239,7 +239,7 @@ def test_a_march_that_did_not_arrive(iterations, tmp_path):
     """Cut by its number of iterations: nothing is said of later times, in whatever way one asks."""
     made = {"method": "marching", "iterations": iterations, "out": tmp_path / "run", "progress": False}
     result = solve(heat("ends", "start"), **made)
-    assert not result.finished and not result.resumable and result.verdict == "not converged"
+    assert not result.finished and not result.resumable and result.status == "not converged"
     reached = result.reached
     assert 0 <= reached < 0.2 and (reached > 0) == (iterations > 0)
     said = f"t = {reached:.6g} of 0.5"
@@ -296,7 +296,7 @@ def test_an_interrupted_second_solution_ends_with_the_same_bits(tmp_path, monkey
         solve(problem, out=tmp_path / "run", progress=False)
     part = load_result(tmp_path / "run", problem=problem)
     assert part.resumable and not part.finished and part.reached == 0.6
-    assert part.verdict == "residual small but not verified" and part.check.error_indicator is None
+    assert part.status == "residual small but not verified" and part.check.error_indicator is None
     rest = resume(tmp_path / "run", problem=problem, progress=False)
     assert rest.finished and rest.check == whole.check and rest.stopped == whole.stopped
 

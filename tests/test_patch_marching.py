@@ -59,7 +59,7 @@ def test_a_travelling_front():
     near, far = ((upper - lower)[(lower < x) & (x < upper)] for x in (0.0437, 0.9137))
     assert near.min() < far.max()  # patches are finer where the front is
     error = result.errors.relative_l2
-    assert result.verdict == "converged" and error / 30 < result.check.error_indicator < 30 * error
+    assert result.status == "converged" and error / 30 < result.check.error_indicator < 30 * error
 
 
 def test_dispersive_problems_are_given_to_it():
@@ -102,7 +102,7 @@ def test_a_second_solution_that_is_interrupted(tmp_path, monkeypatch):
         patch.setattr(PatchMarching, "_check", failing)
         marched(problem, out=tmp_path / "run")
     part = load_result(tmp_path / "run")
-    assert part.resumable and part.reached == 1 and part.verdict == "residual small but not verified"
+    assert part.resumable and part.reached == 1 and part.status == "residual small but not verified"
     rest = resume(tmp_path / "run", progress=False)
     assert rest.finished and rest.check == whole.check and rest.stopped == whole.stopped
 
@@ -113,7 +113,7 @@ def test_it_says_where_it_stalls():
     result = marched(problem, **options)
     assert "stalled at t = 0: relative residual" in result.stages[0]
     assert not result.finished and not result.resumable and result.reached == 0
-    assert result.verdict == "not converged" and np.isnan(result.predict([[0.1, 0.0], [0.1, 0.01]])).all()
+    assert result.status == "not converged" and np.isnan(result.predict([[0.1, 0.0], [0.1, 0.01]])).all()
 
 
 def test_a_march_that_did_not_arrive():
@@ -139,7 +139,7 @@ def test_a_march_that_did_not_arrive():
     result = marched(problem, iterations=1)
     reached = result.reached
     assert 0 < reached < 4 and f"all iterations done at t = {reached:.6g} of 4" in result.stopped
-    assert result.verdict == "not converged" and f"t = {reached:.6g} of 4" in result.check.reason
+    assert result.status == "not converged" and f"t = {reached:.6g} of 4" in result.check.reason
     assert result.errors.until == reached and result.errors.relative_l2 < 1e-6
     x = np.array([[0.3, 0.0], [0.3, reached], [0.3, reached + 1e-6], [0.3, 4.0]])
     assert np.array_equal(np.isnan(result.predict(x)[:, 0]), [False, False, True, True])
@@ -171,7 +171,7 @@ def test_what_the_conditions_leave_open_differs_in_the_second_solution(make):
     """No condition at the ends; none for one of two outputs."""
     result = marched(make())
     assert result.finished and result.errors.relative_l2 > 1e-2
-    assert result.check.error_indicator > 2e-3 and result.verdict == "not converged"
+    assert result.check.error_indicator > 2e-3 and result.status == "not converged"
 
 
 def test_problems_that_it_cannot_solve():

@@ -188,7 +188,7 @@ def test_solutions(problem, goal):
     result = solve(problem, method="patching", progress=False)
     assert result.network == "repnet-patches" and result.finished
     assert result.errors.relative_l2 < goal
-    assert result.verdict == "converged", result.check.reason
+    assert result.status == "converged", result.check.reason
     assert len(result.net) > 1
 
 
@@ -244,7 +244,7 @@ from test_patching import layer as problem
 def test_too_few_patches_are_said():
     result = solve(layer(), method="patching", method_options={"patching": {"most_patches": 3}}, progress=False)
     assert "more than 3 would be needed" in result.stopped
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
 
 
 def test_who_is_patched_by_default():

@@ -280,12 +280,12 @@ def test_a_march_that_is_over_before_the_end_of_time(tmp_path, capsys):
             "repnet-pde: ended before the end of time: marching: all iterations done at t = 0.12 of 1 (2 iterations)"
         )
         table = " ".join(shown.out.split())
-        assert "verdict not converged: there is no solution beyond t = 0.12 of 1" in table
+        assert "status not converged: there is no solution beyond t = 0.12 of 1" in table
         assert "error against the solution up to t = 0.12 only: relative L2" in table
         said.append(json.loads((out / "result.json").read_text()))
     for result in said:
         assert result["finished"] is False and result["resumable"] is False and result["reached"] == 0.12
-        assert result["verdict"] == "not converged" and result["errors"]["until"] == 0.12
+        assert result["status"] == "not converged" and result["errors"]["until"] == 0.12
 
 
 def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
@@ -299,15 +299,15 @@ def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
         part = resume(out, time_limit=1e-3, progress=False)
         if part.finished:
             break
-        seen.add((part.reached, part.verdict))
+        seen.add((part.reached, part.status))
         assert part.resumable and part.stopped == "time limit"
         x = np.array([[0.3, 0.5 * part.reached], [0.3, 0.5 * (1 + part.reached)]])
         assert np.isnan(part.predict(x)[:, 0]).tolist() == [part.reached == 0, part.reached < 1]
     whole = solve(load_problem(file), progress=False)
-    assert part.finished and part.reached == 1 and part.check == whole.check and part.verdict == "converged"
+    assert part.finished and part.reached == 1 and part.check == whole.check and part.status == "converged"
     # While the second solution was being made the first was there, and nothing was known to be wrong.
-    assert {verdict for reached, verdict in seen if reached == 1} == {"residual small but not verified"}
-    assert {verdict for reached, verdict in seen if reached < 1} == {"not converged"}
+    assert {status for reached, status in seen if reached == 1} == {"residual small but not verified"}
+    assert {status for reached, status in seen if reached < 1} == {"not converged"}
 
 
 def test_the_progress_line_names_the_time(capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""The verdict: relative residuals, the error indicator against the true error, and too few points found out."""
+"""The status: relative residuals, the error indicator against the true error, and too few points found out."""
 
 import deepxde as dde
 import numpy as np
@@ -12,7 +12,7 @@ from repnet_pde.network.patches import Patches
 from repnet_pde.network.slabs import Slabs
 from repnet_pde.residuals import collocation
 from repnet_pde.sizes import relative_residuals
-from repnet_pde.verify import interface_jumps, verdict, verify
+from repnet_pde.verify import convergence_status, interface_jumps, verify
 
 PI = np.pi
 
@@ -46,7 +46,7 @@ def test_relative_residuals(name):
 @pytest.mark.parametrize("name", ["poisson_two_scale_1d", "poisson_chirp_1d", "helmholtz_modes_2d"])
 def test_the_error_indicator_tells_the_error(name):
     result = solve(load_problem(name), progress=False)
-    assert result.verdict == "converged"
+    assert result.status == "converged"
     error, indicator = result.errors.relative_l2, result.check.error_indicator
     assert error < max(30 * indicator, 1e-12)
 
@@ -55,7 +55,7 @@ def test_too_few_features_are_not_called_converged():
     """The user asks for fewer features than the solution needs."""
     result = solve(load_problem("helmholtz_2d"), network_options={"layers": [60]}, progress=False)
     assert result.errors.relative_l2 > 1e-2
-    assert result.verdict != "converged"
+    assert result.status != "converged"
 
 
 def test_too_few_points_are_found_out():
@@ -65,7 +65,7 @@ def test_too_few_points_are_found_out():
     options = {"network_options": {"layers": [80]}, "method": "least-squares", "progress": False}
     result = solve(problem, **options)
     assert result.errors.relative_l2 > 1e-3
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
 
 
 def test_a_solution_that_is_not_determined():
@@ -74,22 +74,25 @@ def test_a_solution_that_is_not_determined():
     problem = Problem(geometry=line, pde=lambda x, u: dde.grad.hessian(u, x) + torch.sin(9 * x), wavenumber=9.0)
     result = solve(problem, progress=False)
     assert max(result.check.relative.values()) < 1e-8
-    assert result.verdict != "converged"
+    assert result.status != "converged"
 
 
-def test_the_verdict_of_numbers():
+def test_the_status_of_numbers():
     small, large = {"pde": 1e-9, "ends": 1e-12}, {"pde": 1e-9, "ends": 0.1}
-    assert verdict(small, small, 1e-9, True)[0] == "converged"
-    assert verdict(small, small, None, True)[0] == "residual small but not verified"
-    assert verdict(large, large, 1e-9, True)[0] == "not converged" and "ends" in verdict(large, large, 1e-9, True)[1]
-    assert verdict(small, small, 0.5, True)[0] == "not converged"
-    assert verdict(small, small, 1e-9, False)[0] == "not converged"
-    assert "training points" in verdict({"pde": 1e-4}, {"pde": 1e-7}, None, True)[1]
-    assert verdict({"pde": float("nan")}, {"pde": 1.0}, None, True)[0] == "not converged"
-    assert verdict(small, small, 2e-4, True)[0] == "residual small but not verified"
-    assert verdict(small, small, 1e-9, True, 1e-9)[0] == "not converged"
-    assert verdict(small, small, 1e-9, True, 0.3)[0] == "converged"
-    assert verdict({"pde": 5e-4}, None, None, True)[0] == "not converged"
+    assert convergence_status(small, small, 1e-9, True)[0] == "converged"
+    assert convergence_status(small, small, None, True)[0] == "residual small but not verified"
+    assert (
+        convergence_status(large, large, 1e-9, True)[0] == "not converged"
+        and "ends" in convergence_status(large, large, 1e-9, True)[1]
+    )
+    assert convergence_status(small, small, 0.5, True)[0] == "not converged"
+    assert convergence_status(small, small, 1e-9, False)[0] == "not converged"
+    assert "training points" in convergence_status({"pde": 1e-4}, {"pde": 1e-7}, None, True)[1]
+    assert convergence_status({"pde": float("nan")}, {"pde": 1.0}, None, True)[0] == "not converged"
+    assert convergence_status(small, small, 2e-4, True)[0] == "residual small but not verified"
+    assert convergence_status(small, small, 1e-9, True, 1e-9)[0] == "not converged"
+    assert convergence_status(small, small, 1e-9, True, 0.3)[0] == "converged"
+    assert convergence_status({"pde": 5e-4}, None, None, True)[0] == "not converged"
 
 
 def on(x, on_boundary):
@@ -154,7 +157,7 @@ def test_jumps_at_an_interface():
     assert max(good.values()) < 1e-8
     assert bad["interface 1 (flux)"] == pytest.approx(0.5, rel=1e-6) and bad["interface 1 (value)"] < 1e-8
     result = solve(problem, progress=False)
-    assert result.verdict == "converged" and result.errors.relative_l2 is None
+    assert result.status == "converged" and result.errors.relative_l2 is None
     assert result.predict([[0.5]])[0, 0] == pytest.approx(10 / 11, abs=1e-9)
 
 
@@ -178,10 +181,10 @@ def beam(flux):
 def test_jumps_between_patches_count(problem, off):
     """Patches meet the equation and all conditions by small jumps at many faces, which add up to what contradicts."""
     good = solve(problem(1.0), method="patching", progress=False).check
-    assert good.verdict == "converged" and good.relative["between the pieces"] < 1e-9
+    assert good.status == "converged" and good.relative["between the pieces"] < 1e-9
     few = {"patching": {"most_patches": 24}}
     bad = solve(problem(off), method="patching", method_options=few, progress=False).check
-    assert bad.verdict == "not converged" and bad.relative["between the pieces"] > 0.02 * (off - 1)
+    assert bad.status == "not converged" and bad.relative["between the pieces"] > 0.02 * (off - 1)
 
 
 def test_faces_of_patches_and_slabs():
@@ -208,7 +211,7 @@ def test_a_boundary_condition_left_out(network):
         lambda x, u: H(u, x) + 9 * torch.sin(3 * x), {"left": (lambda x: 0, lambda x, on: on and x[0] < 0.5)}
     )
     result = solve(problem, network, "least-squares", progress=False)
-    assert result.verdict == "not converged" and "determined" in result.check.reason
+    assert result.status == "not converged" and "determined" in result.check.reason
 
 
 def test_a_side_of_a_square_left_out():
@@ -217,7 +220,7 @@ def test_a_side_of_a_square_left_out():
     problem = Problem(
         geometry=square, pde=lambda x, u: H(u, x, i=0, j=0) + H(u, x, i=1, j=1), conditions={"sides": sides}
     )
-    assert solve(problem, progress=False).verdict == "not converged"
+    assert solve(problem, progress=False).status == "not converged"
 
 
 def test_an_initial_condition_left_out():
@@ -226,7 +229,7 @@ def test_an_initial_condition_left_out():
         lambda domain: {"sides": dde.icbc.DirichletBC(domain, lambda x: np.sin(3 * x[:, 1:]), on)},
     )
     result = solve(problem, progress=False)
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
     assert any("start of time" in note for note in result.check.notes)
 
 
@@ -240,13 +243,13 @@ def test_an_initial_velocity_left_out():
         },
     )
     result = solve(problem, progress=False)
-    assert result.verdict == "not converged" and not result.check.notes
+    assert result.status == "not converged" and not result.check.notes
 
 
 def test_an_eigenfunction_can_be_added():
     """u'' + π² u = 0 with u = 0 at the ends: every multiple of sin πx."""
     result = solve(line_problem(lambda x, u: H(u, x) + PI**2 * u, {"ends": (lambda x: 0, on)}), progress=False)
-    assert result.verdict == "not converged" and "determined" in result.check.reason
+    assert result.status == "not converged" and "determined" in result.check.reason
 
 
 def test_a_pin_counts():
@@ -257,13 +260,13 @@ def test_a_pin_counts():
         "pin": dde.icbc.PointSetBC(np.array([[0.5]]), np.array([[1.0]])),
     }
     result = solve(Problem(geometry=line, pde=lambda x, u: H(u, x), conditions=conditions), progress=False)
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
 
 
 def test_conditions_that_contradict_are_named():
     problem = line_problem(lambda x, u: H(u, x) - 1, {"zero": (lambda x: 0, on), "one": (lambda x: 1, on)})
     result = solve(problem, progress=False)
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
     assert any("'zero' and 'one' contradict" in note for note in result.check.notes)
 
 
@@ -281,7 +284,7 @@ def test_a_solution_far_beyond_its_data_is_named():
     )
     result = solve(problem, network_options={"layers": [500]}, progress=False)
     low, high = result.check.ranges["u"]
-    assert result.verdict == "not converged" and max(-low, high) > 1e4
+    assert result.status == "not converged" and max(-low, high) > 1e4
     assert any("where the data suggest 1.0e+00" in note for note in result.check.notes)
 
 
@@ -294,7 +297,7 @@ def test_heat_backward_in_time():
         },
     )
     for width in (200, 500):
-        assert solve(problem, network_options={"layers": [width]}, progress=False).verdict == "not converged"
+        assert solve(problem, network_options={"layers": [width]}, progress=False).status == "not converged"
 
 
 def test_growth_that_is_right_is_converged():
@@ -307,7 +310,7 @@ def test_growth_that_is_right_is_converged():
         solution=lambda t: np.exp(8 * t),
     )
     result = solve(problem, progress=False)
-    assert result.verdict == "converged" and result.errors.relative_l2 < 30 * result.check.error_indicator + 1e-12
+    assert result.status == "converged" and result.errors.relative_l2 < 30 * result.check.error_indicator + 1e-12
 
 
 # The stated solution
@@ -321,7 +324,7 @@ def test_growth_that_is_right_is_converged():
 def test_a_stated_solution_that_is_none(stated, term):
     problem = line_problem(lambda x, u: H(u, x) - 1, {"ends": (lambda x: 0, on)}, solution=stated)
     result = solve(problem, progress=False)
-    assert result.verdict == "converged"
+    assert result.status == "converged"
     assert any(f"the stated solution does not meet '{term}'" in note for note in result.check.notes)
 
 
@@ -344,7 +347,7 @@ def test_nonlinear_problems_are_verified(method):
     result = solve(cubic(), method=method, **options, progress=False)
     assert result.check.error_indicator is not None
     assert result.errors.relative_l2 < 30 * result.check.error_indicator + 1e-12
-    assert result.verdict == "converged"
+    assert result.status == "converged"
 
 
 def test_another_branch_is_named():
@@ -359,7 +362,7 @@ def test_another_branch_is_named():
 
     for pde in (bratu, square):
         result = solve(line_problem(pde, {"ends": (lambda x: 0, on)}), progress=False)
-        assert result.verdict == "converged"
+        assert result.status == "converged"
         assert any("another solution was found" in note for note in result.notes)
 
 
@@ -371,7 +374,7 @@ def test_a_single_solution_has_no_other():
 def test_an_unfinished_network_is_compared():
     """After three steps of Adam the distance to a solution by least squares is the error."""
     result = solve(cubic(), "repnet", "adam", iterations=3, progress=False)
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
     assert result.errors.relative_l2 > 0.1 and result.check.error_indicator > result.errors.relative_l2 / 30
 
 
@@ -397,7 +400,7 @@ def coupled():
 @pytest.mark.parametrize("problem", [mean_zero, coupled])
 def test_nothing_is_said_of_residuals_without_a_size(problem):
     result = solve(problem(), "fnn", "adam", iterations=3, progress=False)
-    assert result.verdict == "not converged"
+    assert result.status == "not converged"
     assert max(result.check.relative.values()) > 1e-2
 
 
@@ -406,7 +409,7 @@ def test_an_exact_solution_of_such_a_problem_is_small():
     problem._set(pde=lambda x, u: [H(u, x) + torch.cos(PI * x), (u - torch.cos(PI * x) / PI**2).mean() + 0 * u])
     net = lambda x: torch.cos(PI * x) / PI**2  # noqa: E731
     found = verify(problem, Stated(net), None, seed=0, wavenumber=[PI])
-    assert found.verdict == "residual small but not verified"
+    assert found.status == "residual small but not verified"
 
 
 class Stated(dde.nn.NN):

@@ -69,7 +69,7 @@ def run(case: Case, seed: int) -> dict:
     except (InputError, TrainingError, MemoryError) as error:
         return row | {"failed": " ".join(str(error).split()), "seconds": time.perf_counter() - begun}
     plain = result.to_dict()
-    kept = {name: plain[name] for name in ("unknowns", "method", "stopped", "verdict", "notes")}
+    kept = {name: plain[name] for name in ("unknowns", "method", "stopped", "status", "notes")}
     return row | {"failed": None, "seconds": time.perf_counter() - begun} | kept
 
 
@@ -146,7 +146,7 @@ def markdown(results: dict[str, list[dict]], cases: Sequence[Case], command: str
         "",
         f"    {command}",
         "",
-        "| problem | noise | unknown | runs | coverage | mean z | sd z | s.e. / bound | wrong minima | s | verdict |",
+        "| problem | noise | unknown | runs | coverage | mean z | sd z | s.e. / bound | wrong minima | s | outcome |",
         "|---" * 11 + "|",
     ]
     for case in cases:

@@ -315,7 +315,7 @@ def run_identify(case: Case, noise: float, seed: int) -> dict:
         "error": result.errors.by_output["a"] if problem.unknown_fields else None,
         "method": plain["method"],
         "network_options": plain["network_options"],
-        "verdict": plain["verdict"],
+        "status": plain["status"],
         "stopped": plain["stopped"],
         "noise": plain["identification"] and plain["identification"]["noise"],
         "chi_square": plain["identification"] and plain["identification"]["chi_square"],

@@ -134,7 +134,7 @@ def run(case: Case, column: str, seed: int, auto: dict | None, least: float) -> 
         "features": layers[0],
         "network": row["network"],
         "method": row["method"],
-        "verdict": row["verdict"],
+        "status": row["status"],
         "indicator": row["error_indicator"],
         "relative_residual": max((row["relative_residuals"] or {"": None}).values(), key=lambda v: v or 0.0),
         "stopped": row["stopped"],
@@ -194,9 +194,9 @@ def markdown(results: dict, cases, columns, seeds: int, command: str) -> str:
     lines += [
         "",
         "What the package says of the solutions of the first column, without knowing the exact one: the largest",
-        "relative residual at fresh points, the distance to an independent solution, and the verdict.",
+        "relative residual at validation points, the distance to an independent solution, and the status.",
         "",
-        "| problem | chosen | relative L2 error | error indicator | relative residual | verdict |",
+        "| problem | chosen | relative L2 error | error indicator | relative residual | status |",
         "|---|---|---|---|---|---|",
     ]
     for case in cases:
@@ -207,7 +207,7 @@ def markdown(results: dict, cases, columns, seeds: int, command: str) -> str:
             indicator = "" if row["indicator"] is None else f"{row['indicator']:.1e}"
             lines.append(
                 f"| {case.label} | {row['network']}, {row['method']} | {row['error']:.1e} | {indicator} | "
-                f"{row['relative_residual']:.1e} | {row['verdict']} |"
+                f"{row['relative_residual']:.1e} | {row['status']} |"
             )
     return "\n".join(lines) + "\n"
 

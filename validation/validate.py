@@ -1,4 +1,4 @@
-"""Is every problem solved as its file says? Errors, reference, convergence, indicator, balances, and a verdict.
+"""Is every problem solved as its file says? Errors, reference, convergence, indicator, balances, and a status.
 
 Each problem is solved with every seed, and the first of them again with fewer features (least squares, patching) or
 products (low rank), looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
@@ -230,7 +230,7 @@ def judge(found: Validation) -> Iterator[Check]:
     yield from _errors(found, tolerance, inverse)
     yield from () if inverse else _reference(found, tolerance)
     yield from _unknowns(found, tolerance) if inverse else ()
-    yield from _verdicts(found)
+    yield from _statuses(found)
     yield from _indicator(found)
     yield from _convergence(found)
     yield from _balances(found, tolerance)
@@ -306,14 +306,14 @@ def away(estimate: dict) -> float:
     return distance / max(estimate["standard_error"], 1e-300) if distance else 0.0
 
 
-def _verdicts(found: Validation) -> Iterator[Check]:
-    bad = [run for run in found.runs if run["verdict"] == "not converged"]
+def _statuses(found: Validation) -> Iterator[Check]:
+    bad = [run for run in found.runs if run["status"] == "not converged"]
     run = bad[0] if bad else found.runs[0]
     unknown = found.error is None
     yield Check(
-        "own verdict",
+        "own status",
         (FAILED if unknown else REMARK) if bad else PASSED,
-        f"{run['verdict']}: {run['verdict_reason']}",
+        f"{run['status']}: {run['status_reason']}",
     )
 
 

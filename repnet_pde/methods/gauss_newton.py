@@ -29,7 +29,7 @@ TINY = 1e-13
 """Gradient over its largest possible size, and step over the parameters, that count as zero."""
 STAGNATION, PATIENCE = 1e-4, 20
 ROUNDS = 25
-"""Rounds of points without a smaller residual on fresh points, after which training has stagnated."""
+"""Rounds of points without a smaller residual on validation points, after which training has stagnated."""
 MOST_DENSE = 4000
 MEMORY = 4 * 2**30
 
@@ -86,7 +86,7 @@ class GaussNewton:
         self.largest = 0.0
         self.slow = self.since_refined = self.rounds = 0
         self.best = math.inf
-        """Smallest mean square on fresh points, at a redrawing."""
+        """Smallest mean square on validation points, at a redrawing."""
         self._reason: str | None = None
 
     def _is_matrix_free(self, memory, matrix_free) -> bool:
@@ -166,7 +166,7 @@ class GaussNewton:
             parameter.data.copy_(value if change is None else value + change.view_as(value))
 
     def _stuck(self) -> None:
-        """No step lowers the loss: with fresh points it may."""
+        """No step lowers the loss: with validation points it may."""
         if self.refine and self.since_refined > 1:
             self.since_refined, self.damping = self.refine, math.nan
         else:
@@ -227,7 +227,7 @@ class GaussNewton:
         else:
             self.rounds += 1
         if self.rounds >= ROUNDS:
-            self._reason = f"stagnation: {ROUNDS} sets of points without a smaller residual on fresh points"
+            self._reason = f"stagnation: {ROUNDS} sets of points without a smaller residual on validation points"
 
     def _norm2(self) -> float:
         vectors = residual_vectors(self.points.data, self.objective.net)

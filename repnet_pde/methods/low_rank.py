@@ -47,7 +47,7 @@ class LowRank:
     """Solves for u = Σ_r Π_l φ_lr(x_l) (canonical polyadic form), its factors one-layer sine RepNets.
 
     The number of coefficients grows with the number of coordinates and not with its exponential. Products are added
-    while the residual at fresh points is above ``tolerance``. New ones are found by alternating least squares, one
+    while the residual at validation points is above ``tolerance``. New ones are found by alternating least squares, one
     coordinate after another, from several starts (G. Beylkin, M. J. Mohlenkamp, SIAM J. Sci. Comput. 26 (2005)
     2133-2159); then Gauss-Newton with Levenberg-Marquardt damping works on all factors of all products together, and a
     last alternating sweep of linear solves removes what rounding left. The rows are the equations and conditions as
@@ -56,7 +56,7 @@ class LowRank:
     Args:
         objective: the loss on a `ProductRepNet` without slow sines; its weights are not used.
         iterations: most steps of Gauss-Newton.
-        tolerance: relative residual at fresh points that is asked for.
+        tolerance: relative residual at validation points that is asked for.
         most_products: most of them, for each output.
     """
 
@@ -114,7 +114,7 @@ class LowRank:
         self.objective.mean_squares()
 
     def _judge(self, system: "_System") -> None:
-        """Polish, measure the residual at fresh points, and decide whether products are to be added."""
+        """Polish, measure the residual at validation points, and decide whether products are to be added."""
         system.polish()
         system.store()
         residual = self._residual()
@@ -140,7 +140,7 @@ class LowRank:
             self._compare()
 
     def _residual(self) -> float:
-        """The largest relative residual of the terms at fresh points."""
+        """The largest relative residual of the terms at validation points."""
         with seeded(0):
             data = collocation(self.problem, few=FRESH, distribution="pseudo")
         system = _System(self.problem, self.net, data).load()

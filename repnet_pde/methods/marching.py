@@ -69,8 +69,8 @@ class Marching:
     spread by a map of each space axis that follows the local length scale of the solution, which is read off its
     derivatives (equidistribution of a monitor function, W. Huang, R. D. Russell, Adaptive Moving Mesh Methods, 2011,
     chapter 2) and graded, so that layers and fronts get features where they are. A slab is accepted when its relative
-    residual at fresh points is below ``tolerance``; otherwise the map is renewed, the number of features raised or the
-    slab shortened. Slabs lengthen where the residual is small.
+    residual at validation points is below ``tolerance``; otherwise the map is renewed, the number of features raised
+    or the slab shortened. Slabs lengthen where the residual is small.
 
     When the end of time is reached the slabs are solved a second time, with other features and points, each by Newton's
     method from the first solution and from the end of the second one's last slab. What the equations and conditions do
@@ -79,7 +79,7 @@ class Marching:
     Args:
         objective: the loss on a `Slabs` network; its weights are not used.
         iterations: most attempts at slabs; those of the second solution do not count.
-        tolerance: relative residual at fresh points that is asked for.
+        tolerance: relative residual at validation points that is asked for.
     """
 
     default_iterations = 1000

@@ -27,7 +27,7 @@ class PatchMarching(Patching):
     """Solves a nonlinear problem in time window by window, on patches in space.
 
     Each window of time is solved as by `Patching`, from the state at the end of the last one, which its patches take
-    over in the sense of least squares. Where the residual at fresh points stays above ``tolerance``, the window is
+    over in the sense of least squares. Where the residual at validation points stays above ``tolerance``, the window is
     halved or the patches are, and up to ten times of it is taken where neither lowers it. For solutions that are fine
     in many places, for which the features of one box as large as the domain would be too many.
 
@@ -36,7 +36,7 @@ class PatchMarching(Patching):
     Args:
         objective: the loss on a `Patches` network; its weights are not used.
         iterations: most attempts at windows; those of the second solution do not count.
-        tolerance: relative residual at fresh points, in the worst patch, that is asked for.
+        tolerance: relative residual at validation points, in the worst patch, that is asked for.
         features: of each patch. most_patches: most boxes of a window.
     """
 

@@ -95,13 +95,13 @@ class Patching:
     squares, at the points of each face (patching, as in spectral multidomain methods: C. Canuto, M. Y. Hussaini,
     A. Quarteroni, T. A. Zang, Spectral Methods: Evolution to Complex Geometries (2007), chapter 5). The equations and
     conditions are used as they are, at points inside the geometry, whatever its form. The first partition follows
-    the expected wavenumber; then boxes are halved where the residual at fresh points is large. Nonlinear problems take
-    Newton steps, each partition starting from the solution on the last.
+    the expected wavenumber; then boxes are halved where the residual at validation points is large. Nonlinear problems
+    take Newton steps, each partition starting from the solution on the last.
 
     Args:
         objective: the loss on a `Patches` network; its weights are not used.
         iterations: most partitions.
-        tolerance: relative residual at fresh points, in the worst patch, that is asked for.
+        tolerance: relative residual at validation points, in the worst patch, that is asked for.
         features: of each patch; None takes `FEATURES`.
         most_patches: most boxes; None takes `MOST_PATCHES`.
     """

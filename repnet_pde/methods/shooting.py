@@ -76,7 +76,7 @@ class Shooting:
         objective: the loss of a problem with observations, on a `Slabs` network; its weights are not used.
         iterations: most solutions of slabs.
         noise, bounds, positive, loss: as for `Joint`.
-        tolerance: relative residual of the forward solutions at fresh points.
+        tolerance: relative residual of the forward solutions at validation points.
 
     Raises:
         InputError: a problem that it cannot treat, or a bad option.

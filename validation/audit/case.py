@@ -21,7 +21,7 @@ from ...problem import Problem
 
 FORWARD, INVERSE = HALVES = ("forward", "inverse")
 REFUSED, FAILED, LATE = "refused", "failed", "out of time"
-"""What an `Outcome` has for a status where there is no verdict: the package refused with a message of its own
+"""What an `Outcome` has for a status where there is no status: the package refused with a message of its own
 (`RepNetPDEError`); it raised anything else, or its process died; it was stopped at the audit's limit."""
 HUGE = 1e300
 
@@ -37,7 +37,7 @@ class Solutions:
         witnesses: two of the many solutions of a problem that has too many, to prove it.
         condition: relative change of the solution over that of the data, where it is easily known, else None. Errors
             below 1e-12 times this are rounding.
-        well_posed: whether it counts for the power of the verdict: one solution, which depends continuously on the
+        well_posed: whether it counts for the power of the status: one solution, which depends continuously on the
             data.
     """
 
@@ -110,7 +110,7 @@ class Outcome:
     Attributes:
         half, kind, number, seed: which case.
         text: the case's own.
-        status: the verdict, or `REFUSED`, `FAILED` or `LATE`.
+        status: the status, or `REFUSED`, `FAILED` or `LATE`.
         reason: why, as it was said to the user.
         method: that was used.
         indicator: the error indicator, or None.

@@ -78,7 +78,7 @@ def _said(result) -> dict:
     }
     return plain(
         {
-            "status": result.verdict,
+            "status": result.status,
             "reason": result.check.reason,
             "method": result.method,
             "indicator": result.check.error_indicator,

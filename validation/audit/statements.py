@@ -1,4 +1,4 @@
-"""What is said of forward problems against what is true: false statements, and the power of the verdict."""
+"""What is said of forward problems against what is true: false statements, and the power of the status."""
 
 import statistics
 from collections.abc import Callable, Sequence

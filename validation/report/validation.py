@@ -58,7 +58,7 @@ def _summary(store: Path, found: list[Validation], options: dict, command: str) 
     settings = {"method": options["method"], "seeds": options["seeds"], "threads of a run": options["threads"]}
     yield Facts({"Problems": f"{len(found)}: {counts}"} | campaign_facts(store, runs, missing, settings))
     yield Code(command, "sh")
-    columns = ["problem", "verdict", "relative L2 error", "asked\nfor", "seconds", "memory,\nMiB", "compared with"]
+    columns = ["problem", "outcome", "relative L2 error", "asked\nfor", "seconds", "memory,\nMiB", "compared with"]
     yield Table(SUMMARY, [*columns, "reference's\nown error", "why"], [_row(v) for v in found])
 
 
@@ -123,7 +123,7 @@ def _page(v: Validation, options: dict) -> Section:
     parts += [Code(equation)] if equation else []
     if done and done[0]["parameters"]:
         parts.append(Facts({"Parameters": values(done[0]["parameters"])}))
-    folds = {"Checks": [Table("From the stored runs.", ["check", "verdict", "found"], [_check(c) for c in v.checks])]}
+    folds = {"Checks": [Table("From the stored runs.", ["check", "outcome", "found"], [_check(c) for c in v.checks])]}
     if done:
         folds |= {f"Solution and error, seed {done[0].run.seed}": _pictures(v.problem, done[0], SOLUTION)}
     if done and (done[0]["unknowns"] or done[0].outcome["unknown_fields"]):
@@ -187,7 +187,7 @@ def _estimate(found: dict) -> list:
 
 def _runs(v: Validation, options: dict) -> Table:
     by_seed = {run.run.seed: run for run in v.runs}
-    columns = ["seed", "its own\nverdict", "relative\nL2 error", "maximum\nerror", "error\nindicator"]
+    columns = ["seed", "its own\nstatus", "relative\nL2 error", "maximum\nerror", "error\nindicator"]
     columns += ["residuals (rms)", "seconds", "with all\nelse", "memory,\nMiB", "ended"]
     rows = [[str(seed), *_run(by_seed.get(seed))] for seed in range(options["seeds"])]
     caption = "Error indicator: distance to a solution with other features and points. Seconds: of the solution, and "
@@ -201,7 +201,7 @@ def _run(run: Stored | None) -> list:
     if run.failed:
         return [Cell("failed", mark="failed"), *["–"] * 5, *whole, run.failed]
     return [
-        run["verdict"],
+        run["status"],
         _known(run["relative_l2"]),
         _known(run["max_error"]),
         _known(run["error_indicator"]),
@@ -228,13 +228,13 @@ def _convergence(v: Validation) -> list:
         parts.append(Picture(f"{anchor(v.problem)}-convergence.svg", alt, picture))
     rows = [[f"{value:g}", *_step(run)] for value, run in v.ladder]
     caption = "Seed 0 with less; the last row is the run itself."
-    return [*parts, Table(caption, [v.varied, "relative L2 error", "seconds", "its own verdict"], rows)]
+    return [*parts, Table(caption, [v.varied, "relative L2 error", "seconds", "its own status"], rows)]
 
 
 def _step(run: Stored) -> list:
     if run.failed:
         return ["–", "–", Cell(f"failed: {run.failed}", mark="failed")]
-    return [_known(run["relative_l2"]), seconds(run["wall_seconds"]), run["verdict"]]
+    return [_known(run["relative_l2"]), seconds(run["wall_seconds"]), run["status"]]
 
 
 def _settings(done: list[Stored]) -> Iterator:
