@@ -5,39 +5,37 @@ The names below are imported when first used: importing torch and DeepXDE takes 
 """
 
 import importlib
-import sys
-import types
 
-__version__ = "0.1.0"
+from .version import __version__
 
 _EXPORTS = {
-    "Problem": ".problem",
-    "Sampling": ".problem",
-    "Balance": ".balances",
-    "Interface": ".problem",
-    "catalogue": ".catalogue",
-    "load_problem": ".catalogue",
-    "solve": ".solve",
-    "resume": ".resume",
-    "train": ".train",
-    "identify": ".identify",
-    "identify_model": ".identify",
-    "Result": ".result",
-    "load_solution": ".export",
-    "fit": ".fit",
-    "load_fit": ".fit",
-    "Fit": ".fit",
-    "RepNetRegressor": ".regressor",
-    "set_precision": "._backend",
+    "Problem": ".problem.problem",
+    "Sampling": ".problem.problem",
+    "Balance": ".problem.balances",
+    "Interface": ".problem.problem",
+    "catalogue": ".problem.load",
+    "load_problem": ".problem.load",
+    "solve": ".running.solve",
+    "resume": ".running.resume",
+    "train": ".training.model",
+    "identify": ".running.identify",
+    "identify_model": ".running.identify",
+    "Result": ".running.result",
+    "load_solution": ".output.grid",
+    "fit": ".fitting.fit",
+    "load_fit": ".fitting.fit",
+    "Fit": ".fitting.fit",
+    "RepNetRegressor": ".fitting.estimator",
+    "set_precision": ".backend",
     "InputError": ".errors",
     "TrainingError": ".errors",
-    "RepNet": ".network",
-    "RepDeepONet": ".network",
-    "RepDeepONetCartesianProd": ".network",
-    "register": ".network",
-    "estimate_wavenumber": ".network",
-    "estimate_wavenumber_from_samples": ".network",
-    "magnitudes": ".network",
+    "RepNet": ".networks",
+    "RepDeepONet": ".networks",
+    "RepDeepONetCartesianProd": ".networks",
+    "register": ".networks",
+    "estimate_wavenumber": ".analysis.spectrum",
+    "estimate_wavenumber_from_samples": ".analysis.spectrum",
+    "magnitudes": ".networks",
 }
 __all__ = [*_EXPORTS, "__version__"]
 
@@ -48,17 +46,6 @@ def __getattr__(name):
     value = getattr(importlib.import_module(_EXPORTS[name], __name__), name)
     globals()[name] = value
     return value
-
-
-class _Package(types.ModuleType):
-    """Importing the submodule ``catalogue`` or ``solve`` must not put it in the place of the function of that name."""
-
-    def __setattr__(self, name, value):
-        if not (name in _EXPORTS and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__():

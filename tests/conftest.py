@@ -61,7 +61,7 @@ def command(capsys):
     """Run the command line in this process: ``command("list", "--json") -> (exit code, stdout, stderr)``."""
     import warnings
 
-    from repnet_pde.cli import main
+    from repnet_pde.cli.main import main
 
     def run(*arguments):
         capsys.readouterr()

@@ -63,7 +63,7 @@ def commands(text: str) -> list[tuple[str, str]]:
 
 def check_options(line: str) -> None:
     """Have click parse a line of a shell, if it is one of repnet-pde's, without running it."""
-    from repnet_pde.cli import cli
+    from repnet_pde.cli.main import cli
 
     arguments = shlex.split(line, comments=True)
     if arguments[:1] == ["repnet-pde"]:

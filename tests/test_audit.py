@@ -10,10 +10,11 @@ from repnet_pde.validation.audit import forward, judge, runs, statements
 from repnet_pde.validation.audit.case import FAILED, FORWARD, HUGE, LATE, REFUSED, Outcome
 from repnet_pde.validation.audit.fields import amplification, antiderivative, array, waves
 
-from repnet_pde import accuracy, set_precision
-from repnet_pde._backend import dde, quiet, seeded
-from repnet_pde.residuals import collocation, residual_vectors
-from repnet_pde.verify import CONVERGED, NOT_CONVERGED, UNVERIFIED
+from repnet_pde import set_precision
+from repnet_pde.backend import dde, quiet, seeded
+from repnet_pde.checking.status import CONVERGED, NOT_CONVERGED, UNVERIFIED
+from repnet_pde.problem.points import collocation, test_points
+from repnet_pde.problem.residuals import residual_vectors
 
 SEED = 7
 NOT_EXACT = {("not_pointwise", "mean"), ("corner", "ends"), ("corner", "start")}
@@ -56,7 +57,7 @@ def test_what_is_true_solves_the_problem(kind):
                     assert exact[name].abs().max() <= bound * size[name].abs().max(), (number, name, made.text)
         if len(truth.functions + truth.witnesses) > 1:
             first, second = ((*truth.functions, *truth.witnesses)[i] for i in (0, 1))
-            x = torch.as_tensor(accuracy.test_points(problem, 200))
+            x = torch.as_tensor(test_points(problem, 200))
             assert (first(x) - second(x)).norm() > 1e-2 * second(x).norm(), (number, made.text)
 
 

@@ -11,7 +11,7 @@ import torch
 from repnet_pde.validation.finite_difference import Reference, cache, reference
 
 from repnet_pde import Balance, InputError, Problem, Sampling, load_problem, resume, solve
-from repnet_pde.networks import NETWORKS
+from repnet_pde.networks.registry import NETWORKS
 
 LINE = dde.geometry.Interval(0, 1)
 SPACE_TIME = dde.geometry.GeometryXTime(LINE, dde.geometry.TimeDomain(0, 1))

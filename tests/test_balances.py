@@ -11,9 +11,10 @@ from exact import as_network, spline_network
 from repnet_pde.validation.finite_difference import REFERENCES
 from repnet_pde.validation.finite_difference.inverse import FORWARD
 
-from repnet_pde import Balance, InputError, Problem, Sampling, balances, catalogue, load_problem, set_precision, solve
-from repnet_pde.balances import defects
-from repnet_pde.network.slabs import Slabs
+from repnet_pde import Balance, InputError, Problem, Sampling, catalogue, load_problem, set_precision, solve
+from repnet_pde.networks.slabs import Slabs
+from repnet_pde.problem import balances
+from repnet_pde.problem.balances import defects
 
 LAWS = {(name, key): law for name in catalogue() for key, law in load_problem(name).balances.items()}
 PARAMETERS = {  # such that nothing vanishes on the boundary by chance

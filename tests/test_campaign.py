@@ -9,10 +9,10 @@ import sys
 import time
 
 import pytest
-from repnet_pde.validation import compare as comparison
-from repnet_pde.validation import validate as validation
-from repnet_pde.validation.campaign import OUTCOME, Campaign, PeakMemory, Run, Stored, execute
-from repnet_pde.validation.compare import OURS, Cell, Plan, seconds_of, summary
+from repnet_pde.validation.campaigns import compare as comparison
+from repnet_pde.validation.campaigns import validate as validation
+from repnet_pde.validation.campaigns.campaign import OUTCOME, Campaign, PeakMemory, Run, Stored, execute
+from repnet_pde.validation.campaigns.compare import OURS, Cell, Plan, seconds_of, summary
 
 from repnet_pde import InputError
 from repnet_pde.errors import RepNetPDEError
@@ -233,7 +233,7 @@ def test_two_processes_do_not_work_on_one_campaign(decay, tmp_path):
 )
 def test_one_line_and_exit_code_2(command, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("repnet_pde.validation.campaign.PATIENCE", 1)
+    monkeypatch.setattr("repnet_pde.validation.campaigns.campaign.PATIENCE", 1)
     code, out, err = command(*arguments)
     assert code == 2 and out == "" and said in err and len(err.strip().splitlines()) == 1
     assert not list(tmp_path.rglob(OUTCOME))

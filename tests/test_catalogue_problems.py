@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from exact import as_network
+from repnet_pde.validation.campaigns.measured import measured
 from repnet_pde.validation.finite_difference import burgers_cole_hopf
-from repnet_pde.validation.measured import measured
 
-from repnet_pde import accuracy, catalogue, load_problem
-from repnet_pde.accuracy import reference_of
+from repnet_pde import catalogue, load_problem
+from repnet_pde.checking.accuracy import reference_of
 from repnet_pde.errors import InputError
-from repnet_pde.residuals import collocation, residual_vectors
+from repnet_pde.problem.points import collocation, test_points
+from repnet_pde.problem.residuals import residual_vectors
 
 OTHERS = [
     ("poisson_two_scale_1d", {"low": 1.3, "high": 17.9, "amplitude": 0.7}),
@@ -250,7 +251,7 @@ def test_parameters_reach_the_problem():
 def test_listing_imports_neither_torch_nor_deepxde(process):
     program = """
 import sys
-from repnet_pde.cli import main
+from repnet_pde.cli.main import main
 try:
     main(["list"])
 except SystemExit as end:
@@ -267,7 +268,7 @@ assert not heavy, heavy
 
 def test_functions_are_not_hidden_by_the_modules_of_their_names(process):
     program = """
-import repnet_pde.catalogue, repnet_pde.cli
+import repnet_pde.problem.load, repnet_pde.cli.main
 assert callable(repnet_pde.catalogue), repnet_pde.catalogue
 import repnet_pde.solve
 from repnet_pde import resume, solve
@@ -291,7 +292,7 @@ def test_points_resolve_the_wavenumber(name):
 def test_test_points_are_not_training_points():
     problem = load_problem("helmholtz_2d")
     training = {tuple(x) for x in collocation(problem).train_x}
-    x = accuracy.test_points(problem, 500)
+    x = test_points(problem, 500)
     assert x.shape == (500, 2) and not training & {tuple(row) for row in x}
     assert ((x > 0) & (x < 1)).all()
 

@@ -179,7 +179,7 @@ def test_failed_training(command, folder):
 
 def test_results_that_cannot_be_written(command, folder, monkeypatch):
     """A full disk is one line and exit code 1."""
-    from repnet_pde import result
+    from repnet_pde.running import result
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -7,7 +7,7 @@ import torch
 
 import repnet_pde
 from repnet_pde import InputError, RepDeepONet, RepDeepONetCartesianProd, RepNet
-from repnet_pde._backend import quiet
+from repnet_pde.backend import quiet
 from repnet_pde.operators import antiderivative
 
 TRUNK = {"domain": (0.0, 1.0), "wavenumber": 20.0, "first_activation": "sin"}

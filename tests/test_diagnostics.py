@@ -10,9 +10,12 @@ import torch
 from experiments import LINE, ONE, SMALL, TIME, errors, everywhere, left, right, times
 from scipy.optimize import brentq
 
-from repnet_pde import InputError, Problem, Sampling, cli, diagnostics, identify, identify_model, plots, set_precision
-from repnet_pde.identification import Estimate, _flat, _free, _strayed, _unmet
-from repnet_pde.unknowns import BEND, Scales, huber_inflation, huber_weights
+from repnet_pde import InputError, Problem, Sampling, identify, identify_model, set_precision
+from repnet_pde.cli import main as cli
+from repnet_pde.inverse import diagnostics
+from repnet_pde.inverse.estimates import Estimate, _flat, _free, _strayed, _unmet
+from repnet_pde.inverse.unknowns import BEND, Scales, huber_inflation, huber_weights
+from repnet_pde.output import pictures as plots
 
 PI = math.pi
 

@@ -13,9 +13,9 @@ from repnet_pde.validation import finite_difference
 
 import repnet_pde
 from repnet_pde import operators
-from repnet_pde.catalogue import catalogue
-from repnet_pde.cli import cli
+from repnet_pde.cli.main import cli
 from repnet_pde.methods import METHODS
+from repnet_pde.problem.load import catalogue
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")

@@ -13,7 +13,10 @@ import pytest
 import xarray
 from scipy.io import netcdf_file
 
-from repnet_pde import InputError, Problem, Sampling, export, load_solution, plots, solve, vtk_xml
+from repnet_pde import InputError, Problem, Sampling, load_solution, solve
+from repnet_pde.output import grid as export
+from repnet_pde.output import pictures as plots
+from repnet_pde.output import vtk as vtk_xml
 
 LINE, TIME = dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 2)
 

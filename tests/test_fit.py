@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from repnet_pde import InputError, catalogue, fit, load_fit, load_problem, samples, solve
+from repnet_pde import InputError, catalogue, fit, load_fit, load_problem, solve
+from repnet_pde.fitting import samples
+from repnet_pde.fitting.search import Search, _jumps, solve_last_layer, wave_vectors, wavenumbers
 from repnet_pde.methods.alternating import Alternating
-from repnet_pde.network.product import ProductRepNet
-from repnet_pde.regression import Search, _jumps, solve_last_layer, wave_vectors, wavenumbers
+from repnet_pde.networks.product import ProductRepNet
 
 PI = math.pi
 
@@ -128,7 +129,7 @@ def test_the_penalty_maximises_the_marginal_likelihood():
     data = samples.make(x, y, domain=None, validation=0.0, seed=0, dtype="float64")
     found = Search(data, 0, None, math.inf)
     net = found.try_("repnet-sin", {"layers": [30], "wavenumber": [30.0]}).net
-    from repnet_pde.methods._last_layer import into_last
+    from repnet_pde.discretization.last_layer import into_last
 
     rough = torch.cat([(1 + net.first.slopes().square()).sqrt(), torch.ones(1)])
     design = torch.cat([into_last(net, data.x), torch.ones(60, 1)], 1) / rough

@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from repnet_pde import InputError, TrainingError, set_precision
-from repnet_pde._backend import random_state, set_random_state
-from repnet_pde.jacobian import Linearization, linearize
-from repnet_pde.methods import _damped, gauss_newton
-from repnet_pde.methods._damped import Dense, MatrixFree
-from repnet_pde.methods._points import Points
+from repnet_pde.backend import random_state, set_random_state
+from repnet_pde.discretization.jacobian import linearize
+from repnet_pde.discretization.objective import AUTOMATIC, Objective
+from repnet_pde.linalg import damped as _damped
+from repnet_pde.linalg.damped import Dense, MatrixFree
+from repnet_pde.linalg.dense import Linearization
+from repnet_pde.methods import gauss_newton
 from repnet_pde.methods.gauss_newton import GaussNewton
-from repnet_pde.objective import AUTOMATIC, Objective
-from repnet_pde.residuals import residual_vectors
+from repnet_pde.methods.points import Points
+from repnet_pde.problem.residuals import residual_vectors
 
 NAMES = ["pde", "boundary", "initial"]
 
@@ -101,7 +103,7 @@ def test_matrix_free_products_and_step_equal_the_dense_ones():
     net = dde.nn.FNN([1, 5, 4, 1], "tanh", "Glorot normal")
     scales = [0.02, 0.3]
     dense = Dense(linearize(data, net, ["pde", "ends"], None, [a]), scales, 1)
-    free = MatrixFree(data, net, [*net.parameters(), a], scales, 1, most=2000, tolerance=1e-14)
+    free = MatrixFree(residual_vectors(data, net), [*net.parameters(), a], scales, 1, most=2000, tolerance=1e-14)
     torch.testing.assert_close(free.residual, dense.residual)
     torch.testing.assert_close(free.gradient, dense.gradient)
     d = torch.randn(len(dense.gradient), dtype=torch.float64)
@@ -115,7 +117,7 @@ def test_matrix_free_products_and_step_equal_the_dense_ones():
 def test_matrix_free_training_and_its_estimated_scales():
     data, net = burgers(), network()
     terms = linearize(data, net, NAMES)
-    free = MatrixFree(data, net, list(net.parameters()), None, 0)
+    free = MatrixFree(residual_vectors(data, net), list(net.parameters()), None, 0)
     for scale, term in zip(free.scales, terms, strict=True):
         exact = 1 / math.sqrt(term.jacobian.square().sum())
         assert scale == pytest.approx(exact, rel=0.8)
@@ -294,7 +296,7 @@ def test_redrawn_points_lie_where_the_residual_is_large_and_conditions_keep_thei
 
 
 def data_of(data):
-    from repnet_pde.jacobian import with_auxiliary
+    from repnet_pde.discretization.jacobian import with_auxiliary
 
     return with_auxiliary(data)
 
@@ -326,7 +328,7 @@ def test_rows_that_mix_points_are_solved(monkeypatch):
     while not method.stopped:
         method.step()
     assert method._norm2() < 1e-6 * first
-    monkeypatch.setattr("repnet_pde.jacobian.MOST_ROW_WORK", 0)
+    monkeypatch.setattr("repnet_pde.discretization.jacobian.MOST_ROW_WORK", 0)
     other = make()
     other.step()
     assert other.matrix_free

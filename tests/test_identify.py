@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from experiments import LINE, ONE, SMALL, TIME, errors, everywhere, left, right, times
-from repnet_pde.validation import kill_resume
+from repnet_pde.validation.studies import kill_resume
 from scipy import stats
 
 from repnet_pde import (
@@ -21,12 +21,12 @@ from repnet_pde import (
     identify,
     identify_model,
     load_problem,
-    plots,
     resume,
     set_precision,
     solve,
 )
 from repnet_pde.methods.joint import Joint
+from repnet_pde.output import pictures as plots
 
 PI = math.pi
 

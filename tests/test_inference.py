@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from repnet_pde.inference import Layout, Reduced
+from repnet_pde.linalg.reduced import Layout, Reduced
 
 STATE, FIELDS, UNKNOWNS = 7, 4, 3
 P = STATE + FIELDS + UNKNOWNS

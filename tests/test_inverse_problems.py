@@ -24,7 +24,8 @@ from scipy.optimize import least_squares
 
 from repnet_pde import catalogue, load_problem
 from repnet_pde.errors import InputError
-from repnet_pde.residuals import collocation, residual_vectors
+from repnet_pde.problem.points import collocation
+from repnet_pde.problem.residuals import residual_vectors
 
 PI = math.pi
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from repnet_pde import InputError, Problem, RepNet, Sampling, set_precision
-from repnet_pde.jacobian import check_rows, choose_route, linearize, not_finite, with_auxiliary
-from repnet_pde.residuals import collocation, residual_vectors
+from repnet_pde.discretization.jacobian import check_rows, choose_route, linearize, not_finite, with_auxiliary
+from repnet_pde.problem.points import collocation
+from repnet_pde.problem.residuals import residual_vectors
 
 PI = np.pi
 
@@ -277,7 +278,7 @@ def test_rows_that_depend_on_several_points_take_reverse_mode_row_by_row(monkeyp
     data, net = collocation(problem), NETWORKS["FNN"]()
     assert choose_route(data, net, problem.term_names) == "rows"
     assert_equal(linearize(data, net, problem.term_names, route="rows"), row_by_row(data, net))
-    monkeypatch.setattr("repnet_pde.jacobian.MOST_ROW_WORK", 0)
+    monkeypatch.setattr("repnet_pde.discretization.jacobian.MOST_ROW_WORK", 0)
     with pytest.raises(InputError, match="several points.*row by row.*are too many"):
         choose_route(data, net, problem.term_names)
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from repnet_pde import Problem, RepNet, Sampling, load_problem, set_precision
-from repnet_pde.features import Features
-from repnet_pde.jacobian import linearize
-from repnet_pde.jets import closed, multi_indices, orders, orders_of_problem, term_jets
-from repnet_pde.network.warp import AxisWarp, axis_map, graded
-from repnet_pde.residuals import collocation, residual_vectors
-from repnet_pde.sizes import network_jet
+from repnet_pde.checking.sizes import network_jet
+from repnet_pde.discretization.features import Features
+from repnet_pde.discretization.jacobian import linearize
+from repnet_pde.discretization.jets import closed, multi_indices, orders, orders_of_problem, term_jets
+from repnet_pde.networks.warp import AxisWarp, axis_map, graded
+from repnet_pde.problem.points import collocation
+from repnet_pde.problem.residuals import residual_vectors
 
 PI = np.pi
 NODES = np.linspace(-1, 1, 801)

@@ -7,12 +7,13 @@ import torch
 
 import repnet_pde
 from repnet_pde import Problem, load_problem, resume, solve
+from repnet_pde.discretization.objective import Objective
 from repnet_pde.errors import InputError
 from repnet_pde.methods.low_rank import LowRank, _System
-from repnet_pde.network.product import ProductRepNet
-from repnet_pde.objective import Objective
-from repnet_pde.planning import automatic_method, low_rank_converges
-from repnet_pde.residuals import collocation, residual_vectors
+from repnet_pde.networks.product import ProductRepNet
+from repnet_pde.planning.plan import automatic_method, low_rank_converges
+from repnet_pde.problem.points import collocation
+from repnet_pde.problem.residuals import residual_vectors
 
 PI = np.pi
 

@@ -6,8 +6,8 @@ import torch
 
 import repnet_pde
 from repnet_pde.errors import InputError
-from repnet_pde.network.magnitudes import magnitudes
-from repnet_pde.network.slopes import FIRST_ACTIVATIONS
+from repnet_pde.networks.magnitudes import magnitudes
+from repnet_pde.networks.slopes import FIRST_ACTIVATIONS
 
 TOLERANCE = 0.05
 

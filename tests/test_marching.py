@@ -8,11 +8,13 @@ import pytest
 import torch
 import xarray
 
-from repnet_pde import InputError, Problem, cli, load_problem, plots, resume, set_precision, solve
-from repnet_pde.export import load_solution
+from repnet_pde import InputError, Problem, load_problem, resume, set_precision, solve
+from repnet_pde.cli import main as cli
 from repnet_pde.methods import marching
-from repnet_pde.network.slabs import Slabs
-from repnet_pde.resume import load_result
+from repnet_pde.networks.slabs import Slabs
+from repnet_pde.output import pictures as plots
+from repnet_pde.output.grid import load_solution
+from repnet_pde.running.resume import load_result
 
 PI = np.pi
 

@@ -11,8 +11,9 @@ import xarray
 from exact import as_network
 
 from repnet_pde import InputError, Problem, Sampling, set_precision
-from repnet_pde.observations import Observations, read_observations, with_observations
-from repnet_pde.residuals import collocation, residual_vectors
+from repnet_pde.inverse.observations import Observations, read_observations, with_observations
+from repnet_pde.problem.points import collocation
+from repnet_pde.problem.residuals import residual_vectors
 
 PI = np.pi
 K = 0.3

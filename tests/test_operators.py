@@ -7,11 +7,11 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
-from repnet_pde.validation import operator_pictures, time_invariant
-from repnet_pde.validation import operators as comparison
+from repnet_pde.validation.studies import operator_pictures, time_invariant
+from repnet_pde.validation.studies import operators as comparison
 
 from repnet_pde import InputError, RepDeepONetCartesianProd
-from repnet_pde._backend import quiet
+from repnet_pde.backend import quiet
 from repnet_pde.operators import (
     ConvolutionOperator,
     HysteresisOperator,

@@ -9,11 +9,11 @@ import torch
 
 import repnet_pde
 from repnet_pde import Problem, load_problem, resume, solve
+from repnet_pde.discretization.features import jet_of
 from repnet_pde.errors import InputError
-from repnet_pde.features import jet_of
 from repnet_pde.methods.patch_marching import PatchMarching
-from repnet_pde.planning import automatic_method
-from repnet_pde.resume import load_result
+from repnet_pde.planning.plan import automatic_method
+from repnet_pde.running.resume import load_result
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,12 @@ import torch
 
 import repnet_pde
 from repnet_pde import Interface, Problem, load_problem, solve
+from repnet_pde.discretization.objective import Objective
 from repnet_pde.errors import InputError
-from repnet_pde.methods._condensed import Block, condense, couple
+from repnet_pde.linalg.condensed import Block, condense, couple
 from repnet_pde.methods.patching import Face, Patching
-from repnet_pde.network.patches import Patches
-from repnet_pde.objective import Objective
-from repnet_pde.planning import automatic_method
+from repnet_pde.networks.patches import Patches
+from repnet_pde.planning.plan import automatic_method
 
 PI = np.pi
 
@@ -207,10 +207,10 @@ def test_systems_keep_what_their_orders_ask_for():
     """First order in p, second in u and v: p is continuous, the others with their slopes."""
     problem = load_problem("kovasznay_2d")
     net = Patches(3, problem.geometry)
-    with repnet_pde._backend.seeded(0):
-        data = repnet_pde.residuals.collocation(problem, few=30)
+    with repnet_pde.backend.seeded(0):
+        data = repnet_pde.problem.points.collocation(problem, few=30)
     method = Patching(Objective(data, net, [], problem.term_names, {}, problem), 1)
-    terms = repnet_pde.jets.term_jets(
+    terms = repnet_pde.discretization.jets.term_jets(
         data,
         problem.term_names,
         torch.as_tensor(data.train_x),

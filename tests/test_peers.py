@@ -8,14 +8,15 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
-from repnet_pde.validation import kill_resume
+from repnet_pde.validation.studies import kill_resume
 
-from repnet_pde import InputError, Problem, Sampling, load_problem, plots, resume, set_precision, solve, train
-from repnet_pde._backend import quiet, random_state
-from repnet_pde.matching import count_parameters, match_layers
+from repnet_pde import InputError, Problem, Sampling, load_problem, resume, set_precision, solve, train
+from repnet_pde.backend import quiet, random_state
 from repnet_pde.methods.soap import BETAS, SOAP
-from repnet_pde.network.pirate import FactorizedLinear, PirateNet
-from repnet_pde.networks import LAYERS, NETWORKS, PUBLISHED
+from repnet_pde.networks.matching import count_parameters, match_layers
+from repnet_pde.networks.pirate import FactorizedLinear, PirateNet
+from repnet_pde.networks.registry import LAYERS, NETWORKS, PUBLISHED
+from repnet_pde.output import pictures as plots
 
 LINE = dde.geometry.Interval(0, 1)
 PEERS = ("fourier", "msffn", "siren", "pirate")

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from repnet_pde import InputError, Problem, load_problem, set_precision, solve
-from repnet_pde.networks import second_order
-from repnet_pde.planning import is_linear, patching_converges
-from repnet_pde.symbol import symbol_wavenumber
-from repnet_pde.wavenumbers import coefficient_wavenumber, problem_wavenumber
+from repnet_pde.analysis.linearity import is_linear
+from repnet_pde.analysis.symbol import symbol_wavenumber
+from repnet_pde.analysis.wavenumbers import coefficient_wavenumber, problem_wavenumber
+from repnet_pde.networks.registry import second_order
+from repnet_pde.planning.plan import patching_converges
 
 PI = np.pi
 LINE = dde.geometry.Interval(0, 1)

@@ -4,10 +4,11 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
-from repnet_pde.validation import kill_resume
+from repnet_pde.validation.studies import kill_resume
 
-from repnet_pde import InputError, Problem, Sampling, load_problem, plots, resume, set_precision, solve
+from repnet_pde import InputError, Problem, Sampling, load_problem, resume, set_precision, solve
 from repnet_pde.methods.quasi_newton import UPDATES, QuasiNewton, Trial, broyden_factors, line_search, update_inverse
+from repnet_pde.output import pictures as plots
 
 PI = np.pi
 SMALL = {"layers": [12, 12]}

@@ -10,7 +10,7 @@ from pages import blocks, steps
 from scipy.integrate import solve_bvp
 
 import repnet_pde
-from repnet_pde.catalogue import catalogue
+from repnet_pde.problem.load import catalogue
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -10,9 +10,9 @@ import torch
 
 import repnet_pde
 from repnet_pde import RepNet
-from repnet_pde._backend import quiet, set_precision
+from repnet_pde.backend import quiet, set_precision
 from repnet_pde.errors import InputError
-from repnet_pde.network.slopes import FIRST_ACTIVATIONS
+from repnet_pde.networks.slopes import FIRST_ACTIVATIONS
 
 BOXES = {
     1: (np.array([100.0]), np.array([101.5])),
@@ -381,7 +381,7 @@ def test_inverse_problem_through_deepxde():
 
 
 def test_step_cost_measures_both_networks():
-    from repnet_pde.validation.step_cost import measure
+    from repnet_pde.validation.studies.step_cost import measure
 
     set_precision("float32")
     found = measure(n_points=64, repeats=3)

@@ -13,16 +13,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
-from repnet_pde.validation import validate as validation
-from repnet_pde.validation.campaign import OUTCOME, Campaign, Stored, execute
-from repnet_pde.validation.compare import OURS, Plan
-from repnet_pde.validation.report import write
-from repnet_pde.validation.report.parts import anchor, duration, factor, seconds
-from repnet_pde.validation.report.pictures import WIDEST, convergence, median_curve, shrunk
+from repnet_pde.validation.campaigns import validate as validation
+from repnet_pde.validation.campaigns.campaign import OUTCOME, Campaign, Stored, execute
+from repnet_pde.validation.campaigns.compare import OURS, Plan
+from repnet_pde.validation.campaigns.report import write
+from repnet_pde.validation.campaigns.report.parts import anchor, duration, factor, seconds
+from repnet_pde.validation.campaigns.report.pictures import WIDEST, convergence, median_curve, shrunk
 from repnet_pde.validation.table import digits
 
 from repnet_pde import InputError
-from repnet_pde.checkpoint import write_json
+from repnet_pde.files import write_json
 
 DECAY = '''"""Decay | u' = -u & u < 2.
 

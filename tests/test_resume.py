@@ -10,10 +10,14 @@ import time
 import numpy as np
 import pytest
 import torch
-from repnet_pde.validation import kill_resume
+from repnet_pde.validation.studies import kill_resume
 
-from repnet_pde import TrainingError, cli, load_problem, plots, progress, resume, solve, training
-from repnet_pde.resume import load_result
+from repnet_pde import TrainingError, load_problem, resume, solve
+from repnet_pde.cli import main as cli
+from repnet_pde.output import pictures as plots
+from repnet_pde.running.resume import load_result
+from repnet_pde.training import loop as training
+from repnet_pde.training import progress
 
 OPTIONS = {"network_options": {"layers": [12, 12]}, "progress": False, "seed": 4}
 ITERATIONS = {"adam": 600, "lbfgs": 200, "adam+lbfgs": {"adam": 100, "lbfgs": 150}}
@@ -232,7 +236,7 @@ def test_resume_after_a_training_error(file, tmp_path):
 
 
 def test_killed_and_resumed(tmp_path):
-    """The short form of ``python -m repnet_pde.validation.kill_resume``."""
+    """The short form of ``python -m repnet_pde.validation.studies.kill_resume``."""
     lines = []
     found = kill_resume.run(tmp_path, kills=3, seed=1, iterations="adam=300,lbfgs=50", say=lines.append)
     assert found == [], "\n".join(lines)
@@ -247,7 +251,7 @@ def test_the_script_fails_where_runs_differ(monkeypatch, capsys):
     monkeypatch.setattr(kill_resume, "run", lambda *_: [])
     kill_resume.main(["--kills", "1"])
     assert "1 kills" in capsys.readouterr().out
-    assert sys.modules["repnet_pde.validation.kill_resume"] is kill_resume
+    assert sys.modules["repnet_pde.validation.studies.kill_resume"] is kill_resume
 
 
 WAVE = """

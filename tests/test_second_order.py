@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from repnet_pde import InputError, Problem, Sampling, load_problem, set_precision, solve
-from repnet_pde.jacobian import Linearization
-from repnet_pde.methods._dense import Factorization, row_scales, stack
-from repnet_pde.planning import automatic_method, is_linear
+from repnet_pde.analysis.linearity import is_linear
+from repnet_pde.linalg.dense import Factorization, Linearization, row_scales, stack
+from repnet_pde.planning.plan import automatic_method
 
 PI = np.pi
 

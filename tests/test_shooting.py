@@ -7,14 +7,15 @@ import deepxde as dde
 import numpy as np
 import pytest
 import torch
-from repnet_pde.validation import kill_resume
+from repnet_pde.validation.studies import kill_resume
 
-from repnet_pde import InputError, Problem, identify, load_problem, plots, resume, set_precision
+from repnet_pde import InputError, Problem, identify, load_problem, resume, set_precision
+from repnet_pde.discretization.objective import Objective
 from repnet_pde.methods import marching, shooting
 from repnet_pde.methods.shooting import Shooting
-from repnet_pde.network.slabs import Slabs
-from repnet_pde.objective import Objective
-from repnet_pde.residuals import collocation
+from repnet_pde.networks.slabs import Slabs
+from repnet_pde.output import pictures as plots
+from repnet_pde.problem.points import collocation
 
 PI = math.pi
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from repnet_pde import RepNet
+from repnet_pde.domain import box_of
 from repnet_pde.errors import InputError
-from repnet_pde.network.domain import box_of
-from repnet_pde.network.magnitudes import magnitudes
-from repnet_pde.network.slopes import MOST_SLOPE_PER_SPACING, normalized_wavenumbers, start, suggest_slopes
+from repnet_pde.networks.magnitudes import magnitudes
+from repnet_pde.networks.slopes import MOST_SLOPE_PER_SPACING, normalized_wavenumbers, start, suggest_slopes
 
 WIDE = 10**7
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from repnet_pde import Problem, Sampling, TrainingError, export, load_problem, load_solution, set_precision, solve
+from repnet_pde import Problem, Sampling, TrainingError, load_problem, load_solution, set_precision, solve
+from repnet_pde.discretization.objective import Objective, check_weights
 from repnet_pde.methods.lbfgs import LBFGS
-from repnet_pde.objective import Objective, check_weights
-from repnet_pde.residuals import collocation, residual_vectors
+from repnet_pde.problem.points import collocation
+from repnet_pde.problem.residuals import residual_vectors
 
 PI = np.pi
 LINE = dde.geometry.Interval(0, 1)
@@ -261,7 +262,7 @@ def test_ordinary_differential_equation():
         sampling=Sampling(domain=40),
     )
     assert solve(problem, **QUICK).errors.relative_l2 < 1e-3
-    assert export.coordinate_names(problem) == ["t"]
+    assert problem.coordinate_names == ["t"]
 
 
 def test_nothing_to_compare_with():

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from repnet_pde import InputError, Problem, RepNet, Sampling, set_precision
-from repnet_pde.jets import orders
-from repnet_pde.methods._last_layer import CopySystem, JetSystem
-from repnet_pde.residuals import collocation
-from repnet_pde.unknowns import NEAR, Scales, check_bounds
+from repnet_pde.discretization.jets import orders
+from repnet_pde.discretization.last_layer import CopySystem, JetSystem
+from repnet_pde.inverse.unknowns import NEAR, Scales, check_bounds
+from repnet_pde.problem.points import collocation
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from repnet_pde.validation import function_pictures, functions
+from repnet_pde.validation.studies import function_pictures, functions
 
 CASE = functions.Case("waves", "sine_sum_1d", 1e-6, 30, {"m": 20, "samples": 200})
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from repnet_pde.validation import coverage
-from repnet_pde.validation.inverse import (
+from repnet_pde.validation.studies import coverage
+from repnet_pde.validation.studies.inverse import (
     CASES,
     Case,
     Forward,

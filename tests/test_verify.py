@@ -7,12 +7,12 @@ import torch
 from exact import as_network
 
 from repnet_pde import Interface, Problem, Sampling, load_problem, set_precision, solve
-from repnet_pde.jets import orders
-from repnet_pde.network.patches import Patches
-from repnet_pde.network.slabs import Slabs
-from repnet_pde.residuals import collocation
-from repnet_pde.sizes import relative_residuals
-from repnet_pde.verify import convergence_status, interface_jumps, verify
+from repnet_pde.checking.sizes import relative_residuals
+from repnet_pde.checking.status import convergence_status, interface_jumps, verify
+from repnet_pde.discretization.jets import orders
+from repnet_pde.networks.patches import Patches
+from repnet_pde.networks.slabs import Slabs
+from repnet_pde.problem.points import collocation
 
 PI = np.pi
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import repnet_pde
+from repnet_pde.analysis.spectrum import estimate_wavenumber, estimate_wavenumber_from_samples
 from repnet_pde.errors import InputError
-from repnet_pde.network.wavenumber import estimate_wavenumber, estimate_wavenumber_from_samples
 
 PI = np.pi
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 from pygments.lexers.special import TextLexer
 
-from repnet_pde.catalogue import catalogue
-from repnet_pde.cli import cli
+from repnet_pde.cli.main import cli
 from repnet_pde.methods import METHODS
-from repnet_pde.networks import LAYERS, NETWORKS, PIECEWISE
+from repnet_pde.networks.registry import LAYERS, NETWORKS, PIECEWISE
+from repnet_pde.problem.load import catalogue
 
 DOCS = Path(__file__).parents[1]
 KINDS = {

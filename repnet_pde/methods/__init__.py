@@ -19,7 +19,7 @@ It may have
 import inspect
 from collections.abc import Mapping
 
-from .._checks import mapping, whole
+from ..arguments import mapping, whole
 from ..errors import InputError, choose
 from .adam import Adam
 from .gauss_newton import GaussNewton

@@ -5,9 +5,9 @@ import time
 
 import torch
 
-from .. import _checks
+from .. import arguments as _checks
+from ..discretization.objective import EVERY, Objective
 from ..errors import InputError
-from ..objective import EVERY, Objective
 
 
 class Adam:

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ..network.product import ProductRepNet
+from ..networks.product import ProductRepNet
 
 RIDGE = 1e-13
 """Weight of the coefficients' squares over the mean of the diagonal of the normal equations."""

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import torch
 
-from .._backend import dde
-from .._checks import whole
+from ..arguments import whole
+from ..backend import dde
+from ..discretization.jacobian import bytes_needed, choose_route, linearize, not_finite
+from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
-from ..jacobian import bytes_needed, choose_route, linearize, not_finite
-from ..objective import Objective
-from ..residuals import residual_vectors
-from ._damped import Dense, MatrixFree
-from ._dense import row_scales
-from ._points import Points
+from ..linalg.damped import Dense, MatrixFree
+from ..linalg.dense import row_scales
+from ..problem.residuals import residual_vectors
+from .points import Points
 
 START = 1e-2
 EASE, TIGHTEN = 10.0, 2.5
@@ -192,7 +192,9 @@ class GaussNewton:
             self._choose_route()
         if self.matrix_free:
             given = self.scales if self.scales is not None or objective.automatic else self._given_scales(data)
-            system = MatrixFree(data, objective.net, objective.parameters, given, self.n_unknowns)
+            vectors = residual_vectors(data, objective.net)
+            dde.grad.clear()
+            system = MatrixFree(vectors, objective.parameters, given, self.n_unknowns)
             self.scales, residuals = system.scales, system.raw
         else:
             terms = linearize(data, objective.net, names, self.trained, unknowns, memory=self.memory, route=self.route)

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .._checks import whole
+from ..arguments import whole
+from ..discretization.features import Features
+from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
-from ..features import Features
-from ..objective import Objective
-from ..unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
-from ._rows import Rows
-from ._starts import Starts
+from ..inverse.unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
+from .rows import Rows
+from .starts import Starts
 
 SHARES = (1.0, 1e-2, 1e-4, 1e-6)
 """Weight of the data against the physics, stage by stage: first the state follows the data, at last the physics are
@@ -405,7 +405,7 @@ class Joint:
             self.scales.set(eta)
 
     def posterior(self):
-        """(`inference.Posterior` at the solution in the network, the rows' factors); the noise estimated or given."""
+        """(`reduced.Posterior` at the solution in the network, the rows' factors); the noise estimated or given."""
         rows = self.rows
         rows.share = SHARES[self.final]
         robust, rows.weights = rows.weights if self.robust else None, rows.alone

@@ -2,10 +2,10 @@
 
 import torch
 
-from .._checks import whole
+from ..arguments import whole
+from ..discretization.objective import Objective
+from ..discretization.parameters import restore
 from ..errors import InputError
-from ..objective import Objective
-from ._parameters import restore
 
 CHUNK = 10
 """Iterations between two looks at the clock, the keyboard and the history."""

@@ -1,11 +1,11 @@
 """Least squares for the last layer: one dense solve where the problem is linear, Newton's method elsewhere."""
 
+from ..discretization.features import Features
+from ..discretization.jacobian import check_rows
+from ..discretization.last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
+from ..discretization.objective import Objective
 from ..errors import InputError
-from ..features import Features
-from ..jacobian import check_rows
-from ..objective import Objective
-from ._dense import CUTOFF
-from ._last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
+from ..linalg.dense import CUTOFF
 
 
 class LeastSquares:

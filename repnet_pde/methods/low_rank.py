@@ -4,20 +4,19 @@ import math
 
 import torch
 
-from .._backend import seeded
-from .._checks import fraction, whole
-from ..accuracy import distance
+from ..arguments import fraction, whole
+from ..backend import seeded
+from ..checking.accuracy import distance
+from ..checking.sizes import sized_terms
+from ..checking.status import FRESH
+from ..discretization.features import DERIVATIVES
+from ..discretization.jets import check_plain, needed_orders, term_jets
+from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
-from ..features import DERIVATIVES
-from ..jacobian import Linearization
-from ..jets import check_plain, needed_orders, term_jets
-from ..network.product import SLOW_WAVENUMBER, ProductRepNet
-from ..objective import Objective
-from ..residuals import collocation
-from ..sizes import sized_terms
-from ..verify import FRESH
-from ._damped import Dense
-from ._dense import Factorization
+from ..linalg.damped import Dense
+from ..linalg.dense import Factorization, Linearization
+from ..networks.product import SLOW_WAVENUMBER, ProductRepNet
+from ..problem.points import collocation
 
 SWEEPS = 4
 """Alternating solves of every coordinate for products that are new."""

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from .._checks import fraction
-from ..accuracy import distance
+from ..arguments import fraction
+from ..checking.accuracy import distance
+from ..checking.sizes import relative_residuals
+from ..discretization.features import Features, jet_of
+from ..discretization.jets import Index, orders_of_problem
+from ..discretization.last_layer import JetSystem, Outcome, newton, time_indices, trace
+from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
-from ..features import Features, jet_of
-from ..jets import Index, orders_of_problem
-from ..network.slabs import Slabs
-from ..network.warp import axis_map, graded
-from ..objective import Objective
-from ..residuals import collocation
-from ..sizes import relative_residuals
-from ._last_layer import JetSystem, Outcome, newton, time_indices, trace
+from ..networks.slabs import Slabs
+from ..networks.warp import axis_map, graded
+from ..problem.points import collocation
 
 FIRST = 1 / 20
 """Length of the first slab, of the whole time."""

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
+from ..analysis.wavenumbers import problem_wavenumber
+from ..discretization.features import jet_of
+from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
-from ..features import jet_of
-from ..network.patches import Patches
-from ..objective import Objective
-from ..wavenumbers import problem_wavenumber
+from ..networks.patches import Patches
 from .marching import FAILS, GROWTH, MORE, SHORTEST, of_twin, random_offset, standing
 from .patching import ON_FACE, PROGRESS, Carried, Patching
 

@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from .._backend import dde, seeded
-from .._checks import fraction, whole
-from ..accuracy import distance, inside
+from ..analysis.wavenumbers import coefficient_wavenumber, problem_wavenumber
+from ..arguments import fraction, whole
+from ..backend import dde, seeded
+from ..checking.accuracy import distance
+from ..checking.sizes import derivative_sizes, sized_terms
+from ..discretization.features import Features, jet_of
+from ..discretization.jets import Index, TermJet, check_plain, highest, multi_indices, needed_orders, taylor, term_jets
+from ..discretization.last_layer import as_layer
+from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
-from ..features import Features, jet_of
-from ..jets import Index, TermJet, check_plain, highest, multi_indices, needed_orders, taylor, term_jets
-from ..network.patches import Patches
-from ..objective import Objective
-from ..problem import Interface
-from ..residuals import collocation, on_boundary
-from ..sizes import derivative_sizes, sized_terms
-from ..wavenumbers import coefficient_wavenumber, problem_wavenumber
-from ._condensed import Block, condense, couple
-from ._last_layer import as_layer
+from ..linalg.condensed import Block, condense, couple
+from ..networks.patches import Patches
+from ..problem.points import collocation, inside, on_boundary
+from ..problem.problem import Interface
 from .marching import MORE, random_offset
 
 WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}

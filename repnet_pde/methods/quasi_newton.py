@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 
+from ..discretization.objective import Objective
+from ..discretization.parameters import move, restore
 from ..errors import InputError, choose
-from ..objective import Objective
-from ._parameters import move, restore
 
 UPDATES = ("ssbroyden", "ssbfgs", "bfgs")
 MOST_PARAMETERS = 16_000

@@ -9,17 +9,15 @@ import numpy as np
 import torch
 from scipy.optimize import lsq_linear
 
-from .._backend import seeded
-from .._checks import number
-from ..diagnostics import robust_deviation
+from ..arguments import number
+from ..backend import seeded
+from ..discretization.features import Features
+from ..discretization.jets import orders, term_jets
+from ..discretization.last_layer import as_layer, time_indices, trace_rows
+from ..discretization.objective import Objective
 from ..errors import InputError
-from ..features import Features
-from ..inference import Layout, Reduced
-from ..jets import orders, term_jets
-from ..network.slabs import Slabs
-from ..objective import Objective
-from ..residuals import collocation
-from ..unknowns import (
+from ..inverse.diagnostics import robust_deviation
+from ..inverse.unknowns import (
     Scales,
     check_loss,
     check_noise,
@@ -29,9 +27,11 @@ from ..unknowns import (
     huber_weights,
     weights_of_copies,
 )
-from ._last_layer import as_layer, time_indices, trace_rows
-from ._rows import SETTLED
+from ..linalg.reduced import Layout, Reduced
+from ..networks.slabs import Slabs
+from ..problem.points import collocation
 from .marching import SPACE_FACTOR, Marching
+from .rows import SETTLED
 
 ROUGH = 2e-2
 """Relative residual of the forward solutions until the unknowns have nearly been found."""
@@ -420,7 +420,7 @@ class Shooting:
         return any((a - b).abs().max().item() > SETTLED for a, b in zip(self.weights, before, strict=True))
 
     def posterior(self):
-        """(`inference.Posterior` of the unknowns, the rows' factors by term, None but for observations); None where
+        """(`reduced.Posterior` of the unknowns, the rows' factors by term, None but for observations); None where
         there is no forward solution."""
         if self.best is None:
             return None

@@ -2,9 +2,9 @@
 
 import torch
 
-from .._checks import whole
+from ..arguments import whole
+from ..discretization.objective import Objective
 from ..errors import InputError
-from ..objective import Objective
 from .adam import Adam
 
 BETAS = (0.9, 0.999)

@@ -4,14 +4,14 @@ import math
 
 import torch
 
-from .._backend import dde
+from ..backend import dde
+from ..discretization.last_layer import into_last
+from ..domain import box_of
 from ..errors import InputError
-from ..methods._dense import Factorization
-from ..methods._last_layer import into_last
-from ..network.domain import box_of
-from ..network.repnet import RepNet
-from ..network.warp import AxisWarp
-from ._checks import array, count, positive_number
+from ..linalg.dense import Factorization
+from ..networks.repnet import RepNet
+from ..networks.warp import AxisWarp
+from .arguments import array, count, positive_number
 
 CUTOFF = 1e-12
 BLOCK = 8

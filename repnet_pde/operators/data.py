@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._backend import dde
+from ..backend import dde
 from ..errors import InputError
-from ._checks import array, count, positive_number
+from .arguments import array, count, positive_number
 
 LEAST_FUNCTIONS = 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ._checks import array, count, positive_number
+from .arguments import array, count, positive_number
 
 G = 9.80665
 """Standard gravity in m/s²."""

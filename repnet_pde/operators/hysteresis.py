@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..errors import InputError
-from ._checks import array, count
+from .arguments import array, count
 
 RIDGE = 1e-12
 BLOCK = 10

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from .._backend import dde
+from ..backend import dde
+from ..discretization.last_layer import into_last
 from ..errors import InputError
-from ..methods._last_layer import into_last
-from ._checks import array
+from .arguments import array
 
 RIDGES = (0.0, *(10.0**k for k in range(-14, 0)))
 """Ridges that are tried: λ over the square of the largest singular values of both feature matrices."""

@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 import torch
 
-from ...checkpoint import write_json
 from ...errors import InputError, RepNetPDEError, choose
-from ...result import plain
+from ...files import write_json
+from ...running.result import plain
 from .case import HALVES, Outcome
 from .judge import false, figures, markdown, said
 from .runs import Key, Store, carry_out, digest, half_of, perform

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 import torch
 
-from ...problem import Problem
+from ...problem.problem import Problem
 
 FORWARD, INVERSE = HALVES = ("forward", "inverse")
 REFUSED, FAILED, LATE = "refused", "failed", "out of time"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.polynomial import Chebyshev, chebyshev
 
-from ..._backend import dde
+from ...backend import dde
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 

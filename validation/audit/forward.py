@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ... import Interface, Problem, Sampling, accuracy
-from ..._backend import dde
+from ... import Interface, Problem, Sampling
+from ...backend import dde
+from ...problem.points import test_points
 from .case import HUGE, Case, Kind, Outcome, Solutions
 from .fields import (
     amplification,
@@ -35,7 +36,6 @@ from .fields import (
     stacked,
     waves,
 )
-from .statements import FALSE, power  # noqa: F401
 
 Said = Outcome
 POINTS, POINTS_SEED = 4000, 181
@@ -57,7 +57,7 @@ def distance(result, functions) -> float | None:
     """The relative L2 distance of a result to the nearest of the true solutions; None where there are none."""
     if not functions:
         return None
-    x = accuracy.test_points(result.problem, POINTS, POINTS_SEED)
+    x = test_points(result.problem, POINTS, POINTS_SEED)
     found = result.predict(x)
     distances = []
     for function in functions:

@@ -14,8 +14,8 @@ import deepxde as dde
 import numpy as np
 from scipy import stats
 
-from ...problem import Problem
-from ...result import plain
+from ...problem.problem import Problem
+from ...running.result import plain
 from . import experiments as ex
 from .case import FAILED, HUGE, LATE, REFUSED, Case, Figure, Kind, Outcome, Unknowns
 from .experiments import AS_OPERATOR, CACHED, FREE, ROBIN, SLOPE, VALUE, Experiment, composed, log_uniform

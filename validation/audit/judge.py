@@ -4,7 +4,7 @@ import shlex
 import statistics
 from collections.abc import Iterable, Sequence
 
-from ...verify import CONVERGED, NOT_CONVERGED, UNVERIFIED
+from ...checking.status import CONVERGED, NOT_CONVERGED, UNVERIFIED
 from ..table import number
 from .case import FAILED, FORWARD, HALVES, INVERSE, LATE, REFUSED, Figure, Outcome
 from .runs import half_of

@@ -18,10 +18,10 @@ import torch
 
 import repnet_pde
 
-from ..._backend import quiet, set_precision
-from ...checkpoint import read_json, write_json
+from ...backend import quiet, set_precision
 from ...errors import RepNetPDEError
-from ...result import plain
+from ...files import read_json, write_json
+from ...running.result import plain
 from .case import FAILED, FORWARD, INVERSE, LATE, REFUSED, Case, Outcome, generator
 
 PATIENCE = 10.0

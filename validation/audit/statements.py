@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 
-from ...verify import CONVERGED, UNVERIFIED
+from ...checking.status import CONVERGED, UNVERIFIED
 from .case import FAILED, Figure, Outcome
 
 OPTIMISTIC = 30.0

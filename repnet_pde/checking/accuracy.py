@@ -1,0 +1,154 @@
+"""How good is a network? Errors against a solution or a reference, and residuals on validation points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..problem.points import test_points
+from ..problem.references import Reference, reference
+
+REFERENCE_POINTS = 20_000
+QUICK_POINTS = 2_000
+CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of all components together: relative L2, maximum absolute, and what they were measured against.
+
+    Attributes:
+        relative_l2: None where there is nothing to compare with.
+        maximum: the same of the largest absolute error.
+        against: "solution", "reference" or None.
+        by_output: the relative L2 error of each component.
+        points: the number of test points.
+        until: the time up to which they were measured, where the network has not got farther; else None.
+    """
+
+    relative_l2: float | None = None
+    maximum: float | None = None
+    against: str | None = None
+    by_output: dict[str, float] | None = None
+    points: int = 0
+    until: float | None = None
+
+
+def predict(net, x, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
+    """The network at x (n, d), as NumPy (n, c) in ``dtype``, in chunks of rows and without graphs.
+
+    NaN at times that a march has not reached.
+    """
+    try:
+        x = np.asarray(x, dtype=dtype)
+    except (TypeError, ValueError):
+        raise InputError(f"x: must be an array of numbers, {type(x).__name__} given") from None
+    if x.ndim != 2 or x.shape[1] != dim:
+        raise InputError(f"x: has shape {x.shape}; (n, {dim}) is needed")
+    if not np.isfinite(x).all():
+        raise InputError("x: has values that are not finite")
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise InputError(f"chunk: {chunk!r} given; a whole number >= 1 is needed")
+    training = net.training
+    net.eval()
+    try:
+        with torch.no_grad():
+            parts = [net(torch.tensor(x[i : i + chunk])).cpu().numpy() for i in range(0, max(len(x), 1), chunk)]
+    finally:
+        net.train(training)
+    return np.concatenate(parts)
+
+
+class Target:
+    """What the network is compared with: the exact solution on test points, else the reference on its nodes."""
+
+    def __init__(self, problem, count: int):
+        self.problem = problem
+        self.reference = reference_of(problem)
+        self.x = self.u = self.against = None
+        if problem.solution is not None:
+            self.x, self.against = test_points(problem, count), "solution"
+            self.u = np.asarray(problem.solution(self.x), dtype=np.float64)
+            if not np.isfinite(self.u).all():
+                raise InputError("solution: not finite at some test points inside the geometry")
+        elif self.reference is not None:
+            (self.x, self.u), self.against = self.reference.points(REFERENCE_POINTS), "reference"
+
+    def errors(self, net) -> Errors:
+        if self.against is None:
+            return Errors()
+        return compare(self.problem, net, self.x, self.u, self.against)
+
+    def quick_error(self, net) -> float | None:
+        """The relative L2 error on at most `QUICK_POINTS` of the points: for the history."""
+        if self.against is None:
+            return None
+        some = slice(None, None, -(-len(self.x) // QUICK_POINTS))
+        return compare(self.problem, net, self.x[some], self.u[some], self.against).relative_l2
+
+    def reference_errors(self, net) -> Errors:
+        """Against the reference on its own nodes, whether there is an exact solution or not."""
+        if self.reference is None:
+            return Errors()
+        return compare(self.problem, net, *self.reference.points(REFERENCE_POINTS), "reference")
+
+
+def distance(problem, net, other) -> float:
+    """The L2 distance of another network from ``net`` over the larger of the two, at scattered points; of one that has
+    yet to grow at those that it covers."""
+    x = test_points(problem, 1000)
+    if not getattr(other, "complete", True):
+        x = x[other.covers(torch.as_tensor(x.astype(problem.dtype))).numpy()]
+    u, v = (predict(n, x, problem.dim, problem.dtype) for n in (net, other))
+    return float(np.linalg.norm(u - v) / max(np.linalg.norm(u), np.linalg.norm(v), 1e-300))
+
+
+def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
+    """Errors of the network at x (n, d) against the values u (n, c); of one that has not reached the end of time at
+    those points that it covers."""
+    until = None
+    if not getattr(net, "complete", True):
+        until, covered = net.reached, net.covers(torch.as_tensor(np.asarray(x, dtype=problem.dtype))).numpy()
+        x, u = x[covered], u[covered]
+        if not len(x):
+            return Errors(against=against, until=until)
+    difference = predict(net, x, problem.dim, problem.dtype).astype(np.float64) - u
+    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges says so itself
+        return Errors(
+            _relative(difference, u),
+            float(np.abs(difference).max()),
+            against,
+            {name: _relative(difference[:, i], u[:, i]) for i, name in enumerate(problem.outputs)},
+            len(x),
+            until,
+        )
+
+
+def _relative(difference: np.ndarray, u: np.ndarray) -> float:
+    norm = float(np.linalg.norm(u))
+    return float(np.linalg.norm(difference)) / (norm if norm > 0 else 1.0)
+
+
+def reference_of(problem) -> Reference | None:
+    """The problem's reference, through the cache when it is the catalogue's; `InputError` when it cannot be had."""
+    if problem.reference is None:
+        return None
+    if isinstance(problem.reference, str):
+        result = reference(problem.reference, **problem.parameters)
+    else:
+        try:
+            result = problem.reference()
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"reference: raised {type(error).__name__}: {error}") from error
+        if not isinstance(result, Reference):
+            raise InputError(f"reference: returned {type(result).__name__}, not a finite_difference.Reference")
+    wanted = (problem.dim, len(problem.outputs))
+    if (len(result.axes), result.values.shape[-1]) != wanted:
+        raise InputError(
+            f"reference: has {len(result.axes)} axes and {result.values.shape[-1]} component(s); "
+            f"the problem has {wanted[0]} coordinates and {wanted[1]} output(s)"
+        )
+    return result

@@ -1,0 +1,143 @@
+"""How large are the terms of a problem at a given u? Residuals relative to that are dimensionless."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from ..backend import dde
+from ..discretization.features import Features, jet_of
+from ..discretization.jets import Index, TermJet, closed, term_jets
+from ..networks.patches import Patches
+
+CHUNK = 2000
+"""Points of which the derivatives are computed at once."""
+NEXT, ROUNDING = 0.1, 1e-4
+"""Least size of a derivative relative to the next lower order over the domain's half width, and to lower ones."""
+NOTHING = 1e-9
+"""Part of what other outputs' terms would ask of an output below which it counts as zero."""
+
+
+def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+    """D^α u (n, indices, outputs) of any network at x (n, d), transforms included; in general by reverse mode."""
+    if (Features.known(net) or isinstance(net, Patches)) and net._output_transform is None:
+        return jet_of(net, x, indices)
+    every = closed(indices)
+    inputs = x.detach().clone().requires_grad_()
+    u = net(inputs)
+    known = {every[0]: [u[:, c] for c in range(u.shape[1])]}
+    for index in every[1:]:
+        axis = next(i for i, n in enumerate(index) if n)
+        lower = tuple(n - (i == axis) for i, n in enumerate(index))
+        known[index] = [_slope(v, inputs, axis) for v in known[lower]]
+    result = torch.stack([torch.stack([v.detach() for v in known[index]], 1) for index in indices], 1)
+    dde.grad.clear()
+    return result
+
+
+def _slope(v: torch.Tensor, inputs: torch.Tensor, axis: int) -> torch.Tensor:
+    if not v.requires_grad:
+        return torch.zeros_like(inputs[:, axis])
+    (slope,) = torch.autograd.grad(v.sum(), inputs, create_graph=True, allow_unused=True, materialize_grads=True)
+    return slope[:, axis]
+
+
+def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index], plain=None) -> dict[str, float]:
+    """Root mean square of each term's residual at the points of ``data`` over its size (`sized_terms`).
+
+    Args:
+        plain: root mean squares of the same residuals by name, computed without jets, where they are known: the larger
+            counts, so that derivatives that are missing in ``indices`` are found out.
+    """
+    x = torch.as_tensor(data.train_x)
+    jet = torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
+    found = {}
+    for term, size in sized_terms(data, names, x, jet, indices):
+        found[term.name] = relative_to(max(rms(term.residual), (plain or {}).get(term.name, 0.0)), size)
+    return found
+
+
+def relative_to(value: float, size: float) -> float:
+    """``value`` over ``size``; of nothing over nothing 0, of something infinite."""
+    if math.isnan(value):
+        return math.nan
+    return value / size if size > 0 else (math.inf if value > 0 else 0.0)
+
+
+def rms(v: torch.Tensor) -> float:
+    """The root mean square of the entries, 0 where there are none."""
+    return v.detach().square().mean().sqrt().item() if v.numel() else 0.0
+
+
+def sized_terms(data, names: Sequence[str], x, jet, indices: Sequence[Index], transform=None):
+    """Every term that has rows as (`TermJet`, its size by `term_sizes`), at u given by its jet at x."""
+    yield from term_sizes(term_jets(data, names, x, jet, indices, transform), data, x, jet, indices)
+
+
+def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index]):
+    """Every term that has rows as (term, its size) for a function given by its jet (n, indices, outputs) at x.
+
+    The size of an equation is the root mean square of Σ_α |∂r/∂D^α u| |D^α u|, both at the same point: where a
+    coefficient is large and a derivative is small, the product of their mean sizes would say nothing of the size of
+    their products. A derivative that vanishes, as u″ in u″ = 0, is left with its rounding: none counts as smaller than
+    those of the next lower order at its point over the half width of the points along their axis, or `ROUNDING` times
+    those below them. Of a condition, which may say that u is zero, it is the same with the mean sizes of the
+    derivatives (`derivative_sizes`). A residual relative to its term's size is a dimensionless measure of how well it
+    is met. ``indices`` are from `jets.orders`.
+    """
+    equations = terms[: len(terms) - len(data.num_bcs)]
+    mean = derivative_sizes(x, jet, indices, _natural(equations, x, jet, indices))
+    local = _floored(jet.abs(), x, indices)
+    for i, term in enumerate(terms):
+        if len(term.residual):
+            parts = [a.abs() * (local[part] if i < len(equations) else mean) for part, a in term.parts]
+            yield term, rms(sum(parts).sum((1, 2)))
+
+
+def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least=None) -> torch.Tensor:
+    """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
+
+    None is smaller than `NEXT` times those of the next lower order over the half width of the points along their axis,
+    or `ROUNDING` times those below them; u itself is no smaller than ``least`` (outputs,).
+    """
+    sizes = jet.square().mean(0).sqrt()
+    if least is not None:
+        zero = list(indices).index((0,) * x.shape[1])
+        sizes[zero] = sizes[zero].maximum(least)
+    return _floored(sizes, x, indices)
+
+
+def _floored(sizes: torch.Tensor, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+    """Sizes (..., indices, outputs) of derivatives with what their lower ones say at least of them."""
+    result, half = sizes.clone(), half_widths(x)
+    for i, index in enumerate(indices):
+        for j, lower in enumerate(indices):
+            steps = torch.tensor(index) - torch.tensor(lower)
+            if (steps >= 0).all() and steps.any():
+                part = NEXT if steps.sum() == 1 else ROUNDING
+                result[..., i, :] = result[..., i, :].maximum(part * sizes[..., j, :] / (half**steps).prod())
+    return result
+
+
+def half_widths(x: torch.Tensor) -> torch.Tensor:
+    """Of the box of points (n, d): (d,)."""
+    return ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
+
+
+def _natural(equations, x, jet, indices) -> torch.Tensor:
+    """For each output (outputs,) a size below which it counts as zero: `NOTHING` of what the terms of the other outputs
+    in the equations would ask it to be. Zero where an output stands alone."""
+    half, outputs = half_widths(x), jet.shape[2]
+    result = jet.new_zeros(outputs)
+    for term in equations:
+        for part, a in term.parts:
+            products = (a.abs() * jet[part].abs()).sum(1)
+            weights = a.square().mean(0).sqrt()
+            for c in range(outputs):
+                others = rms(products.sum(1) - products[:, c])
+                for i, index in enumerate(indices):
+                    weight = weights[i, c].item()
+                    if weight > 0 and others > 0:
+                        scale = (half ** torch.tensor(index)).prod().item()
+                        result[c] = max(result[c].item(), NOTHING * others * scale / weight)
+    return result

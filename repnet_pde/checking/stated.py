@@ -1,0 +1,71 @@
+"""Does the solution that a problem states meet its equations and conditions?"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..discretization.jets import Index
+from .sizes import sized_terms
+
+UNMET = 1e-4
+"""Relative residual from which it does not meet a term: its derivatives are taken numerically."""
+STEP = 0.1
+"""Step of the differences over the reciprocal of the wavenumber."""
+STENCIL = 9
+
+
+def stated_residuals(problem, data, indices: Sequence[Index], wavenumber) -> dict[str, float]:
+    """Relative residuals of the problem's ``solution`` at the points of ``data``, its derivatives by differences of
+    order 8 and less.
+
+    The median over the points, and only of terms for which half the step gives the same within a half: elsewhere the
+    differences do not resolve the solution, or it is not defined beside the domain.
+    """
+    x = data.train_x.astype(np.float64)
+    results = []
+    for factor in (1.0, 0.5):
+        steps = factor * STEP / np.maximum(np.broadcast_to(wavenumber, problem.dim), np.pi / problem.box.half_width)
+        jet = _numerical_jet(problem.solution, x, indices, steps, len(problem.outputs))
+        at, values = torch.as_tensor(data.train_x), torch.as_tensor(jet).to(torch.as_tensor(data.train_x))
+        good = torch.isfinite(values).all(2).all(1)
+        values = torch.nan_to_num(values)
+        found = {}
+        for term, size in sized_terms(data, problem.term_names, at, values, indices):
+            kept = good[term.parts[0][0]][: len(term.residual)]
+            if kept.any() and size > 0:
+                found[term.name] = term.residual[kept].abs().median().item() / size
+        results.append(found)
+    return {
+        name: fine
+        for name, fine in results[1].items()
+        if name in results[0] and abs(results[0][name] - fine) <= max(0.5 * fine, UNMET / 10)
+    }
+
+
+def _numerical_jet(function, x: np.ndarray, indices, steps: np.ndarray, outputs: int) -> np.ndarray:
+    """D^α of a function (n, d) -> (n, outputs) by products of central differences: (n, indices, outputs)."""
+    reach, result = STENCIL // 2, np.empty((len(x), len(indices), outputs))
+    offsets = np.arange(-reach, reach + 1.0)
+    for i, index in enumerate(indices):
+        axes = [axis for axis, n in enumerate(index) if n]
+        total = np.zeros((len(x), outputs))
+        for places in itertools.product(range(STENCIL), repeat=len(axes)):
+            weight, shifted = 1.0, x.copy()
+            for axis, place in zip(axes, places, strict=True):
+                weight *= _difference(offsets, index[axis])[place] / steps[axis] ** index[axis]
+                shifted[:, axis] += offsets[place] * steps[axis]
+            if weight:
+                with np.errstate(all="ignore"):
+                    total += weight * np.asarray(function(shifted), dtype=np.float64).reshape(len(x), outputs)
+        result[:, i] = total
+    return result
+
+
+def _difference(offsets: np.ndarray, derivative: int) -> np.ndarray:
+    """Weights of a difference at x + offsets h for a derivative times a power of h: Taylor's conditions, solved."""
+    moments = np.zeros(len(offsets))
+    moments[derivative] = math.factorial(derivative)
+    return np.linalg.solve(offsets[None, :] ** np.arange(len(offsets))[:, None], moments)

@@ -1,0 +1,344 @@
+"""Residuals as functions of the last layer, in which the network's output is linear, and Newton's method on it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..backend import dde
+from ..errors import InputError, TrainingError
+from ..linalg.dense import CUTOFF, Factorization, Linearization, row_scales, stack
+from ..problem.residuals import residual_vectors
+from .features import Features
+from .jacobian import linearize, not_finite
+from .jets import Index, orders, taylor, term_jets
+from .jets import values as jet_values
+from .parameters import move, restore
+
+AFFINE = 1e-8
+"""Relative mismatch of predicted and actual residual below which the residuals count as linear."""
+CONVERGED = 1e-3
+"""A step that changes the residual vector by less than this part of it is the last."""
+CONTRACTION = 0.3
+"""An old Jacobian is kept while each step is smaller than this part of the one before."""
+SMALLEST_STEP = 1e-3
+ROUNDING = 1e-12
+DAMPED = (1e-10, 1e-7, 1e-4)
+"""Levenberg-Marquardt damping, as a cutoff, that is tried when a step fails: a singular Jacobian makes it too long."""
+SLOW = 0.9
+"""A step that leaves more than this part of the residual, and is no larger than it, is at the floor."""
+
+
+def last_layer(net: torch.nn.Module) -> list[str]:
+    """Names of the parameters of the last ``torch.nn.Linear``; `InputError` where there is none."""
+    linear = [name for name, module in net.named_modules() if isinstance(module, torch.nn.Linear)]
+    if not linear:
+        raise InputError("network: has no torch.nn.Linear as its last layer, which least squares solves for")
+    return [f"{linear[-1]}.{p}" for p, _ in net.get_submodule(linear[-1]).named_parameters()]
+
+
+def last_linear(net: torch.nn.Module) -> torch.nn.Linear:
+    """The last ``torch.nn.Linear``; `InputError` where there is none."""
+    return net.get_submodule(last_layer(net)[0].rpartition(".")[0])
+
+
+@torch.no_grad()
+def into_last(net: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The inputs (n, p) of the last ``torch.nn.Linear`` at x (n, d)."""
+    caught: list[torch.Tensor] = []
+    handle = last_linear(net).register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+    try:
+        net(x)
+    finally:
+        handle.remove()
+    return caught[0]
+
+
+def indices_for(problem_or_data, net, outputs: int) -> list[Index] | None:
+    """The derivatives that a `JetSystem` needs, or None where a `CopySystem` has to do."""
+    return orders(problem_or_data, outputs, net._output_transform) if Features.known(net) else None
+
+
+class CopySystem:
+    """Any network: the Jacobian by copies of the last layer (`jacobian.linearize`), unknowns included."""
+
+    def __init__(self, data, net, names: Sequence[str], unknowns: Sequence[torch.Tensor] = ()):
+        self.data, self.net, self.names, self.unknowns = data, net, names, list(unknowns)
+        self.layer = last_layer(net)
+        self.parameters = [net.get_parameter(name) for name in self.layer] + self.unknowns
+
+    def linearize(self) -> list[Linearization]:
+        return linearize(self.data, self.net, self.names, self.layer, self.unknowns)
+
+    def residuals(self) -> list[torch.Tensor]:
+        vectors = [v.detach().reshape(-1) for v in residual_vectors(self.data, self.net)]
+        dde.grad.clear()
+        return vectors
+
+    def size(self) -> torch.Tensor:
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters])
+
+    def get(self):
+        return [p.detach().clone() for p in self.parameters]
+
+    def set(self, start, delta: torch.Tensor | None = None) -> None:
+        if delta is None:
+            restore(self.parameters, start)
+        else:
+            move(self.parameters, start, delta)
+
+
+class JetSystem:
+    """A one-layer RepNet: the Jacobian from jets of u and the features' derivatives in closed form.
+
+    Args:
+        data: points and conditions.
+        net: a network that `Features` knows; its last layer is read at the start and written by `store`.
+        names: of the terms.
+        indices: the derivatives that the residuals depend on (`jets.orders`).
+        continuity: (x (n, d), values) of the state from which this one continues: u and its time derivatives below
+            ``order`` as `trace` returns them; or None.
+        order: of the equation in time.
+        start: jet of the u around which the first linearisation is made, in place of the network's own.
+        unknowns: ``dde.Variable`` objects solved for as well; they hold their values at all times.
+    """
+
+    def __init__(self, data, net, names, indices, *, continuity=None, order: int = 1, start=None, unknowns=()):
+        self.unknowns = list(unknowns)
+        self.data, self.net, self.names, self.indices, self.order = data, net, names, indices, order
+        self.features, self.transform = Features(net), net._output_transform
+        self.x = torch.as_tensor(data.train_x)
+        self.linear = net.linears[-1]
+        self.at = self.features.at(self.x, indices)
+        self.continuity, self.known = continuity, start is None
+        self.zero = start is not None and not start.any()
+        self.c = torch.cat([self.linear.weight.detach().reshape(-1), self.linear.bias.detach()])
+        if continuity is not None:
+            self.at_start = self.features.at(continuity[0], time_indices(self.x.shape[1], order))
+        if start is None:
+            self.jet = self._jet(self.at)
+        else:
+            self.c, self.jet = torch.zeros_like(self.c), start
+
+    def _jet(self, at) -> torch.Tensor:
+        return at.jet(*as_layer(self.c, self.linear))
+
+    def linearize(self) -> list[Linearization]:
+        found = []
+        jets = term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform, self.unknowns)
+        for term in jets:
+            rows = sum(self.at.rows(a, p) for p, a in term.parts)
+            residual = term.residual[:, 0]
+            if not self.known:  # the residual that the network with c = 0 has by this linearisation
+                residual = residual - sum((a * self.jet[p]).sum((1, 2)) for p, a in term.parts)
+            if self.unknowns:
+                rows = torch.cat([rows, term.unknowns], 1)
+            found.append(Linearization(term.name, residual, rows))
+        if self.continuity is not None:
+            found += self._continuity(True)
+        return found
+
+    def _continuity(self, jacobian: bool) -> list[Linearization]:
+        x, wanted = self.continuity
+        found = trace_rows(self.at_start, x, self._jet(self.at_start), self.transform, self.order, jacobian)
+        return [
+            Linearization(f"continuity {i}", value - target, rows)
+            for i, ((value, rows), target) in enumerate(zip(found, wanted, strict=True))
+        ]
+
+    def residuals(self) -> list[torch.Tensor]:
+        vectors = jet_values(self.data, self.x, self.jet, self.indices, self.transform)
+        if self.continuity is not None:
+            vectors += [term.residual for term in self._continuity(False)]
+        return vectors
+
+    def size(self) -> torch.Tensor:
+        return torch.cat([self.c, *(v.detach().reshape(-1) for v in self.unknowns)])
+
+    def get(self):
+        return self.c, self.jet, self.known, [v.detach().clone() for v in self.unknowns]
+
+    def set(self, start, delta: torch.Tensor | None = None) -> None:
+        self.c, self.jet, self.known, unknowns = start
+        restore(self.unknowns, unknowns)
+        if delta is not None:
+            change, of_unknowns = delta.split([len(self.c), len(delta) - len(self.c)])
+            self.c, self.known = self.c + change, True
+            self.jet = self._jet(self.at)
+            move(self.unknowns, unknowns, of_unknowns)
+
+    @torch.no_grad()
+    def store(self) -> None:
+        """Write the coefficients into the network."""
+        weight, bias = as_layer(self.c, self.linear)
+        self.linear.weight.copy_(weight)
+        self.linear.bias.copy_(bias)
+
+
+def as_layer(c: torch.Tensor, linear: torch.nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coefficients (p,) as weight and bias of a layer."""
+    weight, bias = c.split([linear.weight.numel(), len(linear.bias)])
+    return weight.view_as(linear.weight), bias
+
+
+def time_indices(dim: int, order: int) -> list[Index]:
+    """Time derivatives below ``order``; time is the last coordinate."""
+    return [(0,) * (dim - 1) + (j,) for j in range(order)]
+
+
+def trace(x: torch.Tensor, jet: torch.Tensor, indices, transform, order: int) -> list[torch.Tensor]:
+    """u and its time derivatives below ``order``, each output of each (n,)."""
+    inputs = x.detach().clone().requires_grad_()
+    u = taylor(inputs, jet, indices, transform)
+    result = list(u.unbind(1))
+    now = result
+    for _ in range(1, order):
+        now = [torch.autograd.grad(v.sum(), inputs, create_graph=True)[0][:, -1] for v in now]
+        result = result + now
+    return result
+
+
+def trace_rows(at, x: torch.Tensor, jet: torch.Tensor, transform, order: int, jacobian: bool = True):
+    """`trace` with, of each of its values (n,), the rows (n, p) of the derivatives for the last layer.
+
+    Args:
+        at: the features evaluated at ``x`` for the `time_indices`. jet: of u there.
+        jacobian: whether to compute the rows; else they have no columns.
+    """
+    jet = jet.detach().requires_grad_(jacobian)
+    result = []
+    for value in trace(x, jet, at.indices, transform, order):
+        rows = value.new_empty(len(x), 0)
+        if jacobian:
+            (a,) = torch.autograd.grad(value.sum(), jet, retain_graph=True, materialize_grads=True)
+            rows = at.rows(a)
+        result.append((value.detach(), rows))
+    return result
+
+
+@dataclass
+class Outcome:
+    """How Newton's method on the last layer ended.
+
+    affine: the residuals are linear in the last layer. converged: no further step changes anything. stalled: no
+    step, however short, lowers the residual. norm: of the scaled residual per row. scales: by term. rank:
+    numerical, of columns. steps, factorizations: done. factor: of the last Jacobian.
+    """
+
+    affine: bool
+    converged: bool
+    stalled: bool
+    norm: float
+    scales: list[float]
+    rank: int
+    columns: int
+    steps: int
+    factorizations: int
+    factor: Factorization | None = None
+
+
+def newton(
+    system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True, around=None
+) -> Outcome:
+    """Newton's method for least squares, with each factorisation used as long as the steps contract fast.
+
+    Every residual term is scaled to unit root mean square of its Jacobian's rows. A step is halved until the residual
+    falls. On linear residuals the second step is one of iterative refinement.
+
+    Args:
+        system: `JetSystem` or `CopySystem`; left at the best state found.
+        factorizations: most of them.
+        rank: whether to compute it.
+        around: coefficients (p,) to which the solution is the nearest; None is zero. What the rows do not determine
+            stays as it is there.
+
+    Raises:
+        TrainingError: a residual that is not finite; the message names the term and a point.
+    """
+    affine, converged, accepted, done, found = False, False, False, 0, 0
+    norm = math.inf
+    for count in range(1, factorizations + 1):
+        terms = system.linearize()
+        check_finite(system, terms)
+        scales = row_scales(terms)
+        jacobian, residual = stack(terms, scales)
+        del terms
+        fresh = getattr(system, "known", True)  # else there is no state yet whose residual could be compared
+        norm = residual.norm().item() if fresh else math.inf
+        factor, damped = Factorization(jacobian, cutoff), 0
+        last, first = math.inf, True
+        if not fresh and around is None and getattr(system, "zero", False):
+            fresh, norm = True, (1 + ROUNDING) * residual.norm().item()
+        while done < steps:
+            if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
+                now = system.size() if around is None else system.size() - around
+                delta = factor.solve(residual - jacobian @ now) - now
+            else:
+                delta = factor.solve(residual)
+            if not torch.isfinite(delta).all():
+                raise TrainingError("least squares: the last layer's coefficients are not finite")
+            predicted = residual + jacobian @ delta
+            moved = (jacobian @ delta).norm().item()
+            before = system.get()
+            step = 1.0
+            while True:
+                system.set(before, step * delta)
+                actual = torch.cat([v * s for v, s in zip(system.residuals(), scales, strict=True)])
+                new = actual.norm().item()
+                if new < norm or (first and not fresh and math.isfinite(new)):
+                    break
+                step /= 2
+                if step < SMALLEST_STEP or not first:
+                    system.set(before)
+                    break
+            if first:
+                eps = torch.finfo(delta.dtype).eps
+                rounding = 4 * eps * (jacobian.abs() @ system.size().abs()).norm().item()
+            done += 1
+            accepted = new < norm or (first and not fresh)
+            if first and count == 1 and step == 1.0:
+                affine = bool((actual - predicted).norm() <= AFFINE * max(residual.norm().item(), new) + rounding)
+            if first and not accepted and predicted.norm() < SLOW * norm and damped < len(DAMPED):
+                factor, damped = Factorization(jacobian, DAMPED[damped]), damped + 1
+                continue
+            floor = accepted and new > SLOW * norm  # what is left does not fall
+            if accepted:
+                norm, residual = new, actual
+            # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
+            settled = affine or (first and moved <= norm)
+            if damped and accepted:
+                break
+            if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
+                # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
+                converged = affine or first or rounding < 0.1 * norm
+                break
+            if not accepted or step < 1.0 or moved > CONTRACTION * last:
+                break
+            last, first = moved, False
+        found = count
+        if converged or (not accepted and first):
+            break
+    numerical = factor.rank() if rank else 0
+    rows = max(len(residual), 1)
+    return Outcome(
+        affine,
+        converged,
+        not converged and not accepted and first,
+        norm / math.sqrt(rows),
+        scales,
+        numerical,
+        factor.columns,
+        done,
+        found,
+        factor,
+    )
+
+
+def check_finite(system, terms) -> None:
+    """Raise `TrainingError` where residuals or Jacobian are not finite; it names the term and a point."""
+    found = not_finite(system.data, system.names, [term.residual for term in terms[: len(system.names)]])
+    if found is None and not all(torch.isfinite(term.jacobian).all() for term in terms):
+        found = "the Jacobian is not finite"
+    if found is not None:
+        raise TrainingError(found)

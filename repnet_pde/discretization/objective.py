@@ -1,0 +1,120 @@
+"""The loss: mean squares of the residual terms, and their weights."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from ..arguments import number
+from ..backend import dde
+from ..errors import InputError, TrainingError, choose
+from ..problem.residuals import residual_vectors
+
+AUTOMATIC = "gradient-norm"
+MEMORY = 0.9
+EVERY = 1000
+
+
+class Objective:
+    """The weighted sum over the terms of a DeepXDE data object of their mean squared residuals.
+
+    Args:
+        data: ``dde.data.PDE`` with its points drawn.
+        net: the network.
+        unknowns: the ``dde.Variable`` objects trained with it.
+        names: the names of the terms, in DeepXDE's order.
+        weights: as checked by `check_weights`: fixed numbers, or the automatic balance.
+        problem: the `Problem` that the data were drawn for, where there is one.
+    """
+
+    def __init__(self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights, problem=None):
+        self.problem = problem
+        self.data, self.net, self.names = data, net, tuple(names)
+        self.unknowns = list(unknowns)
+        self.parameters = [p for p in net.parameters() if p.requires_grad] + self.unknowns
+        self.x = torch.as_tensor(data.train_x).requires_grad_()
+        self.automatic = weights == AUTOMATIC
+        fixed = {} if self.automatic else weights
+        self.weights = torch.tensor([fixed.get(name, 1.0) for name in names], dtype=self.x.dtype)
+        self.terms = torch.full((len(self.names),), torch.nan, dtype=self.x.dtype)
+        """The unweighted terms at the last evaluation."""
+
+    def mean_squares(self) -> torch.Tensor:
+        """The unweighted terms (k,), with their graph; of a network that has yet to grow over the rows that it covers,
+        NaN where there are none."""
+        vectors = residual_vectors(self.data, self.net, self.x)
+        if not getattr(self.net, "complete", True):
+            vectors = [v[~v.isnan()] for v in vectors]
+        terms = torch.stack([v.square().mean() for v in vectors])
+        dde.grad.clear()
+        self.terms = terms.detach()
+        return terms
+
+    def total(self) -> torch.Tensor:
+        """The weighted loss, with its graph, and the network's regularisation where it has one."""
+        loss = self.weights @ self.mean_squares()
+        regularizer = getattr(self.net, "regularizer", None)
+        if regularizer is not None:
+            kind, factor = regularizer[0], regularizer[1]
+            norms = {"l1": torch.abs, "l2": torch.square}
+            choose("regularization", kind, norms)
+            loss = loss + factor * sum(norms[kind](p).sum() for p in self.net.parameters())
+        return loss
+
+    def gradient(self) -> torch.Tensor:
+        """Evaluate the loss and leave its gradient in the parameters; one that is not finite is returned as it is."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss = self.total()
+        if torch.isfinite(loss):
+            loss.backward()
+        return loss.detach()
+
+    def balance(self, first: bool) -> None:
+        """Move the weights towards equal gradient norms of all terms (does nothing for fixed weights).
+
+        The rule of S. Wang, S. Sankaran, H. Wang, P. Perdikaris, arXiv:2308.08468 (2023), section 5.1:
+        weight_i ~ sum_j |grad L_j| / |grad L_i|, averaged with a memory of 0.9; the first time without memory.
+        """
+        if not self.automatic or len(self.names) == 1:
+            return
+        terms = self.mean_squares()
+        norms = []
+        for term in terms:
+            grads = torch.autograd.grad(term, self.parameters, retain_graph=True, allow_unused=True)
+            norms.append(torch.sqrt(sum(g.square().sum() for g in grads if g is not None)))
+        norms = torch.stack(norms)
+        if not torch.isfinite(norms).all():
+            return
+        # A term that happens to be met has no gradient, such as u(0) = 0 at the start of a network without biases: it
+        # needs no weight beyond the others'. (A small gradient alone is none: terms differ by k⁴.)
+        met = (terms.detach() <= 1e-24 * terms.max()) | (norms == 0)
+        if met.all():
+            return
+        wanted = norms.sum() / norms
+        wanted[met] = wanted[~met].max()
+        self.weights = wanted if first else MEMORY * self.weights + (1 - MEMORY) * wanted
+
+    def describe_failure(self, iteration: int) -> TrainingError:
+        bad = [n for n, finite in zip(self.names, torch.isfinite(self.terms).tolist(), strict=True) if not finite]
+        what = f"the term(s) {', '.join(bad)}" if bad else "the loss"
+        return TrainingError(
+            f"iteration {iteration}: {what} became NaN or infinite; a smaller learning rate or slope_scale may help"
+        )
+
+
+def check_weights(loss_weights, names: Sequence[str]):
+    """`AUTOMATIC` for "auto" or its name, or a dict name -> positive number; None means that all are 1."""
+    if loss_weights is None:
+        return {}
+    if isinstance(loss_weights, str):
+        choose("loss_weights", loss_weights, ("auto", AUTOMATIC))
+        return AUTOMATIC
+    if not isinstance(loss_weights, Mapping):
+        raise InputError(
+            f'loss_weights: {loss_weights!r} given; "auto", None or a mapping from term names to numbers is needed'
+        )
+    for name, value in loss_weights.items():
+        choose("loss_weights", name, names)
+        if number(f"loss_weights[{name!r}]", value) <= 0:
+            raise InputError(f"loss_weights[{name!r}]: {value!r} given; a number > 0 is needed")
+    return {name: float(value) for name, value in loss_weights.items()}

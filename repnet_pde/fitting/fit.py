@@ -1,0 +1,383 @@
+"""Function approximation: `fit` a network to samples of a function of several variables."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..arguments import mapping, number, seconds, seed_number
+from ..backend import PRECISIONS, dde, seeded, set_precision
+from ..checking import accuracy
+from ..discretization.last_layer import last_linear
+from ..discretization.objective import Objective
+from ..errors import InputError, choose
+from ..files import read_checkpoint, write_checkpoint
+from ..methods import sequence
+from ..networks.registry import NETWORKS, check_network
+from ..planning.plan import MOST_PARAMETERS
+from ..training.loop import CHECKPOINT_SECONDS, Training
+from ..training.progress import reporter
+from . import samples
+from .search import SLOPES, Candidate, finish, held_out, many, search, solve_last_layer, wave_vectors, wavenumbers
+
+FIT_METHODS = ("least-squares", "adam", "soap", "lbfgs", "ssbroyden", "gauss-newton")
+PATIENCE, OVERFITTED = 15, 2.0
+"""Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
+that error is so many times that of the samples that are fitted."""
+HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
+
+
+@dataclass
+class Fit:
+    """What `fit` returns: a network that is a function, and how well it does.
+
+    Attributes:
+        net: the network, in the units of the data.
+        network: its name, or "custom".
+        network_options: as given, with what was chosen.
+        method: its name.
+        seed: as given.
+        dtype: as given.
+        box: the domain.
+        error: relative L2 on the held-out samples.
+        training_error: on those fitted.
+        noise: (c,), standard deviation of what is not fitted, in the units of y; also what is smooth but not reached
+            counts.
+        stopped: why it ended.
+        seconds: that it took.
+        vector: whether y was (n,).
+        history: arrays "iteration", "seconds", "method", "loss", "relative_l2" (of the held-out samples) of an
+            iterative method.
+        first_layer: the state of the first layer before training.
+        notes: what was tried and chosen.
+    """
+
+    net: torch.nn.Module
+    network: str
+    network_options: dict
+    method: str
+    seed: int
+    dtype: str
+    box: object
+    error: float
+    training_error: float
+    noise: np.ndarray
+    stopped: str
+    seconds: float
+    vector: bool = False
+    history: dict = field(default_factory=dict)
+    first_layer: dict | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
+        """Values at x (n, d), or (n,) in 1-D: (n,) where y was (n,), else (n, c); in chunks of rows.
+
+        Outside of the domain of the samples the values mean nothing.
+        """
+        values = accuracy.predict(self.net, samples.as_table("x", x), self.box.dim, self.dtype, chunk)
+        return values[:, 0] if self.vector else values
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.net.parameters())
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.network} by {self.method}, {self.n_parameters:,} parameters, {self.seconds:.1f} s: {self.stopped}",
+            f"relative L2 error {self.error:.2e} on held-out samples, {self.training_error:.2e} on those fitted",
+        ]
+        return "\n".join([*lines, *self.notes])
+
+    def save(self, file: str | Path) -> Path:
+        """Write everything to a file, from which `load_fit` makes the same function again."""
+        state = {name: getattr(self, name) for name in _PLAIN}
+        state |= {"box": [torch.as_tensor(self.box.lower), torch.as_tensor(self.box.upper)]}
+        state |= {"noise": torch.as_tensor(self.noise), "state": self.net.state_dict(), "first_layer": self.first_layer}
+        state |= {"history": {key: value.tolist() for key, value in self.history.items()}}
+        write_checkpoint(Path(file), state)
+        return Path(file)
+
+
+_PLAIN = (
+    "network",
+    "network_options",
+    "method",
+    "seed",
+    "dtype",
+    "error",
+    "training_error",
+    "stopped",
+    "seconds",
+    "vector",
+    "notes",
+)
+
+
+def load_fit(file: str | Path) -> Fit:
+    """The `Fit` that `Fit.save` wrote; its network must be one of those known by name."""
+    state = read_checkpoint(Path(file), "first_layer")
+    if state is None:
+        raise InputError(f"{file}: there is no such file")
+    try:
+        if state["network"] == "custom":
+            raise InputError(f"{file}: has a network of your own, which cannot be made again from its file")
+        set_precision(state["dtype"])
+        box = samples.Box(*(v.numpy() for v in state["box"]))
+        options = dict(state["network_options"])
+        sizes = [box.dim, *options.pop("layers"), len(state["noise"])]
+        with seeded(0):
+            net = NETWORKS[state["network"]](sizes, box, None, **options)
+        net.load_state_dict(state["state"])
+        history = {key: np.asarray(value) for key, value in state["history"].items()}
+        plain = {name: state[name] for name in _PLAIN}
+        return Fit(
+            net=net, box=box, noise=state["noise"].numpy(), history=history, first_layer=state["first_layer"], **plain
+        )
+    except (LookupError, RuntimeError, TypeError) as error:
+        raise InputError(
+            f"{file}: is no saved fit, or of another version ({' '.join(str(error).split())[:100]})"
+        ) from error
+
+
+def fit(
+    x,
+    y,
+    network=None,
+    method: str = "auto",
+    seed: int = 0,
+    dtype: str = "float64",
+    time_limit: float | None = None,
+    *,
+    domain=None,
+    noise: float | None = None,
+    validation: float = samples.HELD_OUT,
+    iterations: int | dict[str, int] | None = None,
+    network_options: dict | None = None,
+    method_options: dict | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Fit:
+    """Fit a network to samples of a function.
+
+    Values are normalised by mean and standard deviation and a tenth of the samples is held out: it chooses the first
+    layer, ends iterative training when it is no longer fitted better (early stopping; the best network is kept), and
+    measures the error. Least squares uses all samples in the end.
+
+    Args:
+        x: (n, d), or (n,) in 1-D. y: (n, c), or (n,).
+        network: a name in `networks.NETWORKS`, a DeepXDE network, or None: sine features for least squares, in several
+            dimensions also products of them; "repnet-siren" for the other methods.
+        method: "least-squares" (the last layer of one first layer after another; "auto" in float64), "adam", "soap",
+            "lbfgs", "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
+        seed, dtype, time_limit, iterations, network_options, method_options: as for `solve`.
+        domain: (lower, upper) that contains the points; None takes their bounding box.
+        noise: standard deviation of the errors of y, where it is known: nothing below it is fitted.
+        validation: part of the samples that is held out; 0 holds out none.
+        out: file for `Fit.save`. Beside it, with ".checkpoint" after its name, an iterative method keeps its state and
+            continues from it when it is called again with the same samples and settings after it was stopped.
+        progress: show progress on standard error.
+        checkpoint_seconds: between two checkpoints.
+
+    Raises:
+        InputError: for any argument that cannot be used, before training begins.
+        TrainingError: the loss became NaN or infinite.
+    """
+    begun = time.monotonic()
+    choose("dtype", dtype, PRECISIONS)
+    seed_number(seed)
+    seconds("time_limit", time_limit)
+    seconds("checkpoint_seconds", checkpoint_seconds)
+    if noise is not None and number("noise", noise) <= 0:
+        raise InputError(f"noise: {noise!r} given; a standard deviation > 0, or None, is needed")
+    if method == "auto":
+        method = "least-squares" if dtype == "float64" else "adam+lbfgs"
+    stages = sequence(method, iterations, method_options)
+    for name, _, _ in stages:
+        choose("method", name, FIT_METHODS)
+    if "least-squares" in method and len(stages) > 1:
+        raise InputError(f"method: {method!r} given; least-squares cannot be combined with another")
+    set_precision(dtype)
+    data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
+    sigma = None if noise is None else noise / data.scale
+    if stages[0][0] == "least-squares":
+        found = _least_squares(data, network, mapping("network_options", network_options), seed, sigma, time_limit)
+    else:
+        found = _train(
+            data, network, network_options, method, stages, seed, sigma, time_limit, out, progress, checkpoint_seconds
+        )
+    net = found["net"]
+    errors = {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
+    if stages[0][0] == "least-squares":
+        finish(net, found["network"], data, sigma)
+    else:
+        samples.denormalize(last_linear(net), data)
+    found["noise"] = found["noise"] * data.scale
+    own = {"method": method, "seed": seed, "dtype": dtype, "box": data.box, "vector": np.ndim(y) == 1}
+    found = Fit(**found, **own, **errors, seconds=time.monotonic() - begun)
+    if out is not None and found.network != "custom":
+        found.save(out)
+    return found
+
+
+def _relative(net, data: samples.Samples, rows) -> float:
+    """Relative L2 error in the units of the data, of a network that gives normalised values."""
+    size = np.linalg.norm(data.shift + data.scale * data.y[torch.as_tensor(rows)].double().numpy())
+    return float(np.linalg.norm(data.misfit(net, rows).double().numpy() * data.scale) / (size if size > 0 else 1.0))
+
+
+# Least squares --------------------------------------------------------------------------------------------------------
+
+
+def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> dict:
+    """The fields of a `Fit` that least squares decides; net and noise are normalised."""
+    if isinstance(network, torch.nn.Module):
+        name, options = check_network(network, options or None, "least-squares")
+        noise = solve_last_layer(network, data, sigma)
+        best = Candidate(name, options, network, math.nan, noise, f"last layer of a {type(network).__name__}")
+        notes: list[str] = []
+    else:
+        name, options = check_network(network, options, "least-squares")
+        if network not in (None, "repnet-sin", "repnet-product") and "layers" not in options:
+            options["layers"] = [max(1, min(1000, len(data.train) // 3))]
+        found = search(data, network, options, seed=seed, noise=sigma, limit=limit)
+        best, notes = found.best, [str(c) for c in found.tried]
+    return {
+        "net": best.net,
+        "network": best.name,
+        "network_options": best.options,
+        "noise": best.noise,
+        "stopped": f"best of {len(notes)} first layers" if notes else "one solve",
+        "notes": notes,
+    }
+
+
+# Iterative methods ----------------------------------------------------------------------------------------------------
+
+
+class SampleObjective(Objective):
+    """The mean squared error of samples, of all of them or of a batch.
+
+    Args:
+        data: the samples; those to be fitted are used.
+    """
+
+    def __init__(self, net, data: samples.Samples):
+        rows = torch.as_tensor(data.train)
+        self.inputs, self.values = data.x[rows], data.y[rows]
+        self.batch: int | None = None
+        super().__init__(_point_sets(self.inputs, self.values, data.box), net, [], _names(data.outputs), {})
+
+    def mean_squares(self) -> torch.Tensor:
+        x, y = self.inputs, self.values
+        if self.batch is not None and self.batch < len(x):
+            rows = torch.randint(len(x), (self.batch,))
+            x, y = x[rows], y[rows]
+        terms = (self.net(x) - y).square().mean(0)
+        self.terms = terms.detach()
+        return terms
+
+
+def _names(outputs: int) -> list[str]:
+    return [f"y_{i}" for i in range(outputs)]
+
+
+def _point_sets(x: torch.Tensor, y: torch.Tensor, box: samples.Box):
+    """The samples as DeepXDE's data, from which second-order methods take the rows of their Jacobian."""
+    points, values = x.numpy(), y.numpy()
+    sets = [dde.icbc.PointSetBC(points, values[:, i : i + 1], component=i) for i in range(values.shape[1])]
+    kind = dde.geometry.Hypercube if box.dim > 1 else dde.geometry.Interval
+    return dde.data.PDE(kind(box.lower, box.upper), None, sets, num_domain=0, num_boundary=0)
+
+
+class HeldOut:
+    """The error on the held-out samples while a network is trained, the best network so far, and when to stop.
+
+    sigma (c,): standard deviation of the noise, normalised, or None: training ends also when the fitted samples are
+    fitted to it (discrepancy principle).
+    """
+
+    def __init__(self, net, data: samples.Samples, objective: SampleObjective, sigma):
+        self.net, self.data, self.objective, self.sigma = net, data, objective, sigma
+        self.best, self.state, self.since, self.now = math.inf, None, 0, math.inf
+
+    def __call__(self) -> float:
+        error = held_out(self.net, self.data)
+        self.since, self.now = self.since + 1, error
+        if error < self.best:
+            self.best, self.since = error, 0
+            self.state = {k: v.clone() for k, v in self.net.state_dict().items()}
+        return _relative(self.net, self.data, self.data.judged)
+
+    def state_dict(self) -> dict:
+        return {"best": self.best, "since": self.since, "state": self.state}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.best, self.since, self.state = state["best"], state["since"], state["state"]
+
+    def enough(self) -> str | None:
+        fitted = self.objective.terms.mean().sqrt().item()
+        if len(self.data.held) and self.since >= PATIENCE and self.now > OVERFITTED * fitted:
+            return "the held-out error no longer falls"
+        if self.sigma is not None and bool((self.objective.terms.sqrt().double().numpy() <= self.sigma).all()):
+            return "fitted to the noise"
+        return None
+
+
+def _train(data, network, options, method, stages, seed, sigma, limit, out, progress, checkpoint_seconds) -> dict:
+    """The fields of a `Fit` that training decides; net and noise are normalised."""
+    first = stages[0][0]
+    named = network is None or isinstance(network, str)
+    name, options = check_network("repnet-siren" if network is None else network, options, first)
+    notes, numbers = [], None
+    with seeded(seed):
+        if named:
+            numbers = wavenumbers(data) / data.box.half_width
+            notes.append(f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}")
+            if name in ("repnet-sin", "repnet-siren") and not SLOPES & set(options) and data.dim > 2 and many(data):
+                waves = wave_vectors(data, options["layers"][0], seed)
+                options |= {} if waves is None else {"waves": (waves / data.box.half_width).tolist()}
+            rest = {key: value for key, value in options.items() if key != "layers"}
+            net = NETWORKS[name]([data.dim, *options["layers"], data.outputs], data.box, numbers, **rest)
+        else:
+            net = network if isinstance(network, torch.nn.Module) else network(data.dim, data.outputs)
+        size = sum(p.numel() for p in net.parameters())
+        if first == "gauss-newton" and size > MOST_PARAMETERS:
+            notes.append(f"{size:,} parameters are many for gauss-newton")
+        objective = SampleObjective(net, data)
+        held = HeldOut(net, data, objective, sigma)
+        training = Training(objective, stages, {}, held, held.enough)
+        checkpoint = None if out is None else Path(f"{out}.checkpoint")
+        before = None if checkpoint is None else read_checkpoint(checkpoint)
+        if before is not None:
+            try:
+                training.load_state_dict(before)
+            except (LookupError, RuntimeError, ValueError, TypeError) as error:
+                raise InputError(
+                    f"out: {checkpoint} belongs to other samples or settings; delete it, or choose another file"
+                ) from error
+        stopped = training.run(
+            time_limit=limit,
+            progress=reporter(progress, sum(count for _, count, _ in training.stages)),
+            checkpoint=checkpoint,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        held()
+        if checkpoint is not None and training.finished:
+            checkpoint.unlink(missing_ok=True)
+    if held.state is not None:
+        net.load_state_dict(held.state)
+    history = {key: np.asarray(training.history[key]) for key in HISTORY}
+    return {
+        "net": net,
+        "network": name,
+        "network_options": options,
+        "noise": data.misfit(net, data.train).square().mean(0).sqrt().double().numpy(),
+        "stopped": stopped,
+        "history": history,
+        "first_layer": training.first_layer,
+        "notes": notes,
+    }

@@ -1,0 +1,1 @@
+"""Unknowns and observations: scales, noise, estimates with intervals, and what the residuals say of them."""

@@ -1,0 +1,73 @@
+"""Dense least squares that keeps its digits: QR of all rows, regularised at the level of rounding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+CUTOFF = 1e-16
+
+
+@dataclass
+class Linearization:
+    """One residual term at the current parameters.
+
+    residual (r,), jacobian (r, p): columns are the entries of the parameters in their order, then the unknowns.
+    """
+
+    name: str
+    residual: torch.Tensor
+    jacobian: torch.Tensor
+
+
+def row_scales(terms: Sequence[Linearization]) -> list[float]:
+    """One factor per term that brings the root mean square of its Jacobian's row norms to 1.
+
+    All terms then count alike, whatever the order of their operators and the units; weights of 100 or 10⁴ on the
+    boundary rows were measured to lose three to five digits.
+    """
+    scales = []
+    for term in terms:
+        size = term.jacobian.square().sum(1).mean().sqrt().item() if len(term.jacobian) else 0.0
+        scales.append(1 / size if size > 0 else 1.0)
+    return scales
+
+
+def stack(terms: Sequence[Linearization], scales: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The scaled rows of all terms: the Jacobian (n, p) and the residual (n,)."""
+    jacobian = torch.cat([term.jacobian * scale for term, scale in zip(terms, scales, strict=True)])
+    return jacobian, torch.cat([term.residual * scale for term, scale in zip(terms, scales, strict=True)])
+
+
+class Factorization:
+    """Solves min ‖J δ + r‖² + ε² ‖δ‖² for one J and many r, with ε = ``cutoff`` ‖J‖ (Frobenius), by Householder QR.
+
+    Features of a good basis are dependent to rounding. The regularisation has the effect of the singular value
+    decomposition of R cut off at rounding (measured on sine features: the same digits or half a digit more) at a
+    fifth of its cost, and the reflections can be applied again: that makes Newton steps with an old J cheap.
+    """
+
+    def __init__(self, jacobian: torch.Tensor, cutoff: float = CUTOFF):
+        p = self.columns = jacobian.shape[1]
+        self.epsilon = cutoff * torch.linalg.matrix_norm(jacobian)
+        below = self.epsilon * torch.eye(p, dtype=jacobian.dtype, device=jacobian.device)
+        self._reflections = torch.geqrf(torch.cat([jacobian, below]))
+        self._upper = torch.triu(self._reflections[0][:p])
+
+    def solve(self, residual: torch.Tensor) -> torch.Tensor:
+        """δ (p,) for r (n,), or (p, k) for (n, k)."""
+        columns = residual if residual.ndim == 2 else residual[:, None]
+        c = torch.cat([-columns, columns.new_zeros(self.columns, columns.shape[1])])
+        c = torch.ormqr(*self._reflections, c, transpose=True)[: self.columns]
+        return torch.linalg.solve_triangular(self._upper, c, upper=True).reshape(self.columns, *residual.shape[1:])
+
+    def solve_normal(self, right: torch.Tensor) -> torch.Tensor:
+        """(JᵀJ + ε²)⁻¹ applied to the columns of (p, k)."""
+        half = torch.linalg.solve_triangular(self._upper.T, right, upper=False)
+        return torch.linalg.solve_triangular(self._upper, half, upper=True)
+
+    def rank(self) -> int:
+        """The numerical rank, as Σ s²/(s² + ε²) = p - ε² ‖U⁻¹‖² over the singular values s, with UᵀU = JᵀJ + ε²."""
+        eye = torch.eye(self.columns, dtype=self._upper.dtype, device=self._upper.device)
+        inverse = torch.linalg.solve_triangular(self._upper, self.epsilon * eye, upper=True)
+        return round(self.columns - inverse.square().sum().item())

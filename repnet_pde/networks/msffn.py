@@ -1,0 +1,70 @@
+"""Random Fourier features of one scale or several, peers against which RepNet is measured."""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..backend import dde
+from ..domain import box_of
+from ..errors import InputError
+from .options import activation_of, check_sizes, positive
+
+
+class MsFFN(dde.nn.NN):
+    """Multi-scale Fourier feature network of S. Wang, H. Wang, P. Perdikaris, Comput. Methods Appl. Mech. Engrg. 384
+    (2021) 113938, section 3.3.
+
+    For each scale σ the input, normalised to the domain, is mapped to cos Bx̂ and sin Bx̂ with Gaussian frequencies
+    B ~ N(0, σ²) that stay fixed (they are buffers: DeepXDE thaws frozen parameters); the hidden layers are shared by
+    the scales, whose last features are concatenated before the output layer.
+
+    With one σ it is the random Fourier feature network of M. Tancik et al., NeurIPS 2020, arXiv:2006.10739, whose own
+    σ is that of Bx̂/2π.
+
+    Args:
+        layer_sizes: ``[inputs, hidden, ..., outputs]``; the first hidden width is the number of Fourier features.
+        activation, kernel_initializer: of the other layers, as in ``dde.nn.FNN``.
+        sigmas: standard deviations of the frequencies in the normalised domain.
+        domain: as in `RepNet`.
+
+    Raises:
+        InputError: for an argument that cannot be used.
+    """
+
+    def __init__(
+        self, layer_sizes: Sequence[int], activation="tanh", kernel_initializer="Glorot normal", *, sigmas, domain=None
+    ):
+        super().__init__()
+        sizes = check_sizes(layer_sizes)
+        sigmas = positive(sigmas, len(sigmas), "sigmas")
+        box, dtype = box_of(domain, sizes[0]), dde.config.real(torch)
+        if sizes[1] < 2:
+            raise InputError(f"layer_sizes: {sizes[1]} Fourier features given; at least 2 are needed")
+        self.activation, self.regularizer = activation_of(activation), None
+        self.register_buffer("center", torch.as_tensor(box.center, dtype=dtype))
+        self.register_buffer("half_width", torch.as_tensor(box.half_width, dtype=dtype))
+        for i, sigma in enumerate(sigmas):
+            self.register_buffer(f"frequencies_{i}", sigma * torch.randn(sizes[0], sizes[1] // 2, dtype=dtype))
+        self.scales = len(sigmas)
+        widths = [2 * (sizes[1] // 2), *sizes[2:-1]]
+        initializer = dde.nn.initializers.get(kernel_initializer)
+        self.linears = torch.nn.ModuleList()
+        for n_in, n_out in [*zip(widths[:-1], widths[1:], strict=True), (self.scales * widths[-1], sizes[-1])]:
+            linear = torch.nn.Linear(n_in, n_out, dtype=dtype)
+            initializer(linear.weight)
+            torch.nn.init.zeros_(linear.bias)
+            self.linears.append(linear)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, d) to (n, outputs), through the input and output transforms where they are set."""
+        x = inputs if self._input_transform is None else self._input_transform(inputs)
+        x = (x - self.center) / self.half_width
+        features = []
+        for i in range(self.scales):
+            z = x @ getattr(self, f"frequencies_{i}")
+            h = torch.cat([torch.cos(z), torch.sin(z)], 1)
+            for linear in self.linears[:-1]:
+                h = self.activation(linear(h))
+            features.append(h)
+        u = self.linears[-1](torch.cat(features, 1))
+        return u if self._output_transform is None else self._output_transform(inputs, u)

@@ -1,0 +1,1 @@
+"""What a run writes for others to read: NetCDF, VTK, pictures."""

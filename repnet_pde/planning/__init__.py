@@ -1,0 +1,1 @@
+"""Which method, which network, how many points: decided before anything is trained."""

@@ -1,0 +1,18 @@
+"""References by name: the one place where the package asks `repnet_pde.validation` for something."""
+
+import inspect
+
+from ..validation.finite_difference import REFERENCES, Reference, reference
+
+
+def names() -> tuple[str, ...]:
+    """The names of all references."""
+    return tuple(REFERENCES)
+
+
+def arguments(name: str) -> list[str]:
+    """The parameters of a reference that have no default."""
+    return [key for key, p in inspect.signature(REFERENCES[name]).parameters.items() if p.default is p.empty]
+
+
+__all__ = ["Reference", "arguments", "names", "reference"]

@@ -1,0 +1,1 @@
+"""The main path: plan, train, check, store, resume."""

@@ -1,0 +1,278 @@
+"""Inverse problems: unknown numbers and fields from observations, with standard errors and intervals."""
+
+import math
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..arguments import mapping, number, whole
+from ..backend import dde
+from ..checking.status import of_equations
+from ..errors import InputError
+from ..files import new_directory
+from ..inverse.estimates import Identification, analyse
+from ..inverse.observations import read_observations, with_observations
+from ..inverse.unknowns import Scales, check_bounds, check_loss, check_noise
+from ..methods.shooting import UNMET_REASON
+from ..planning.plan import automatic_method, joint_options
+from ..problem.checks import of_precision
+from ..problem.frozen import frozen
+from ..problem.residuals import residual_vectors
+from ..training.loop import CHECKPOINT_SECONDS
+from ..training.model import prepare
+from .result import Result
+from .run import reset_unknowns
+from .solve import run
+
+
+def identify(
+    problem,
+    network=None,
+    method: str = "auto",
+    seed: int = 0,
+    dtype: str = "float64",
+    time_limit: float | None = None,
+    *,
+    data: str | Path | None = None,
+    noise=None,
+    bounds: Mapping[str, tuple] | None = None,
+    positive: Sequence[str] = (),
+    starts: int | None = None,
+    loss: str = "squares",
+    level: float = 0.95,
+    iterations: int | dict[str, int] | None = None,
+    loss_weights="auto",
+    network_options: dict | None = None,
+    method_options: dict | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Result:
+    """Identify the unknowns of a problem from observations; with uncertainties.
+
+    Args:
+        problem: a `Problem` with ``unknowns`` or ``unknown_fields`` and, unless ``data`` is given, observations among
+            its conditions (``dde.icbc.PointSetBC``). A ``dde.Model`` goes to `identify_model`.
+        network, seed, dtype, time_limit, iterations, out, progress, checkpoint_seconds: as in `solve`.
+        loss_weights, network_options, method_options: as in `solve`.
+        method: "joint" (Gauss-Newton on the last layer and the unknowns; data weighted by their noise, unknown fields
+            regularised by restricted maximum likelihood), "shooting" (Gauss-Newton on the unknowns, with forward
+            solutions by marching), or one that trains all parameters: "gauss-newton", "adam+lbfgs", ...; "auto" takes
+            shooting for nonlinear problems in time, joint for others where it can be used, and Gauss-Newton where the
+            equations are not met then or neither can be used.
+        data: CSV, NPZ or NetCDF file of measurements (`observations.read_observations`), in place of the problem's.
+        noise: standard deviation of the observations: one number, or name of the condition -> number or one a point.
+            None takes those in ``data``, or else estimates them from the residuals.
+        bounds: unknown -> (lower, upper), None for no bound. positive: names of unknowns that are positive.
+        starts: most starts of the joint method; None: 6, and fewer where two agree.
+        loss: of the observations, with joint and shooting: "squares", or "huber", which few outliers do not move
+            (P. J. Huber, Ann. Math. Statist. 35 (1964) 73-101); intervals are then those of the robust estimate.
+        level: of the intervals.
+
+    Returns:
+        The `Result`; ``result.estimates`` has value, standard error and interval of each unknown, or the reason why
+        there is no interval, and ``result.identification`` everything else. Intervals account for noise, not for wrong
+        equations: where the residuals are no noise there is no interval.
+
+    Raises:
+        InputError: for anything that cannot be used, before training begins.
+        TrainingError: residuals became NaN or infinite.
+    """
+    if isinstance(problem, dde.Model):
+        raise InputError("problem: a dde.Model given; use identify_model(model, unknowns={...})")
+    of_precision(problem, dtype)
+    if not problem.unknowns and not problem.unknown_fields:
+        raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
+    _check_level(level)
+    whole("starts", starts, 1)
+    robust = check_loss(loss) != "squares"
+    reset_unknowns(problem)
+    if data is not None:
+        found = read_observations(data, problem)
+        problem = with_observations(problem, found)
+        stated = [u for u, v in found.uncertainties.items() if v is not None]
+        if noise is None and stated and len(stated) < len(found.uncertainties):
+            raise InputError(f"data: standard deviations for {', '.join(stated)} only; all outputs need them, or none")
+        if noise is None and stated:
+            noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
+    _check_amount(problem)
+    noise = _plain(check_noise(noise, problem), problem)
+    Scales(problem.unknowns, bounds, positive)
+    method_options = mapping("method_options", method_options)
+    automatic = method == "auto"
+    chosen = automatic_method(problem, network, network_options)[0] if automatic else method
+    table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
+    own = {"noise": noise, "bounds": table, "positive": list(positive)} | ({"loss": loss} if robust else {})
+    own = {"joint": own | {"starts": starts}, "shooting": own}
+    settings = {
+        "iterations": iterations,
+        "loss_weights": loss_weights,
+        "progress": progress,
+        "checkpoint_seconds": checkpoint_seconds,
+        "noise": noise,
+        "level": level,
+        "data": None if data is None else Path(data),
+    }
+    if chosen == "shooting" and automatic and starts:
+        chosen = "joint"
+    if chosen not in own and (bounds or positive or starts or robust):
+        raise InputError(f"method: {chosen} takes no bounds, positive, starts and loss; use joint")
+    if chosen == "shooting" and starts:
+        raise InputError("starts: shooting begins at the values given only; use joint")
+    out = None if out is None else new_directory(Path(out))
+    options = method_options
+    if chosen in own:
+        options = method_options | {chosen: own[chosen] | method_options.get(chosen, {})}
+    fixed = {"network_options": network_options, "method_options": options, "out": out}
+    result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
+    free = chosen == "joint" and network is None and not network_options and not problem.unknown_fields
+    for factor in FINER if free else ():
+        more = _finer(result, factor)
+        if more is None or (time_limit is not None and time_limit < COSTLIER * result.wall_seconds):
+            break
+        fixed["network_options"], note = more
+        time_limit = _again(result, out, time_limit)
+        reset_unknowns(problem)
+        result = run(problem, network, chosen, seed, dtype, time_limit, notes=(note,), **settings, **fixed)
+    met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
+    known = result.identification is not None and result.identification.undetermined  # by no method
+    if met or known or not automatic or chosen not in own or result.resumable:
+        return result
+    if bounds or positive or robust or problem.unknown_fields:  # which no other method can take
+        return result
+    time_limit = _again(result, out, time_limit)
+    fixed = {"network_options": network_options, "method_options": method_options, "out": out}
+    note = f"{chosen} left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
+    return run(problem, network, "gauss-newton", seed, dtype, time_limit, notes=(note,), **settings, **fixed)
+
+
+POOR = 1e-2
+"""Relative residual of the equations above which another method is tried."""
+FINER = (2.0, 4.0)
+"""Times the wavenumber that the features are planned for, where what they leave of the equations limits the estimates
+..."""
+FINEST = 800
+"""... up to so many coefficients, ..."""
+COSTLIER = 5.0
+"""... and where the time limit allows for this many times the seconds that it took."""
+
+
+def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
+    """Options of a network for shorter waves and a note, where the features limit the estimates; else None."""
+    found, problem = result.identification, result.problem
+    if not result.finished or found is None or not found.limited:
+        return None
+    wavenumber = [factor * k for k in result.wavenumber]
+    options = joint_options(problem, {"wavenumber": wavenumber}, wavenumber)
+    if options["layers"][0] * len(problem.outputs) > FINEST:
+        return None
+    said = ", ".join(f"{k:.4g}" for k in wavenumber)
+    return options, f"the features limited the estimates: identified again with features up to the wavenumber {said}"
+
+
+def _again(result: Result, out: Path | None, time_limit: float | None) -> float | None:
+    """Make room for another run in place of one that is over; the time that is left for it."""
+    if out is not None:
+        for file in out.iterdir():
+            file.unlink()
+    return None if time_limit is None else max(time_limit - result.wall_seconds, 1.0)
+
+
+def _physics(result: Result) -> float:
+    """The largest relative residual of the equations and the conditions that are no observations; infinite where there
+    is none."""
+    found = of_equations(result.check.relative, result.problem).values()
+    return max((math.inf if math.isnan(v) else v for v in found), default=0.0)
+
+
+def identify_model(
+    model,
+    unknowns: Mapping[str, object],
+    method: str = "gauss-newton",
+    *,
+    noise=None,
+    level: float = 0.95,
+    iterations=None,
+    time_limit: float | None = None,
+    callbacks=None,
+    loss_weights="compiled",
+    method_options: dict | None = None,
+    display_every: int | None = None,
+    verbose: int = 1,
+) -> Identification | None:
+    """Train a ``dde.Model`` of one's own as `train` does, and say how well its unknowns are known.
+
+    Args:
+        model: as in `train`; its observations are the ``dde.icbc.PointSetBC`` of its data.
+        unknowns: name -> ``dde.Variable``.
+        noise: standard deviation of the observations: a number, or "PointSetBC_1", ... -> number; None estimates it.
+        level: of the intervals.
+        method, iterations, time_limit, callbacks, loss_weights, method_options, display_every, verbose: as in `train`.
+
+    Returns:
+        The `Identification`. ``model`` is trained, with its history.
+
+    Raises:
+        InputError, TrainingError: as `train`.
+    """
+    _check_level(level)
+    unknowns = mapping("unknowns", unknowns)
+    if not unknowns:
+        raise InputError("unknowns: none given; a mapping from names to dde.Variable objects is needed")
+    loop = prepare(
+        model,
+        method,
+        iterations=iterations,
+        time_limit=time_limit,
+        callbacks=callbacks,
+        unknowns=list(unknowns.values()),
+        loss_weights=loss_weights,
+        method_options=method_options,
+        display_every=display_every,
+        verbose=verbose,
+    )
+    names, objective = loop.objective.names, loop.objective
+    conditions = dict(zip(names[len(names) - len(model.data.bcs) :], model.data.bcs, strict=True))
+    view = types.SimpleNamespace(
+        observations={n: c for n, c in conditions.items() if hasattr(c, "points")},
+        unknowns=unknowns,
+        true_unknowns={},
+        start_values={name: value.item() for name, value in unknowns.items()},
+        unknown_fields=(),
+        term_names=names,
+        dtype="float64" if model.data.train_x.dtype == np.float64 else "float32",
+    )
+    _check_amount(view)
+    check_noise(noise, view)
+    vectors = residual_vectors(objective.data, objective.net)
+    frozen(unknowns, names, conditions, vectors, lambda: residual_vectors(objective.data, objective.net))
+    loop.run()
+    return analyse(view, loop.objective, loop.method, noise=noise, level=level)
+
+
+def _check_level(level) -> None:
+    if not 0 < number("level", level) < 1:
+        raise InputError(f"level: {level!r} given; a number between 0 and 1, such as 0.95, is needed")
+
+
+def _check_amount(problem) -> None:
+    observed = problem.observations
+    if not observed:
+        raise InputError(
+            "conditions: no observations to identify from; add a dde.icbc.PointSetBC, or give a file with data"
+        )
+    count = sum(len(c.points) for c in observed.values())
+    if count < len(problem.unknowns):
+        raise InputError(
+            f"conditions: {count} observation(s) for {len(problem.unknowns)} unknowns; at least as many are needed"
+        )
+
+
+def _plain(deviations, problem):
+    """The deviations by observation as plain numbers and lists, as a run directory stores them."""
+    if deviations is None:
+        return None
+    values = ([float(d[0])] if (d == d[0]).all() else d.tolist() for d in deviations)
+    return {name: v[0] if len(v) == 1 else v for name, v in zip(problem.observations, values, strict=True)}

@@ -1,0 +1,226 @@
+"""`Result`: a trained model with its errors, residuals and history, and the files that it writes."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backend import dde, quiet
+from ..checking import accuracy
+from ..checking.status import Verification
+from ..files import RESULT, SOLUTION, write_json
+from ..inverse.estimates import Estimate, Identification
+from ..problem.references import Reference
+
+
+@dataclass
+class Result:
+    """What `solve` returns.
+
+    Attributes:
+        problem: the `Problem`.
+        network: its name, or "custom".
+        network_options: as given, with what was chosen.
+        method: its name.
+        seed: as given.
+        dtype: as given.
+        net: the trained network.
+        errors: relative L2 and maximum, against the exact solution, else the reference, on test points
+            (`Errors`).
+        reference: the finite-difference `Reference`, or None.
+        reference_errors: the network against it.
+        check: the `Verification`: residuals at validation points, error indicator, and the convergence status.
+        history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
+            "terms" (mean squares, unweighted), "weights", "unknowns".
+        unknowns: name -> identified value.
+        iterations: done.
+        stages: how each stage that is over ended.
+        stopped: why training ended.
+        finished: whether training ended by itself and, where the method marches in time, at the end of time.
+        resumable: whether training can go on. A march that has stalled or used up its iterations is neither.
+        reached: where the method marches in time, the time up to which there is a solution, beyond which it is NaN;
+            else None.
+        wall_seconds: of training, all sessions together.
+        wavenumber: the largest along each axis, given or estimated, radians per unit length.
+        notes: what a user should know, such as how the slopes were chosen.
+        first_layer: the state of the first layer before training, or None.
+        versions: of the packages used.
+        identification: standard errors, intervals and what is not identifiable (`Identification`) of a
+            problem with observations whose training has ended by itself, else None.
+    """
+
+    problem: Any
+    net: Any
+    network: str
+    network_options: dict
+    method: str
+    seed: int
+    dtype: str
+    errors: accuracy.Errors
+    reference: Reference | None
+    reference_errors: accuracy.Errors
+    check: Verification
+    history: dict
+    unknowns: dict[str, float]
+    iterations: int
+    stopped: str
+    finished: bool
+    resumable: bool
+    wall_seconds: float
+    wavenumber: tuple[float, ...]
+    reached: float | None = None
+    stages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    first_layer: dict | None = None
+    data: Any = None
+    versions: dict[str, str] = field(default_factory=dict)
+    identification: Identification | None = None
+
+    def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
+        """The solution (n, c) at points x (n, d), evaluated in chunks of rows; NaN beyond the time `reached`."""
+        return accuracy.predict(self.net, x, self.problem.dim, self.dtype, chunk)
+
+    @cached_property
+    def model(self):
+        """The ``dde.Model``, compiled with Adam: predict, save or train on with DeepXDE's own means."""
+        model = dde.Model(self.data, self.net)
+        weights = list(self.history["weights"].values())
+        with quiet():
+            model.compile(
+                "adam",
+                lr=1e-3,
+                loss_weights=[w[-1] for w in weights] if self.history["iteration"].size else None,
+                external_trainable_variables=list(self.problem.unknowns.values()) or None,
+                verbose=0,
+            )
+        model.train_state.step = self.iterations
+        terms = np.stack(list(self.history["terms"].values()), axis=1)
+        for i, step in enumerate(self.history["iteration"]):
+            model.losshistory.append(int(step), terms[i], terms[i], [])
+        return model
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The unknowns with standard errors and intervals, where these are known."""
+        if self.identification is not None:
+            return self.identification.estimates
+        true = self.problem.true_unknowns
+        return {name: Estimate(value, None, None, true.get(name)) for name, value in self.unknowns.items()}
+
+    @property
+    def residuals(self) -> dict[str, float]:
+        """Root mean square of each term, by name, at validation points."""
+        return self.check.residuals
+
+    @property
+    def status(self) -> str:
+        """ "converged", "residual small but not verified" or "not converged"; ``check.reason`` says why."""
+        return self.check.status
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.net.parameters())
+
+    @property
+    def residual_rms(self) -> float:
+        """Root mean square of the PDE's residuals, or of the conditions where there is no PDE."""
+        names = self.problem.residual_names or tuple(self.residuals)
+        return math.sqrt(float(np.mean([self.residuals[name] ** 2 for name in names])))
+
+    def to_dict(self) -> dict:
+        """Plain types for ``result.json``; numbers that are not finite become None."""
+        reference = None
+        if self.reference is not None:
+            reference = {
+                "name": self.reference.name,
+                "relative_l2_estimate": self.reference.relative_l2_estimate,
+                "max_error_estimate": self.reference.error_estimate,
+                "converged": self.reference.converged,
+                "order": self.reference.order,
+                "wall_seconds": self.reference.wall_seconds,
+                "network_relative_l2": self.reference_errors.relative_l2,
+                "network_max_error": self.reference_errors.maximum,
+            }
+        return plain(
+            {
+                "problem": self.problem.name,
+                "parameters": dict(self.problem.parameters),
+                "network": self.network,
+                "network_options": self.network_options,
+                "method": self.method,
+                "seed": self.seed,
+                "dtype": self.dtype,
+                "relative_l2": self.errors.relative_l2,
+                "max_error": self.errors.maximum,
+                "error_against": self.errors.against,
+                "errors": asdict(self.errors),
+                "reference": None if self.reference is None else self.reference.name,
+                "reference_error": None if self.reference is None else self.reference.relative_l2_estimate,
+                "reference_details": reference,
+                "residual_rms": self.residual_rms,
+                "residuals": self.residuals,
+                "status": self.check.status,
+                "status_reason": self.check.reason,
+                "relative_residuals": self.check.relative,
+                "error_indicator": self.check.error_indicator,
+                "loosest": self.check.loosest,
+                "status_notes": list(self.check.notes),
+                "ranges": self.check.ranges,
+                "n_parameters": self.n_parameters,
+                "iterations": self.iterations,
+                "stages": self.stages,
+                "stopped": self.stopped,
+                "finished": self.finished,
+                "resumable": self.resumable,
+                "reached": self.reached,
+                "wall_seconds": self.wall_seconds,
+                "wavenumber": list(self.wavenumber),
+                "unknowns": {
+                    name: {
+                        "estimate": estimate.value,
+                        "standard_error": estimate.standard_error,
+                        "interval": estimate.interval,
+                        "identifiable": estimate.identifiable,
+                        "true": estimate.true,
+                        "discretisation": estimate.discretisation,
+                        "reason": estimate.reason,
+                    }
+                    for name, estimate in self.estimates.items()
+                },
+                "identification": None if self.identification is None else self.identification.to_dict(),
+                "notes": self.notes,
+                "versions": self.versions,
+            }
+        )
+
+    def save(self, directory: str | Path, pictures: bool = True) -> Path:
+        """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``."""
+        from ..output import grid as export
+        from ..output import pictures as plots
+
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / RESULT, self.to_dict())
+        data = export.grid(self)
+        export.write_netcdf(data, directory / SOLUTION)
+        if pictures:
+            plots.draw(self, directory, data)
+        return directory
+
+
+def plain(value):
+    """``value`` as JSON has it: NumPy numbers as Python's, what is not finite as None."""
+    if isinstance(value, dict):
+        return {str(key): plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(v) for v in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value

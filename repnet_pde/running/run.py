@@ -1,0 +1,295 @@
+"""A run: a problem with its network, points, training and target, ready to go."""
+
+import platform
+import time
+import warnings
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..analysis.wavenumbers import problem_wavenumber
+from ..backend import dde, seeded, set_precision
+from ..checking import accuracy
+from ..checking.status import NOT_CONVERGED, of_equations, verify
+from ..discretization.objective import Objective
+from ..errors import InputError
+from ..files import CHECKPOINT, remove_temporaries
+from ..fitting.samples import of_problem as samples_of
+from ..inverse.estimates import analyse
+from ..networks.registry import GENTLE, PIECEWISE, build_network
+from ..planning.plan import (
+    LARGE,
+    Candidate,
+    Independent,
+    check,
+    coarse_options,
+    joint_options,
+    low_rank_options,
+    plan_least_squares,
+    plan_samples,
+    points_for,
+)
+from ..problem.points import collocation
+from ..problem.problem import Problem
+from ..training.loop import Training
+from ..training.progress import reporter
+from ..version import __version__
+from .result import Result
+
+
+@dataclass
+class Settings:
+    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again.
+
+    noise, level, data: of `identify`; data is the name of the file of observations in the run directory.
+    """
+
+    network: str
+    network_options: dict
+    method: str
+    stages: list
+    loss_weights: dict | str
+    seed: int
+    dtype: str
+    notes: list[str]
+    planned: bool = False
+    error_indicator: float | None = None
+    loosest: float | None = None
+    noise: float | dict | None = None
+    level: float = 0.95
+    data: str | None = None
+
+
+MUCH_FEWER = 0.6
+"""Share of the features up to which a coarse network is worth it."""
+
+
+class Run:
+    """A problem with its network, points and training, ready to go.
+
+    Args:
+        in_turn: whether another method may follow where least squares does not reach the solution: it then takes less
+            of the time.
+    """
+
+    def __init__(
+        self, problem: Problem, network, settings: Settings, time_limit: float | None = None, in_turn: bool = False
+    ):
+        self.problem, self.settings = problem, settings
+        self.unreached: Candidate | None = None
+        """What planning for least squares ended with, where its features do not reach the solution."""
+        self.notes: list[str] = settings.notes
+        set_precision(settings.dtype)
+        known = problem_wavenumber(problem)
+        self.wavenumber = known.values
+        if known.note and known.note not in self.notes:
+            self.notes.append(known.note)
+        self.target = accuracy.Target(problem, problem.points(self.wavenumber).test)
+        reference = self.target.reference
+        if reference is not None and not reference.converged:
+            self._warn(
+                f"the reference {reference.name!r} has not converged (estimated relative L2 error "
+                f"{reference.relative_l2_estimate:.1e}): errors against it mean little"
+            )
+        begun = time.monotonic()
+        first, solved = settings.stages[0][0], None
+        if first == "least-squares" and settings.network != "custom" and not settings.planned:
+            if samples_of(problem) is not None:
+                plan = plan_samples(problem, network, settings.network_options, settings.seed, time_limit)
+            else:
+                plan = plan_least_squares(
+                    problem, network, settings.network_options, known.data, settings.seed, time_limit, in_turn=in_turn
+                )
+                self.unreached = plan.solved if plan.solved.held_out > LARGE else None
+            network = settings.network = plan.network
+            settings.network_options, settings.planned, solved = plan.options, True, plan.solved
+            settings.error_indicator, settings.loosest = plan.independent.distance, plan.independent.loosest
+            self.notes += plan.notes
+        self.features_given = bool(settings.network_options) and not settings.planned
+        if first == "joint" and settings.network != "custom":
+            settings.planned = settings.planned or not settings.network_options
+            settings.network_options = joint_options(problem, settings.network_options, self.wavenumber)
+        if first == "low-rank" and settings.network != "custom":
+            settings.network_options = low_rank_options(problem, settings.network_options, self.wavenumber)
+        if solved is not None:
+            self.net, self.data = solved.net, solved.data
+        else:
+            with seeded(settings.seed):
+                slopes = self.wavenumber
+                if first == "gauss-newton":
+                    slopes = np.minimum(slopes, GENTLE / problem.box.half_width)
+                self.net = build_network(problem, network, settings.network_options, slopes)
+                self.data = collocation(problem, **points_for(problem, first, self.net, self.wavenumber))
+        planning = time.monotonic() - begun
+        if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
+            self.notes.append(self.net.slope_note)
+        unknowns = problem.unknowns
+        self.objective = Objective(
+            self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights, problem
+        )
+        if solved is None and settings.network not in PIECEWISE:  # whose network has no parameters yet
+            _trains(self.objective)
+        if first == "joint" and settings.network != "custom":
+            self.objective.twin = self._twin
+        self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
+        self.training.seconds = planning
+        if solved is not None:
+            self.training.method.accept(solved.outcome)
+
+    def _twin(self, coarse: bool = False) -> Objective | None:
+        """The same with other features and other points; if ``coarse``, with fewer, or None where they would not be
+        much fewer or the user has chosen them."""
+        problem, settings, wavenumber = self.problem, self.settings, self.wavenumber
+        options = settings.network_options
+        if coarse:
+            full, options = options, coarse_options(problem, wavenumber)
+            if self.features_given or options["layers"][0] > MUCH_FEWER * full["layers"][0]:
+                return None
+        with seeded(settings.seed + 1):
+            net = build_network(problem, settings.network, options, wavenumber)
+            data = collocation(problem, **points_for(problem, "joint", net, wavenumber))
+        unknowns = list(problem.unknowns.values())
+        return Objective(data, net, unknowns, problem.term_names, settings.loss_weights, problem)
+
+    def _warn(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+        warnings.warn(text, stacklevel=4)
+
+    def load(self, directory: Path, state: dict) -> None:
+        try:
+            self.training.load_state_dict(state)
+        except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{directory / CHECKPOINT}: does not belong to this run or is damaged ({reason})"
+            ) from error
+
+    def execute(self, directory, time_limit, progress, checkpoint_seconds, state=None) -> Result:
+        if directory is not None:
+            remove_temporaries(directory)
+        with seeded(self.settings.seed):
+            if state is not None:
+                self.load(directory, state)
+            stopped = self.training.run(
+                time_limit=time_limit,
+                progress=reporter(progress, sum(count for _, count, _ in self.training.stages)),
+                checkpoint=None if directory is None else directory / CHECKPOINT,
+                checkpoint_seconds=checkpoint_seconds,
+            )
+            result = self.result(stopped)
+        if directory is not None:
+            result.save(directory)
+        return result
+
+    @property
+    def short(self) -> str | None:
+        """How far a march got that has not reached the end of time, in words; else None."""
+        if getattr(self.net, "complete", True):
+            return None
+        return f"there is no solution beyond {self.net.standing}"
+
+    def _verify(self, errors):
+        settings, training = self.settings, self.training
+        own = hasattr(training.ended, "twin_distance")
+        if settings.planned:
+            second = Independent(settings.error_indicator, settings.loosest)
+        elif training.finished and self.short is None:
+            second = check(self.problem, self.net, self.wavenumber, settings.seed + 1, solve=not own)
+        else:
+            second = Independent()
+        found = verify(
+            self.problem,
+            self.net,
+            None if settings.network in PIECEWISE else self.data,
+            seed=settings.seed,
+            wavenumber=self.wavenumber,
+            indicator=training.ended.twin_distance if own else second.distance,
+            loosest=second.loosest,
+            finished=training.finished or training.verifying,
+            errors=errors,
+        )
+        if self.short is None:
+            return found
+        return replace(found, status=NOT_CONVERGED, reason=self.short)
+
+    def result(self, stopped: str) -> Result:
+        problem, training, settings = self.problem, self.training, self.settings
+        identification, notes = None, list(self.notes)
+        if self.short is not None:
+            notes.append(f"{self.short}: it is NaN there, and errors are measured up to that time")
+        errors = self.target.errors(self.net)
+        check = self._verify(errors)
+        if training.finished:
+            stated = {"noise": settings.noise, "level": settings.level}
+            met = of_equations(check.relative, problem)
+            identification = analyse(problem, self.objective, training.ended, **stated, relative=met)
+        return Result(
+            problem=problem,
+            net=self.net,
+            network=settings.network,
+            network_options=settings.network_options,
+            method=settings.method,
+            seed=settings.seed,
+            dtype=settings.dtype,
+            errors=errors,
+            reference=self.target.reference,
+            reference_errors=self.target.reference_errors(self.net),
+            check=check,
+            history=_by_name(training.history, problem),
+            unknowns={name: value.item() for name, value in problem.unknowns.items()},
+            iterations=training.iteration,
+            stopped=stopped,
+            finished=training.finished and self.short is None,
+            resumable=not training.finished,
+            reached=getattr(self.net, "reached", None),
+            wall_seconds=training.seconds,
+            wavenumber=self.wavenumber,
+            stages=training.reasons,
+            notes=notes,
+            first_layer=training.first_layer,
+            data=self.data,
+            versions=versions(),
+            identification=identification,
+        )
+
+
+def _trains(objective: Objective) -> None:
+    """Every term must change with the parameters of this network: try it before hours are spent."""
+    for name, term in zip(objective.names, objective.mean_squares(), strict=True):
+        grads = (
+            torch.autograd.grad(term, objective.parameters, retain_graph=True, allow_unused=True)
+            if term.requires_grad
+            else []
+        )
+        if not torch.isfinite(term):
+            raise InputError(f"network: the term {name!r} is {term.item()} at the start; give other network_options")
+        if not any(g is not None and g.any() for g in grads) and term > 0:
+            raise InputError(f"network: the term {name!r} does not change with any of its parameters; choose another")
+    dde.grad.clear()
+
+
+def _by_name(history: dict, problem: Problem) -> dict:
+    """The history's lists as arrays, those of terms, weights and unknowns by name."""
+    result = {key: np.asarray(history[key]) for key in ("iteration", "seconds", "method", "loss")}
+    result["relative_l2"] = np.asarray([np.nan if e is None else e for e in history["relative_l2"]], dtype=float)
+    for key, names in (("terms", problem.term_names), ("weights", problem.term_names), ("unknowns", problem.unknowns)):
+        table = np.asarray(history[key], dtype=float).reshape(len(result["loss"]), len(names))
+        result[key] = {name: table[:, i] for i, name in enumerate(names)}
+    return result
+
+
+def reset_unknowns(problem: Problem) -> None:
+    """Start from the values that the unknowns had when the problem was made, whatever ran since."""
+    with torch.no_grad():
+        for name, value in problem.unknowns.items():
+            value.fill_(problem.start_values[name])
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    names = ("torch", "deepxde", "numpy", "scipy")
+    return {"repnet-pde": __version__, "python": platform.python_version(), **{n: version(n) for n in names}}

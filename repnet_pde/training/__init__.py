@@ -1,0 +1,1 @@
+"""The training loop, its progress, and drop-in training of a user's own model."""

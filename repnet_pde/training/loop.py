@@ -1,0 +1,243 @@
+"""The training loop: stages of methods, history, checkpoints, time limit, Ctrl-C."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from ..backend import random_state, set_random_state
+from ..discretization.objective import Objective
+from ..files import write_checkpoint
+from ..methods import METHODS
+from ..networks import RepNet
+
+RECORDS = 100
+"""Entries of the history a stage, about."""
+UNLIMITED = 1_000_000
+"""From this number of iterations on it is no more than a bound, and records lie 5 % of the iteration apart."""
+CHECKPOINT_SECONDS = 15.0
+
+INTERRUPTED = "interrupted"
+TIME_LIMIT = "time limit"
+KILLED = "not ended"
+
+
+class Training:
+    """Everything that changes while a network is trained; its state continues a run to the last bit.
+
+    Args:
+        objective: the loss on the network and the unknowns.
+        stages: (method, iterations, options) in order, as `methods.sequence` returns them.
+        unknowns: name -> ``dde.Variable``.
+        error: function without arguments: the relative L2 error now, or None where there is nothing to compare with;
+            one with a state of its own has ``state_dict`` and ``load_state_dict``.
+        enough: function without arguments: why a stage has done enough, or None. Asked after each error.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        stages: Sequence[tuple[str, int, dict]],
+        unknowns,
+        error: Callable,
+        enough: Callable[[], str | None] | None = None,
+    ):
+        self.objective, self.stages, self.unknowns, self.error = objective, list(stages), dict(unknowns), error
+        self.enough, self.done = enough, None
+        self.stage = 0
+        self.finished_iterations: list[int] = []
+        self.reasons: list[str] = []
+        self.seconds = 0.0
+        self.last_error: float | None = None
+        self.stopped = KILLED
+        self.history: dict[str, list] = {
+            key: [] for key in ("iteration", "seconds", "method", "loss", "terms", "weights", "relative_l2", "unknowns")
+        }
+        net = objective.net
+        self.first_layer = (
+            {k: v.clone() for k, v in net.first.state_dict().items()} if isinstance(net, RepNet) else None
+        )
+        for name, iterations, options in self.stages:
+            METHODS[name](objective, iterations, **options)  # bad options are refused before any training
+        self.method = self._method(self.stage)
+        self.ended = None
+        """The method of the last stage that is over."""
+
+    def _method(self, stage: int):
+        if stage == len(self.stages):
+            return None
+        name, iterations, options = self.stages[stage]
+        return METHODS[name](self.objective, iterations, **options)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be done; not that anything was found."""
+        return self.method is None
+
+    @property
+    def verifying(self) -> bool:
+        """Whether the solution is there, and the method is at a second one that tells how good it is."""
+        return getattr(self.method, "verifying", False)
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done, of all stages."""
+        return sum(self.finished_iterations) + (self.method.iteration if self.method else 0)
+
+    def run(
+        self,
+        *,
+        time_limit: float | None,
+        progress,
+        checkpoint: Path | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> str:
+        """Train until all stages have ended, or the time limit, or Ctrl-C. Returns why it stopped.
+
+        ``time_limit`` counts the seconds of this call. A checkpoint is written from time to time, at the end of a
+        stage, and however this call ends.
+        """
+        begun = saved = time.monotonic()
+        before = self.seconds
+
+        def save():
+            nonlocal saved
+            self.seconds = before + time.monotonic() - begun
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, self.state_dict())
+            saved = time.monotonic()
+
+        self.stopped = KILLED
+        with interruptible() as interrupted, progress:
+            try:
+                while not self.finished:
+                    if self.method.stopped is not None or self.done is not None:  # what is over is not cut short
+                        self._next_stage()
+                        save()
+                        continue
+                    if interrupted():
+                        self.stopped = INTERRUPTED
+                        break
+                    if time_limit is not None and time.monotonic() - begun >= time_limit:
+                        self.stopped = TIME_LIMIT
+                        break
+                    self.method.step()
+                    self.seconds = before + time.monotonic() - begun
+                    self._record_when_due()
+                    self._report(progress)
+                    if time.monotonic() - saved > checkpoint_seconds:
+                        save()
+                else:
+                    self.stopped = self.reasons[-1]
+            finally:
+                save()
+        return self.stopped
+
+    def _report(self, progress) -> None:
+        name, _, _ = self.stages[self.stage]
+        loss = float(self.objective.weights @ self.objective.terms)
+        progress.update(name, self.iteration, loss, self.last_error, getattr(self.method, "standing", None))
+
+    def _next_stage(self) -> None:
+        name, _, _ = self.stages[self.stage]
+        reason, self.done = self.done or self.method.stopped, None
+        self.reasons.append(f"{name}: {reason} ({self.method.iteration} iterations)")
+        self.finished_iterations.append(self.method.iteration)
+        self.stage += 1
+        self.ended, self.method = self.method, self._method(self.stage)
+
+    def _record_when_due(self) -> None:
+        """Record by the iteration alone, so that stops and resumes leave no trace in the history."""
+        _, iterations, _ = self.stages[self.stage]
+        every = max(1, iterations // RECORDS if iterations < UNLIMITED else self.iteration // 20)
+        last = self.history["iteration"][-1] if self.history["iteration"] else -1
+        due = last < 0 or self.iteration // every > last // every or self.method.stopped is not None
+        if not due or self.iteration == last:
+            return
+        self.last_error = self.error()
+        self.done = None if self.enough is None else self.enough()
+        terms, weights = self.objective.terms.tolist(), self.objective.weights.tolist()
+        entry = {
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "method": self.stages[self.stage][0],
+            "loss": sum(w * t for w, t in zip(weights, terms, strict=True)),
+            "terms": terms,
+            "weights": weights,
+            "relative_l2": self.last_error,
+            "unknowns": [v.item() for v in self.unknowns.values()],
+        }
+        for key, value in entry.items():
+            self.history[key].append(value)
+
+    def state_dict(self) -> dict:
+        return {
+            "progress": {
+                "stage": self.stage,
+                "finished_iterations": self.finished_iterations,
+                "reasons": self.reasons,
+                "seconds": self.seconds,
+                "last_error": self.last_error,
+                "stopped": self.stopped,
+            },
+            "network": self.objective.net.state_dict(),
+            "unknowns": {name: v.detach().clone() for name, v in self.unknowns.items()},
+            "weights": self.objective.weights,
+            "terms": self.objective.terms,
+            "method": None if self.method is None else self.method.state_dict(),
+            "ended": None if self.ended is None else self.ended.state_dict(),
+            "history": self.history,
+            "error": self.error.state_dict() if hasattr(self.error, "state_dict") else None,
+            "done": self.done,
+            "first_layer": self.first_layer,
+            "points": torch.from_numpy(self.objective.data.train_x),
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from ``state``. KeyError, RuntimeError or ValueError where it belongs to another run."""
+        points = self.objective.data.train_x
+        if state["points"].shape != points.shape or not (state["points"].numpy() == points).all():
+            raise ValueError("its collocation points are not those of this problem, seed and version")
+        progress = state["progress"]
+        self.stage, self.finished_iterations = progress["stage"], list(progress["finished_iterations"])
+        self.reasons, self.seconds = list(progress["reasons"]), progress["seconds"]
+        self.last_error = progress["last_error"]
+        self.objective.net.load_state_dict(state["network"])
+        with torch.no_grad():
+            for name, value in self.unknowns.items():
+                value.copy_(state["unknowns"][name])
+        self.objective.weights, self.objective.terms = state["weights"], state["terms"]
+        self.method = self._method(self.stage)
+        if self.method is not None:
+            self.method.load_state_dict(state["method"])
+        if state["ended"] is not None:
+            self.ended = self._method(self.stage - 1)
+            self.ended.load_state_dict(state["ended"])
+        self.history, self.first_layer, self.done = state["history"], state["first_layer"], state["done"]
+        if state["error"] is not None:
+            self.error.load_state_dict(state["error"])
+        set_random_state(state["random"])
+
+
+@contextlib.contextmanager
+def interruptible():
+    """Turn the first Ctrl-C into a flag, to be asked for between iterations; a second one raises as usual."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag.is_set
+        return
+
+    def note(signum, frame):
+        flag.set()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield flag.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

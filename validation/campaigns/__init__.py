@@ -1,0 +1,1 @@
+"""Many runs of the catalogue: validate, compare, report."""
