@@ -12,7 +12,7 @@ from scipy.integrate import solve_bvp
 import repnet_pde
 from repnet_pde.problem.load import catalogue
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parent.parent.parent / "README.md"
 
 
 def test_every_block_runs(command, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ inventory = pytest.importorskip("sphinx.util.inventory")
 pytest.importorskip("myst_nb")
 pytest.importorskip("furo")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 MARKDOWN = [page for page in sorted(DOCS.rglob("*.md")) if "_build" not in page.parts]
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
