@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from ..backend import dde
 from ..domain import box_of
 from ..errors import InputError
+from .network import Network
 from .options import activation_of, check_sizes, positive
 
 
@@ -68,3 +70,34 @@ class MsFFN(dde.nn.NN):
             features.append(h)
         u = self.linears[-1](torch.cat(features, 1))
         return u if self._output_transform is None else self._output_transform(inputs, u)
+
+
+def _reaching(sizes, domain, expected) -> float:
+    """The σ that reaches the largest wavenumber with two standard deviations; 10 where it is not known."""
+    if expected is None:
+        return 10.0
+    return max(1.0, float(np.max(np.asarray(expected) * box_of(domain, sizes[0]).half_width)) / 2)
+
+
+def _msffn(sizes, domain, expected, *, activation: str = "tanh", sigmas=None):
+    sigmas = [1.0, _reaching(sizes, domain, expected)] if sigmas is None else sigmas
+    return MsFFN(sizes, activation, "Glorot normal", sigmas=sigmas, domain=domain)
+
+
+def _fourier(sizes, domain, expected, *, activation: str = "tanh", sigma: float | None = None):
+    sigma = _reaching(sizes, domain, expected) if sigma is None else positive(sigma, 1, "sigma")[0]
+    return MsFFN(sizes, activation, "Glorot normal", sigmas=[sigma], domain=domain)
+
+
+MSFFN = Network(
+    "msffn",
+    "multi-scale Fourier features",
+    _msffn,
+    settings=({}, {"sigmas": [1.0, 10.0]}, {"sigmas": [1.0, 50.0]}),
+)
+FOURIER = Network(
+    "fourier",
+    "Fourier features of one scale",
+    _fourier,
+    settings=({"sigma": 1.0}, {"sigma": 5.0}, {"sigma": 10.0}, {"sigma": 50.0}),
+)

@@ -8,6 +8,7 @@ import torch
 from ..backend import dde
 from ..domain import box_of
 from .growing import Growing
+from .network import Network
 from .repnet import RepNet
 
 
@@ -124,3 +125,10 @@ class Patches(Growing):
         for i, (lower, upper) in enumerate(state["bounds"].double().cpu().numpy()):
             self.add(self.make(lower, upper, len(state[f"patches.{i}.first.offset"]), 1.0), lower, upper)
         return super().load_state_dict(state, *arguments, **options)
+
+
+def _build(sizes, domain, expected):
+    return Patches(sizes[-1], domain)
+
+
+PATCHES = Network("repnet-patches", "a RepNet for each box of a partition", _build, ours=True, pieces=True)

@@ -8,6 +8,7 @@ import torch
 from ..backend import dde
 from ..domain import box_of
 from ..errors import InputError
+from .network import Network
 from .options import activation_of, check_sizes, positive
 
 
@@ -138,3 +139,16 @@ def _check_factorization(value) -> tuple[float, float] | None:
             f"factorization: {value!r} given; the mean and the standard deviation >= 0 of log g, or None, are needed"
         )
     return mean, deviation
+
+
+def _build(sizes, domain, expected, *, activation: str = "tanh", fourier_scale: float = 1.0, factorization=(1.0, 0.1)):
+    return PirateNet(sizes, activation, fourier_scale=fourier_scale, factorization=factorization, domain=domain)
+
+
+PIRATE = Network(
+    "pirate",
+    "PirateNet",
+    _build,
+    layers=(256, 256, 256, 256),  # as published: the embedding and three blocks
+    settings=({"fourier_scale": 1.0}, {"fourier_scale": 2.0}, {"fourier_scale": 10.0}),
+)

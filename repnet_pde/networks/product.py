@@ -9,6 +9,7 @@ from ..backend import dde
 from ..domain import Box, box_of
 from ..errors import InputError
 from .layer import ReparameterizedLinear
+from .network import Network
 from .options import check_sizes
 from .slopes import start
 
@@ -104,3 +105,10 @@ class ProductRepNet(dde.nn.NN):
 
 def _linear(inputs: int, outputs: int) -> torch.nn.Linear:
     return torch.nn.Linear(inputs, outputs, dtype=dde.config.real(torch))
+
+
+def _build(sizes, domain, expected, *, wavenumber=None, slow: int = 0):
+    return ProductRepNet(sizes, domain=domain, wavenumber=expected if wavenumber is None else wavenumber, slow=slow)
+
+
+PRODUCT = Network("repnet-product", "sum of products of RepNets of one coordinate", _build, ours=True, product=True)

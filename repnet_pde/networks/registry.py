@@ -1,6 +1,5 @@
-"""The networks that `solve` knows by name, built for a problem."""
+"""The table of networks, and one of them built for a problem."""
 
-import inspect
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,202 +7,64 @@ import torch
 
 from ..arguments import mapping, whole
 from ..backend import dde, seeded
-from ..domain import box_of
 from ..errors import InputError, choose
-from . import RepNet
-from .msffn import MsFFN
-from .options import positive
-from .patches import Patches
-from .pirate import PirateNet
-from .product import ProductRepNet
-from .siren import Siren, siren_initializer
-from .slabs import Slabs
-from .slopes import normalized_wavenumbers
-from .warp import AxisWarp
+from .fnn import FNN
+from .msffn import FOURIER, MSFFN
+from .network import Network
+from .patches import PATCHES
+from .pirate import PIRATE
+from .product import PRODUCT
+from .repnet import BEFORE_SIREN, GAUSSIAN, RELU, SINE, TANH
+from .siren import SIREN
+from .slabs import SLABS
 
-LAYERS = {
-    "adam": (128, 64, 64),
-    "soap": (128, 64, 64),
-    "lbfgs": (128, 64, 64),
-    "ssbroyden": (30, 20, 20),
-    "gauss-newton": (20, 20, 20),
-}
-"""Hidden layers by the first method of a run, unless others are asked for. Least squares chooses
-the width of its one layer from the wavenumber (`planning`)."""
-
-PUBLISHED = {"pirate": (256, 256, 256, 256)}
-"""Hidden layers of networks that have their own, whatever the method: of PirateNet the embedding and three blocks."""
-
-GENTLE = 3 * np.pi
-"""Largest wavenumber in x̂ for the start slopes of a deep, narrow network under Gauss-Newton, which makes them steeper
-by itself: on Burgers' equation slopes for 10π were measured to end in a poor minimum, for π and 3π in good ones."""
-
-DEFAULT = {
-    "adam": "repnet",
-    "soap": "repnet",
-    "lbfgs": "repnet",
-    "ssbroyden": "repnet",
-    "gauss-newton": "repnet",
-    "least-squares": "repnet-sin",
-    "joint": "repnet-sin",
-    "patching": "repnet-patches",
-    "patch-marching": "repnet-patches",
-    "low-rank": "repnet-product",
-    "marching": "repnet-slabs",
-    "shooting": "repnet-slabs",
-}
-"""The network that is taken when none is asked for, by the first method."""
-
-
-def _repnet(first_activation: str, activation: str):
-    def build(
-        sizes,
-        domain,
-        expected,
-        *,
-        activation: str = activation,
-        slope_scale="auto",
-        wavenumber=None,
-        bands=None,
-        waves=None,
-        warp=None,
-        steps=None,
-    ):
-        automatic = wavenumber is None and bands is None and waves is None and isinstance(slope_scale, str)
-        stretch = None
-        if expected is not None and not isinstance(slope_scale, str):  # a given scale holds for the steepest axis
-            numbers = normalized_wavenumbers(expected, box_of(domain, sizes[0]))
-            stretch = numbers / numbers.max()
-        return RepNet(
-            sizes,
-            activation,
-            "Glorot normal",
-            domain=domain,
-            slope_scale=slope_scale,
-            wavenumber=expected if automatic else wavenumber,
-            stretch=stretch,
-            bands=bands,
-            waves=waves,
-            first_activation=first_activation,
-            warp=None if warp is None else AxisWarp(box_of(domain, sizes[0]), _arrays(warp), steps and _arrays(steps)),
-        )
-
-    return build
-
-
-BEFORE_SINES = 0.5
-"""Part of the largest wavenumber that the first layer covers where sine layers follow, which multiply wavenumbers: on
-samples of waves the whole of it was measured to overfit."""
-
-
-def _siren_behind(
-    sizes, domain, expected, *, hidden_omega: float = 30.0, slope_scale="auto", wavenumber=None, waves=None
-):
-    automatic = wavenumber is None and waves is None and isinstance(slope_scale, str) and expected is not None
-    return RepNet(
-        sizes,
-        [lambda z: torch.sin(hidden_omega * z)] * (len(sizes) - 1),
-        lambda weight: siren_initializer(weight, hidden_omega),
-        domain=domain,
-        slope_scale=slope_scale,
-        wavenumber=BEFORE_SINES * np.asarray(expected) if automatic else wavenumber,
-        waves=waves,
-        first_activation="sin",
+NETWORKS: dict[str, Network] = {
+    network.name: network
+    for network in (
+        TANH,
+        RELU,
+        SINE,
+        GAUSSIAN,
+        BEFORE_SIREN,
+        SLABS,
+        PATCHES,
+        PRODUCT,
+        FOURIER,
+        MSFFN,
+        SIREN,
+        PIRATE,
+        FNN,
     )
-
-
-def _arrays(axes) -> list[list[np.ndarray]]:
-    return [[np.asarray(v, dtype=float) for v in axis] for axis in axes]
-
-
-def _fnn(sizes, domain, expected, *, activation: str = "tanh"):
-    try:
-        return dde.nn.FNN(list(sizes), activation, "Glorot normal")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"activation: {activation!r} given; one of DeepXDE's, such as tanh, is needed") from error
-
-
-def _reaching(sizes, domain, expected) -> float:
-    """The σ that reaches the largest wavenumber with two standard deviations; 10 where it is not known."""
-    if expected is None:
-        return 10.0
-    return max(1.0, float(np.max(np.asarray(expected) * box_of(domain, sizes[0]).half_width)) / 2)
-
-
-def _msffn(sizes, domain, expected, *, activation: str = "tanh", sigmas=None):
-    sigmas = [1.0, _reaching(sizes, domain, expected)] if sigmas is None else sigmas
-    return MsFFN(sizes, activation, "Glorot normal", sigmas=sigmas, domain=domain)
-
-
-def _fourier(sizes, domain, expected, *, activation: str = "tanh", sigma: float | None = None):
-    sigma = _reaching(sizes, domain, expected) if sigma is None else positive(sigma, 1, "sigma")[0]
-    return MsFFN(sizes, activation, "Glorot normal", sigmas=[sigma], domain=domain)
-
-
-def _pirate(sizes, domain, expected, *, activation: str = "tanh", fourier_scale: float = 1.0, factorization=(1.0, 0.1)):
-    return PirateNet(sizes, activation, fourier_scale=fourier_scale, factorization=factorization, domain=domain)
-
-
-def _siren(sizes, domain, expected, *, omega: float = 30.0, hidden_omega: float = 30.0):
-    return Siren(sizes, omega=omega, hidden_omega=hidden_omega, domain=domain)
-
-
-def _product(sizes, domain, expected, *, wavenumber=None, slow: int = 0):
-    return ProductRepNet(sizes, domain=domain, wavenumber=expected if wavenumber is None else wavenumber, slow=slow)
-
-
-def _slabs(sizes, domain, expected):
-    return Slabs(sizes[-1], domain)
-
-
-def _patches(sizes, domain, expected):
-    return Patches(sizes[-1], domain)
-
-
-PIECEWISE = {"repnet-slabs": "marching and shooting", "repnet-patches": "patching and patch-marching"}
-"""Networks that a method makes piece by piece -> the methods that need them."""
-
-
-NETWORKS = {
-    "repnet": _repnet("tanh", "tanh"),
-    "repnet-relu": _repnet("relu", "relu"),
-    "repnet-sin": _repnet("sin", "tanh"),
-    "repnet-gaussian": _repnet("gaussian", "tanh"),
-    "repnet-siren": _siren_behind,
-    "repnet-slabs": _slabs,
-    "repnet-patches": _patches,
-    "repnet-product": _product,
-    "fourier": _fourier,
-    "msffn": _msffn,
-    "siren": _siren,
-    "pirate": _pirate,
-    "fnn": _fnn,
 }
-"""Name -> function(sizes, domain, expected wavenumber, **options). The paper's are "repnet" and "repnet-relu"."""
+"""Name -> `Network`. The paper's are "repnet" and "repnet-relu". To add one: a file beside these, and a row here."""
+
+CUSTOM = "custom"
+"""What stands for the name of a user's own network."""
 
 
-def check_network(network, options: dict | None, method: str) -> tuple[str, dict]:
-    """The name of a network ("custom" for a user's own) and its options, with defaults for the first ``method``."""
+def check_network(network, options: dict | None, default: str, layers: Sequence[int] | None) -> tuple[str, dict]:
+    """The name of a network (`CUSTOM` for a user's own) and its options, with what is not given filled in.
+
+    Args:
+        network: a name in `NETWORKS`, a DeepXDE network, a function of the problem that makes one, or None.
+        options: the user's, or None.
+        default: the name that is taken for None.
+        layers: hidden widths for a network that has none of its own; None where they are chosen later.
+
+    Raises:
+        InputError: an unknown network or option, or layers that cannot be used.
+    """
     options = mapping("network_options", options)
     if network is None or isinstance(network, str):
-        name = network or DEFAULT[method]
+        name = network or default
         choose("network", name, NETWORKS)
-        for piecewise, methods in PIECEWISE.items():
-            if (DEFAULT[method] == piecewise) != (name == piecewise):
-                raise InputError(
-                    f"network: {name} given with the method {method}; {methods} need{'s' * (' ' not in methods)} "
-                    f"{piecewise!r}, which needs {'one of them' if ' ' in methods else 'it'}"
-                )
-        known = [
-            "layers",
-            *(p for p, v in inspect.signature(NETWORKS[name]).parameters.items() if v.kind is v.KEYWORD_ONLY),
-        ]
-        for key in options:
-            choose(f"network_options of {name}", key, known)
-        layers = options.get("layers", default_layers(name, method))
-        if name in PIECEWISE and "layers" in options:
+        chosen = NETWORKS[name]
+        if chosen.pieces and "layers" in options:
             raise InputError(f"layers: given, but {name} chooses the features of each piece itself")
-        if layers is not None and name not in PIECEWISE:
+        for key in options:
+            choose(f"network_options of {name}", key, chosen.options)
+        layers = options.get("layers", chosen.layers or layers)
+        if layers is not None and not chosen.pieces:
             options["layers"] = check_layers(layers)
         return name, options
     if options:
@@ -213,12 +74,7 @@ def check_network(network, options: dict | None, method: str) -> tuple[str, dict
             f"network: {network!r} given; one of {', '.join(NETWORKS)}, a DeepXDE network, or a function of the "
             "problem that makes one, is needed"
         )
-    return "custom", {}
-
-
-def default_layers(network, method: str) -> tuple[int, ...] | None:
-    """Hidden layers of a network under the first ``method`` of a run; None where they are chosen otherwise."""
-    return PUBLISHED.get(network) or LAYERS.get(method)
+    return CUSTOM, {}
 
 
 def check_layers(layers) -> list[int]:
@@ -267,7 +123,7 @@ def build_network(problem, network, options: dict, wavenumber):
             if getattr(net, present) is not None:
                 raise InputError(f"network: already has a transform of its own, and the problem has an {argument} too")
             getattr(net, apply)(transform)
-    _fits(problem, net)
+    _fits(problem, net, network)
     return net
 
 
@@ -280,7 +136,7 @@ def _feature_box(problem) -> tuple[tuple[np.ndarray, np.ndarray], int]:
     return (np.where(flat, low - 1, low), np.where(flat, high + 1, high)), features.shape[1]
 
 
-def _fits(problem, net) -> None:
+def _fits(problem, net, network) -> None:
     """Try the network on a few points."""
     dtypes = {p.dtype for p in net.parameters()}
     wanted = getattr(torch, problem.dtype)
@@ -299,7 +155,7 @@ def _fits(problem, net) -> None:
             f"network: gives {tuple(u.shape)} for 4 points, but the problem has {len(problem.outputs)} output(s): "
             f"{', '.join(problem.outputs)}"
         )
-    if isinstance(net, (Slabs, Patches)):
+    if isinstance(network, str) and NETWORKS[network].pieces:
         return  # without pieces as yet
     if (getattr(net, "first_activation", None) == "relu" or _flat(net, x)) and second_order(problem):
         raise InputError(

@@ -9,8 +9,10 @@ from ..backend import dde
 from ..domain import box_of
 from ..errors import InputError, choose
 from .layer import ReparameterizedLinear
+from .network import Network
 from .options import activation_of, check_sizes
-from .slopes import FIRST_ACTIVATIONS, start
+from .siren import siren_initializer
+from .slopes import FIRST_ACTIVATIONS, normalized_wavenumbers, start
 from .warp import AxisWarp
 
 INITIALIZERS = ("Glorot normal", "Glorot uniform", "He normal", "He uniform", "zeros")
@@ -148,3 +150,73 @@ def _activation(identifier):
     if isinstance(identifier, str) and identifier.lower() == "gaussian":
         return FIRST_ACTIVATIONS["gaussian"]
     return activation_of(identifier)
+
+
+def _builder(first_activation: str, activation: str):
+    def build(
+        sizes,
+        domain,
+        expected,
+        *,
+        activation: str = activation,
+        slope_scale="auto",
+        wavenumber=None,
+        bands=None,
+        waves=None,
+        warp=None,
+        steps=None,
+    ):
+        automatic = wavenumber is None and bands is None and waves is None and isinstance(slope_scale, str)
+        stretch = None
+        if expected is not None and not isinstance(slope_scale, str):  # a given scale holds for the steepest axis
+            numbers = normalized_wavenumbers(expected, box_of(domain, sizes[0]))
+            stretch = numbers / numbers.max()
+        return RepNet(
+            sizes,
+            activation,
+            "Glorot normal",
+            domain=domain,
+            slope_scale=slope_scale,
+            wavenumber=expected if automatic else wavenumber,
+            stretch=stretch,
+            bands=bands,
+            waves=waves,
+            first_activation=first_activation,
+            warp=None if warp is None else AxisWarp(box_of(domain, sizes[0]), _arrays(warp), steps and _arrays(steps)),
+        )
+
+    return build
+
+
+BEFORE_SINES = 0.5
+"""Part of the largest wavenumber that the first layer covers where sine layers follow, which multiply wavenumbers: on
+samples of waves the whole of it was measured to overfit."""
+
+
+def _before_sines(
+    sizes, domain, expected, *, hidden_omega: float = 30.0, slope_scale="auto", wavenumber=None, waves=None
+):
+    automatic = wavenumber is None and waves is None and isinstance(slope_scale, str) and expected is not None
+    return RepNet(
+        sizes,
+        [lambda z: torch.sin(hidden_omega * z)] * (len(sizes) - 1),
+        lambda weight: siren_initializer(weight, hidden_omega),
+        domain=domain,
+        slope_scale=slope_scale,
+        wavenumber=BEFORE_SINES * np.asarray(expected) if automatic else wavenumber,
+        waves=waves,
+        first_activation="sin",
+    )
+
+
+def _arrays(axes) -> list[list[np.ndarray]]:
+    return [[np.asarray(v, dtype=float) for v in axis] for axis in axes]
+
+
+TANH = Network("repnet", "RepNet with tanh", _builder("tanh", "tanh"), ours=True, basis="slopes")
+RELU = Network("repnet-relu", "RepNet with ReLU", _builder("relu", "relu"), ours=True, basis="slopes")
+SINE = Network("repnet-sin", "RepNet whose first layer has sines", _builder("sin", "tanh"), ours=True, basis="sine")
+GAUSSIAN = Network(
+    "repnet-gaussian", "RepNet whose first layer has Gaussians", _builder("gaussian", "tanh"), ours=True, basis="slopes"
+)
+BEFORE_SIREN = Network("repnet-siren", "RepNet's first layer before the sine layers of SIREN", _before_sines, ours=True)

@@ -7,6 +7,7 @@ import torch
 
 from ..backend import dde
 from ..domain import box_of
+from .network import Network
 from .options import check_sizes, positive
 
 
@@ -58,3 +59,10 @@ def siren_initializer(weight: torch.Tensor, omega: float) -> torch.Tensor:
     """Fill (out, in) weights of a layer sin(ω (W h + b)) that is not the first."""
     bound = math.sqrt(6 / weight.shape[1]) / omega
     return torch.nn.init.uniform_(weight, -bound, bound)
+
+
+def _build(sizes, domain, expected, *, omega: float = 30.0, hidden_omega: float = 30.0):
+    return Siren(sizes, omega=omega, hidden_omega=hidden_omega, domain=domain)
+
+
+SIREN = Network("siren", "SIREN", _build, settings=({"omega": 30.0}, {"omega": 10.0}, {"omega": 100.0}))

@@ -8,6 +8,7 @@ import torch
 from ..backend import dde
 from ..domain import Box, box_of
 from .growing import Growing
+from .network import Network
 from .repnet import RepNet
 from .warp import AxisWarp
 
@@ -112,3 +113,10 @@ class Slabs(Growing):
             net.warp.table = torch.empty_like(table)
             self.add(net, end)
         return super().load_state_dict(state, *arguments, **options)
+
+
+def _build(sizes, domain, expected):
+    return Slabs(sizes[-1], domain)
+
+
+SLABS = Network("repnet-slabs", "a RepNet for each slab of time", _build, ours=True, pieces=True)

@@ -1,0 +1,50 @@
+"""What a network says of itself: one `Network` for each name that `solve` knows."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network by name; calling it builds one: ``network(sizes, domain, wavenumber, **options)``.
+
+    Attributes:
+        name: for ``network=`` and ``--network``.
+        title: what it is, in a few words, for help texts and pages.
+        build: function (sizes, domain, expected wavenumber or None, ``*``, options ...) -> ``dde.nn.NN``; sizes are
+            ``[inputs, hidden, ..., outputs]``, the domain as in `RepNet`. Its keyword-only parameters are the options.
+        ours: whether it is a RepNet, rather than a peer against which RepNet is measured.
+        basis: for one hidden layer, its functions: "sine" where its largest wavenumber per axis can be chosen, "slopes"
+            where its slope scale can; None where nothing is to be chosen.
+        layers: hidden widths of its own, whatever the method; None takes those of the method.
+        pieces: a method makes it piece by piece; it has no hidden layers to be chosen.
+        product: one network for each coordinate, multiplied.
+        settings: options that `compare` tries on a seed of their own; the first is what its authors recommend.
+    """
+
+    name: str
+    title: str
+    build: Callable[..., torch.nn.Module]
+    ours: bool = False
+    basis: str | None = None
+    layers: tuple[int, ...] | None = None
+    pieces: bool = False
+    product: bool = False
+    settings: tuple[dict, ...] = ()
+
+    def __call__(self, sizes, domain, expected, **options) -> torch.nn.Module:
+        return self.build(sizes, domain, expected, **options)
+
+    @property
+    def options(self) -> list[str]:
+        """The names of its options, ``layers`` first where it has some."""
+        own = [p.name for p in inspect.signature(self.build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        return own if self.pieces else ["layers", *own]
+
+    @property
+    def compared(self) -> bool:
+        """Whether it can be given as many parameters as another network."""
+        return not (self.pieces or self.product)
