@@ -12,6 +12,14 @@ class InputError(RepNetPDEError, ValueError):
     """
 
 
+class SeveralPointsError(InputError):
+    """Rows of a residual depend on u at several points: a mean, an integral or a shift. ``term``: its name."""
+
+    def __init__(self, message: str, term: str):
+        super().__init__(message)
+        self.term = term
+
+
 class TrainingError(RepNetPDEError, RuntimeError):
     """Training cannot go on, for example because the loss is not finite (exit code 1)."""
 

@@ -13,7 +13,7 @@ from pygments.lexers.special import TextLexer
 
 from repnet_pde.cli.main import cli
 from repnet_pde.methods import METHODS
-from repnet_pde.networks.registry import LAYERS, NETWORKS, PIECEWISE
+from repnet_pde.networks.registry import NETWORKS
 from repnet_pde.problem.load import catalogue
 
 DOCS = Path(__file__).parents[1]
@@ -64,10 +64,11 @@ def methods() -> str:
     """Every method by its name, with the options that ``method_options`` takes."""
     sections = []
     for name, method in METHODS.items():
-        layers = LAYERS.get(name)
+        layers = method.layers
         network = "" if layers is None else f" Hidden layers unless given: {', '.join(map(str, layers))}."
         sections.append(
-            f"(method-{name})=\n## {name}\n\n{method.default_iterations:,} iterations unless given.{network}\n\n"
+            f"(method-{name})=\n## {name}\n\n{method.title[:1].upper()}{method.title[1:]}. "
+            f"{method.default_iterations:,} iterations unless given.{network}\n\n"
             f"```{{eval-rst}}\n.. autoclass:: {method.__module__}.{method.__qualname__}\n   :no-index:\n```\n"
         )
     return "\n".join(sections)
@@ -75,11 +76,9 @@ def methods() -> str:
 
 def networks() -> str:
     """Every network that has a name, with the options that ``network_options`` takes."""
-    rows = ["| network | options |", "|---|---|"]
-    for name, build in NETWORKS.items():
-        options = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        options = ["layers", *options] if name not in PIECEWISE else options
-        rows.append(f"| `{name}` | {', '.join(f'`{o}`' for o in options) or 'none'} |")
+    rows = ["| network | what | options |", "|---|---|---|"]
+    for name, network in NETWORKS.items():
+        rows.append(f"| `{name}` | {network.title} | {', '.join(f'`{o}`' for o in network.options) or 'none'} |")
     return "\n".join(rows) + "\n"
 
 

@@ -16,7 +16,7 @@ from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
 from ..backend import dde
-from ..errors import InputError
+from ..errors import InputError, SeveralPointsError
 from ..linalg.dense import Linearization
 from ..problem.residuals import residual_vectors, unknown_columns
 
@@ -409,13 +409,13 @@ def choose_route(data, net, names, parameters=None, unknowns=(), memory: int | N
     try:
         check_rows(data, net, linearize(data, net, names, parameters, unknowns, memory=memory), parameters)
         return None
-    except InputError as error:
-        if "several points" not in str(error):
-            raise
+    except SeveralPointsError as error:
         rows, width = _rows(data, len(names)), sum(p.numel() for p in net.parameters())
         if rows * len(data.train_x) * width > MOST_ROW_WORK:
-            raise InputError(
-                f"{error}: row by row, {rows:,} rows x {len(data.train_x):,} points x {width:,} parameters are too many"
+            raise SeveralPointsError(
+                f"{error}: row by row, {rows:,} rows x {len(data.train_x):,} points x {width:,} parameters are too "
+                "many",
+                error.term,
             ) from None
     return "rows"
 
@@ -438,9 +438,10 @@ def check_rows(data, net, terms: Sequence[Linearization], parameters: Sequence[s
         found = term.jacobian[:, : len(flat)] @ flat
         size = max(exact.abs().max().item(), found.abs().max().item(), 1e-300)
         if (found - exact).abs().max().item() > 1e-6 * size:
-            raise InputError(
+            raise SeveralPointsError(
                 f"residual {term.name!r}: its rows depend on several points (a mean, an integral or a shift), which "
-                "least-squares and gauss-newton cannot use; choose adam or lbfgs"
+                "least-squares and gauss-newton cannot use; choose adam or lbfgs",
+                term.name,
             )
     dde.grad.clear()
 

@@ -15,15 +15,21 @@ from ..discretization.last_layer import last_linear
 from ..discretization.objective import Objective
 from ..errors import InputError, choose
 from ..files import read_checkpoint, write_checkpoint
-from ..methods import sequence
-from ..networks.registry import NETWORKS, check_network
-from ..planning.plan import MOST_PARAMETERS
+from ..methods import METHODS, network_for, sequence
+from ..methods.adam import Adam
+from ..methods.gauss_newton import MOST_PARAMETERS, GaussNewton
+from ..methods.lbfgs import LBFGS
+from ..methods.least_squares import LeastSquares
+from ..networks.product import PRODUCT
+from ..networks.registry import CUSTOM, NETWORKS
+from ..networks.repnet import BEFORE_SIREN, SINE
 from ..training.loop import CHECKPOINT_SECONDS, Training
 from ..training.progress import reporter
 from . import samples
 from .search import SLOPES, Candidate, finish, held_out, many, search, solve_last_layer, wave_vectors, wavenumbers
 
-FIT_METHODS = ("least-squares", "adam", "soap", "lbfgs", "ssbroyden", "gauss-newton")
+FIT_METHODS = [name for name, method in METHODS.items() if method.any_network]
+FIRST_ORDER = f"{Adam.name}+{LBFGS.name}"
 PATIENCE, OVERFITTED = 15, 2.0
 """Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
 that error is so many times that of the samples that are fitted."""
@@ -122,7 +128,7 @@ def load_fit(file: str | Path) -> Fit:
     if state is None:
         raise InputError(f"{file}: there is no such file")
     try:
-        if state["network"] == "custom":
+        if state["network"] == CUSTOM:
             raise InputError(f"{file}: has a network of your own, which cannot be made again from its file")
         set_precision(state["dtype"])
         box = samples.Box(*(v.numpy() for v in state["box"]))
@@ -194,16 +200,17 @@ def fit(
     if noise is not None and number("noise", noise) <= 0:
         raise InputError(f"noise: {noise!r} given; a standard deviation > 0, or None, is needed")
     if method == "auto":
-        method = "least-squares" if dtype == "float64" else "adam+lbfgs"
+        method = LeastSquares.name if dtype == "float64" else FIRST_ORDER
     stages = sequence(method, iterations, method_options)
     for name, _, _ in stages:
         choose("method", name, FIT_METHODS)
-    if "least-squares" in method and len(stages) > 1:
-        raise InputError(f"method: {method!r} given; least-squares cannot be combined with another")
+    solved = any(METHODS[name].ends_by_itself for name, _, _ in stages)
+    if solved and len(stages) > 1:
+        raise InputError(f"method: {method!r} given; {LeastSquares.name} cannot be combined with another")
     set_precision(dtype)
     data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
     sigma = None if noise is None else noise / data.scale
-    if stages[0][0] == "least-squares":
+    if solved:
         found = _least_squares(data, network, mapping("network_options", network_options), seed, sigma, time_limit)
     else:
         found = _train(
@@ -211,14 +218,14 @@ def fit(
         )
     net = found["net"]
     errors = {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
-    if stages[0][0] == "least-squares":
+    if solved:
         finish(net, found["network"], data, sigma)
     else:
         samples.denormalize(last_linear(net), data)
     found["noise"] = found["noise"] * data.scale
     own = {"method": method, "seed": seed, "dtype": dtype, "box": data.box, "vector": np.ndim(y) == 1}
     found = Fit(**found, **own, **errors, seconds=time.monotonic() - begun)
-    if out is not None and found.network != "custom":
+    if out is not None and found.network != CUSTOM:
         found.save(out)
     return found
 
@@ -235,13 +242,13 @@ def _relative(net, data: samples.Samples, rows) -> float:
 def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> dict:
     """The fields of a `Fit` that least squares decides; net and noise are normalised."""
     if isinstance(network, torch.nn.Module):
-        name, options = check_network(network, options or None, "least-squares")
+        name, options = network_for(LeastSquares, network, options)
         noise = solve_last_layer(network, data, sigma)
         best = Candidate(name, options, network, math.nan, noise, f"last layer of a {type(network).__name__}")
         notes: list[str] = []
     else:
-        name, options = check_network(network, options, "least-squares")
-        if network not in (None, "repnet-sin", "repnet-product") and "layers" not in options:
+        name, options = network_for(LeastSquares, network, options)
+        if network not in (None, SINE.name, PRODUCT.name) and "layers" not in options:
             options["layers"] = [max(1, min(1000, len(data.train) // 3))]
         found = search(data, network, options, seed=seed, noise=sigma, limit=limit)
         best, notes = found.best, [str(c) for c in found.tried]
@@ -331,13 +338,13 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
     """The fields of a `Fit` that training decides; net and noise are normalised."""
     first = stages[0][0]
     named = network is None or isinstance(network, str)
-    name, options = check_network("repnet-siren" if network is None else network, options, first)
+    name, options = network_for(METHODS[first], BEFORE_SIREN.name if network is None else network, options)
     notes, numbers = [], None
     with seeded(seed):
         if named:
             numbers = wavenumbers(data) / data.box.half_width
             notes.append(f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}")
-            if name in ("repnet-sin", "repnet-siren") and not SLOPES & set(options) and data.dim > 2 and many(data):
+            if name in (SINE.name, BEFORE_SIREN.name) and not SLOPES & set(options) and data.dim > 2 and many(data):
                 waves = wave_vectors(data, options["layers"][0], seed)
                 options |= {} if waves is None else {"waves": (waves / data.box.half_width).tolist()}
             rest = {key: value for key, value in options.items() if key != "layers"}
@@ -345,8 +352,8 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
         else:
             net = network if isinstance(network, torch.nn.Module) else network(data.dim, data.outputs)
         size = sum(p.numel() for p in net.parameters())
-        if first == "gauss-newton" and size > MOST_PARAMETERS:
-            notes.append(f"{size:,} parameters are many for gauss-newton")
+        if first == GaussNewton.name and size > MOST_PARAMETERS:
+            notes.append(f"{size:,} parameters are many for {first}")
         objective = SampleObjective(net, data)
         held = HeldOut(net, data, objective, sigma)
         training = Training(objective, stages, {}, held, held.enough)

@@ -20,8 +20,9 @@ from ..discretization.last_layer import into_last, last_linear
 from ..errors import InputError
 from ..linalg.dense import Factorization
 from ..methods.alternating import Alternating
-from ..networks.product import SLOW_WAVENUMBER, ProductRepNet, waves_to_features
+from ..networks.product import PRODUCT, SLOW_WAVENUMBER, ProductRepNet, waves_to_features
 from ..networks.registry import NETWORKS
+from ..networks.repnet import SINE
 from ..networks.warp import axis_map, graded
 from .samples import CHUNK, Samples, denormalize, peaks
 
@@ -130,18 +131,18 @@ def search(samples: Samples, network: str | None, options: dict, *, seed=0, nois
         limit: seconds after which nothing new is begun.
     """
     found = Search(samples, seed, noise, math.inf if limit is None else time.monotonic() + limit)
-    if network not in (None, "repnet-sin", "repnet-product"):
+    if network not in (None, SINE.name, PRODUCT.name):
         found.try_(network, options)
         return found
-    products = samples.dim > 1 and network != "repnet-sin" and not options and many(samples)
+    products = samples.dim > 1 and network != SINE.name and not options and many(samples)
     if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # more than sines that fill the box
         _products(found, options)
-    if network != "repnet-product" and not (found.tried and found.best.held_out < LARGE):
+    if network != PRODUCT.name and not (found.tried and found.best.held_out < LARGE):
         _sines(found, options)
         free = "layers" not in options and not SLOPES & set(options)
         if samples.dim == 1 and free and not found.over:
             _gathered(found)
-    if network == "repnet-product" or (products and found.tried[0].name == "repnet-sin" and not found.over):
+    if network == PRODUCT.name or (products and found.tried[0].name == SINE.name and not found.over):
         _products(found, options)
     return found
 
@@ -243,7 +244,7 @@ def finish(net, name: str, samples: Samples, noise: np.ndarray | None = None) ->
 
     Products of RepNets, whose layers were solved for in turn, stay as they are.
     """
-    if len(samples.held) and name != "repnet-product":
+    if len(samples.held) and name != PRODUCT.name:
         solve_last_layer(net, replace(samples, train=np.arange(len(samples.x))), noise)
     denormalize(last_linear(net), samples)
 
@@ -325,7 +326,7 @@ def _sines(found: Search, options: dict) -> None:
         for width in [options["layers"][0]] if "layers" in options else (most // 3, most):
             waves = wave_vectors(samples, width, found.seed)
             if waves is not None and not found.over:
-                found.try_("repnet-sin", {"layers": [width], "waves": (waves / half).tolist()} | options)
+                found.try_(SINE.name, {"layers": [width], "waves": (waves / half).tolist()} | options)
         if found.tried:
             return
 
@@ -339,10 +340,10 @@ def _sines(found: Search, options: dict) -> None:
         return chosen | {"bands": [[(0.0, 1.25 * k / h)] for k, h in zip(numbers, half, strict=True)]}
 
     more, faster, strides = 1.0, 1.0, 0
-    best = found.try_("repnet-sin", filled(more, faster))
+    best = found.try_(SINE.name, filled(more, faster))
     while not found.over:
         for grow, speed in _moves(options, searched, best, most):
-            now = found.try_("repnet-sin", filled(more * grow, faster * speed))
+            now = found.try_(SINE.name, filled(more * grow, faster * speed))
             if now.held_out < BETTER * best.held_out:
                 more, faster, best = more * grow, faster * speed, now
                 break
@@ -353,7 +354,7 @@ def _sines(found: Search, options: dict) -> None:
                 return
             strides += 1  # fast waves in a small part of the domain hide in the spectrum
             faster *= STRIDE
-            best = min(best, found.try_("repnet-sin", filled(more, faster)), key=lambda c: c.held_out)
+            best = min(best, found.try_(SINE.name, filled(more, faster)), key=lambda c: c.held_out)
 
 
 def _moves(options: dict, searched: bool, best: Candidate, most: int) -> Iterator[tuple[float, float]]:
@@ -408,7 +409,7 @@ def _gathered(found: Search) -> None:
             number *= 1 + height * len(jumps)
             width = min(_most(samples), math.ceil(1.1 * (2 * number / math.pi + 12)))
             options = {"layers": [width], "bands": [[(0.0, number)]], "warp": maps}
-            found.try_("repnet-sin", options | ({"steps": steps} if steps else {}))
+            found.try_(SINE.name, options | ({"steps": steps} if steps else {}))
             if found.over:
                 return
         if not found.best.held_out < BETTER * before.held_out:
@@ -508,7 +509,7 @@ def _products(found: Search, options: dict) -> None:
         chosen = {"layers": [width, net.products], "wavenumber": wavenumber} | ({"slow": slow} if slow else {})
         said = f"repnet-product with {net.products} products of up to {width} features a coordinate"
         said += f" and {slow} slow features" if slow else ""
-        found.tried.append(Candidate("repnet-product", chosen, net, error, sigma.double().numpy(), said))
+        found.tried.append(Candidate(PRODUCT.name, chosen, net, error, sigma.double().numpy(), said))
         return True
 
     starts = _starts(at, y.double().numpy(), most)

@@ -46,9 +46,6 @@ FREE_SHARE = 0.5
 """Part of the data that the solution of equations with given unknowns may fit by its own freedom."""
 BOUND = 1e-4
 """Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
-AT_BOUND = "at its bound: the data ask for a value beyond it"
-AWAY = "ran away"
-NO_MINIMUM = "no minimum has been reached: the next step would change it by more than its standard error"
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ class Estimate:
         discretisation: change with other features, and by what is left of the equations; it is counted in the standard
             error. None where it was not found out.
         reason: why there is no interval; None where there is one, and before training has ended.
+        of_its_own: whether the reason is this unknown's own, such as that it ran away, and not that of the whole fit.
     """
 
     value: float
@@ -72,6 +70,7 @@ class Estimate:
     true: float | None = None
     discretisation: float | None = None
     reason: str | None = None
+    of_its_own: bool = False
 
     @property
     def identifiable(self) -> bool:
@@ -221,6 +220,7 @@ def analyse(
             error = math.hypot(error, shift / slope) if slope > 0 else error
         start = problem.start_values[name]
         reason = _strayed(value, start, scales.bounds[i])
+        of_its_own = reason is not None
         if reason is None and doubts:
             still = abs(value - start) <= UNMOVED * abs(start)
             reason = doubts[0] + (", and the value is still that of the start" if still else "")
@@ -229,9 +229,12 @@ def analyse(
         if reason is None and not math.isfinite(error):
             reason = "no degree of freedom is left to estimate the noise from"
         if reason is None and posterior.inflation == 1 and abs(steps[i]) > error + UNMOVED * scale[i].item():
-            reason = NO_MINIMUM
+            reason, of_its_own = (
+                "no minimum has been reached: the next step would change it by more than its standard error",
+                True,
+            )
         if reason is not None:
-            estimates[name] = Estimate(value, None, None, true, shift, reason)
+            estimates[name] = Estimate(value, None, None, true, shift, reason, of_its_own)
             continue
         ends = sorted(scales.value(i, eta[i].item() + sign * quantile * error) for sign in (-1, 1))
         estimates[name] = Estimate(value, slope * error, tuple(ends), true, shift)
@@ -400,11 +403,11 @@ def _limited(estimate: Estimate) -> bool:
 def _strayed(value: float, start: float, bounds) -> str | None:
     """Why an estimate is none: it ran away, or lies at its bound."""
     if not math.isfinite(value) or (start != 0 and abs(value) > RAN_AWAY * abs(start)):
-        return f"{AWAY} from {start:.6g}, where it started"
+        return f"ran away from {start:.6g}, where it started"
     low, high = bounds
     near = BOUND * (high - low if math.isfinite(high - low) else abs(value))
     if min(value - low, high - value) < near:
-        return AT_BOUND
+        return "at its bound: the data ask for a value beyond it"
     return None
 
 
@@ -522,7 +525,7 @@ def _notes(found: Identification) -> list[str]:
         what = "to compare the noise given with" if found.noise_given else "to estimate the noise from"
         notes.append(f"as many parameters as data: no degree of freedom is left {what}")
     for name, estimate in found.estimates.items():
-        if estimate.reason in (AT_BOUND, NO_MINIMUM) or (estimate.reason or "").startswith(AWAY):
+        if estimate.of_its_own:
             notes.append(f"{name}: {estimate.reason}")
         error = estimate.standard_error
         if error is not None and _discretised(estimate):

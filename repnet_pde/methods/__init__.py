@@ -1,26 +1,10 @@
-"""Training methods: a short, open table.
+"""Training methods: the table. To add one: a file beside these with a `Method`, and a row in `METHODS`."""
 
-A method is a class made as ``Method(objective, iterations, **options)`` with
-
-- ``default_iterations``: class attribute;
-- ``iteration``: how many of its iterations are done;
-- ``step()``: do one or some more, leaving finite parameters;
-- ``stopped``: None while it can go on, else why it has ended, in words;
-- ``state_dict()``, ``load_state_dict(state)``: plain types and tensors that continue it to the last bit.
-
-It may have
-
-- ``twin_distance``: the relative L2 distance of an independent solution, or None;
-- ``reached``: marching in time, the time up to which there is a solution;
-- ``verifying``: whether the solution is there and only the independent one is not;
-- ``standing``: how far it has got, in words, for the progress line.
-"""
-
-import inspect
 from collections.abc import Mapping
 
 from ..arguments import mapping, whole
 from ..errors import InputError, choose
+from ..networks.registry import NETWORKS, check_network
 from .adam import Adam
 from .gauss_newton import GaussNewton
 from .joint import Joint
@@ -28,26 +12,31 @@ from .lbfgs import LBFGS
 from .least_squares import LeastSquares
 from .low_rank import LowRank
 from .marching import Marching
+from .method import Method
 from .patch_marching import PatchMarching
 from .patching import Patching
 from .quasi_newton import QuasiNewton
 from .shooting import Shooting
 from .soap import SOAP
 
-METHODS = {
-    "adam": Adam,
-    "soap": SOAP,
-    "lbfgs": LBFGS,
-    "ssbroyden": QuasiNewton,
-    "least-squares": LeastSquares,
-    "marching": Marching,
-    "patching": Patching,
-    "patch-marching": PatchMarching,
-    "low-rank": LowRank,
-    "gauss-newton": GaussNewton,
-    "joint": Joint,
-    "shooting": Shooting,
+METHODS: dict[str, type[Method]] = {
+    method.name: method
+    for method in (
+        LeastSquares,
+        Patching,
+        LowRank,
+        Marching,
+        PatchMarching,
+        Joint,
+        Shooting,
+        GaussNewton,
+        QuasiNewton,
+        Adam,
+        SOAP,
+        LBFGS,
+    )
 }
+"""Name -> `Method`."""
 
 
 def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int, dict]]:
@@ -74,9 +63,8 @@ def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int,
     for name, chosen in options.items():
         choose("method_options", name, names)
         options[name] = chosen = mapping(f"method_options[{name!r}]", chosen)
-        known = [p for p in inspect.signature(METHODS[name]).parameters if p not in ("objective", "iterations")]
         for key in chosen:
-            choose(f"method_options[{name!r}]", key, known)
+            choose(f"method_options[{name!r}]", key, METHODS[name].options())
     stages = []
     for name in names:
         count = numbers.get(name)
@@ -84,4 +72,27 @@ def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int,
     return stages
 
 
-__all__ = ["METHODS", "sequence"]
+def check_precision(stages, dtype: str) -> None:
+    """Raise `InputError` where a stage needs float64 and ``dtype`` is another."""
+    for name, _, _ in stages:
+        if METHODS[name].needs_float64 and dtype != "float64":
+            raise InputError(f"dtype: {dtype!r} given, but {name} needs 'float64'")
+
+
+def network_for(method: type[Method], network, options: dict | None) -> tuple[str, dict]:
+    """`check_network` with the defaults of the first ``method`` of a run, which must be one for that network."""
+    if network is None or isinstance(network, str):
+        name = network or method.network
+        choose("network", name, NETWORKS)
+        for piecewise in (key for key, entry in NETWORKS.items() if entry.pieces):
+            if (method.network == piecewise) != (name == piecewise):
+                makers = [key for key, maker in METHODS.items() if maker.network == piecewise]
+                one = len(makers) == 1
+                raise InputError(
+                    f"network: {name} given with the method {method.name}; {' and '.join(makers)} "
+                    f"need{'s' * one} {piecewise!r}, which needs {'it' if one else 'one of them'}"
+                )
+    return check_network(network, options, method.network, method.layers)
+
+
+__all__ = ["METHODS", "Method", "check_precision", "network_for", "sequence"]

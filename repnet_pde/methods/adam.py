@@ -5,12 +5,14 @@ import time
 
 import torch
 
-from .. import arguments as _checks
+from ..arguments import seconds as check_seconds
+from ..arguments import whole
 from ..discretization.objective import EVERY, Objective
 from ..errors import InputError
+from .method import Method
 
 
-class Adam:
+class Adam(Method):
     """Adam (D. P. Kingma, J. Ba, arXiv:1412.6980) whose learning rate falls to zero along half a cosine.
 
     Args:
@@ -22,7 +24,13 @@ class Adam:
             whichever is over first. Such runs depend on the machine's speed.
     """
 
+    name = "adam"
+    title = "Adam with a cosine decay of the learning rate"
     default_iterations = 10_000
+    layers = (128, 64, 64)
+    needs_float64 = False
+    any_network = True
+    recorded_every = 1000
 
     def __init__(
         self,
@@ -35,10 +43,10 @@ class Adam:
     ):
         if not (isinstance(learning_rate, (int, float)) and math.isfinite(learning_rate) and learning_rate > 0):
             raise InputError(f"learning_rate: {learning_rate!r} given; a number > 0 is needed")
-        _checks.whole("batch_size", batch_size, 1)
+        whole("batch_size", batch_size, 1)
         if batch_size is not None and not hasattr(objective, "batch"):
             raise InputError("batch_size: only where samples of a function are fitted (repnet_pde.fit)")
-        _checks.seconds("seconds", seconds)
+        check_seconds("seconds", seconds)
         self.batch_size, self.seconds, self.elapsed = batch_size, seconds, 0.0
         self.objective, self.iterations, self.learning_rate = objective, iterations, learning_rate
         self.iteration = 0

@@ -6,11 +6,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..analysis.basis_size import MARGIN, for_wavenumbers
+from ..analysis.basis_size import MOST as MOST_BASIS
 from ..arguments import whole
 from ..discretization.features import Features
+from ..discretization.jets import orders_of_problem
 from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
 from ..inverse.unknowns import Scales, check_loss, check_noise, first_deviations, huber_inflation
+from .method import Method, by_basis
 from .rows import Rows
 from .starts import Starts
 
@@ -39,7 +43,12 @@ NEAR = 0.1
 """Relative change of the unknowns between the coarse and the full network from which other starts are tried."""
 
 
-class Joint:
+COARSE_PART, COARSE_OVERHEAD = 0.8, 8
+"""Of a coarse solution: its part of the wavenumbers, and independent functions of an axis beyond 2 k / π. On a driven
+wave (driven_wave_1d) 0.8 and 8 left 1e-4 of the equations' residual, 1.0 and 4 left a tenth."""
+
+
+class Joint(Method):
     """Gauss-Newton steps on state, unknown fields and unknown numbers together, the state eliminated by QR.
 
     The data count as much as the physics at first, so that the state is found near them whatever the unknowns, and less
@@ -66,7 +75,40 @@ class Joint:
         InputError: a network or residuals that it cannot treat, or a bad option.
     """
 
+    name = "joint"
+    title = "Gauss-Newton on the last layer and the unknowns together"
     default_iterations = 500
+    network = "repnet-sin"
+    has_twin = True
+
+    @classmethod
+    def unsuited(cls, problem) -> str | None:
+        if problem.dtype != "float64":
+            return "needs float64"
+        if not problem.observations or not (problem.unknowns or problem.unknown_fields):
+            return "there are no observations, or there is nothing unknown"
+        if problem.input_transform is not None:
+            return "there is an input_transform"
+        return None if orders_of_problem(problem) is not None else "some residual does not depend on u at one point"
+
+    @classmethod
+    def points(cls, problem, net, wavenumber) -> dict:
+        return by_basis(net, wavenumber)
+
+    @classmethod
+    def network_options(cls, problem, options: dict, wavenumber) -> dict:
+        """More basis functions than for least squares, since no search follows."""
+        more = 2.0 if problem.dim == 1 else 1.3
+        most = MOST_BASIS // 2 // len(problem.outputs)
+        return {"layers": [min(most, math.ceil(for_wavenumbers(problem, wavenumber, more)))]} | options
+
+    @classmethod
+    def coarse_options(cls, problem, wavenumber) -> dict:
+        """Options of a network that has a few digits only."""
+        wavenumber = [COARSE_PART * max(k, np.pi / h) for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
+        numbers = (k * h for k, h in zip(wavenumber, problem.box.half_width, strict=True))
+        width = math.ceil(MARGIN * math.prod(2 * k / math.pi + COARSE_OVERHEAD for k in numbers))
+        return {"layers": [width], "wavenumber": wavenumber}
 
     def __init__(
         self,

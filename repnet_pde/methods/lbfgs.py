@@ -6,6 +6,7 @@ from ..arguments import whole
 from ..discretization.objective import Objective
 from ..discretization.parameters import restore
 from ..errors import InputError
+from .method import Method
 
 CHUNK = 10
 """Iterations between two looks at the clock, the keyboard and the history."""
@@ -13,7 +14,7 @@ START = 1e4
 """The loss is scaled to this whenever the memory is empty: torch drops pairs with s·y below an absolute 1e-10."""
 
 
-class LBFGS:
+class LBFGS(Method):
     """Limited-memory BFGS (D. C. Liu, J. Nocedal, Math. Program. 45 (1989) 503-528), as in ``torch.optim.LBFGS``.
 
     It ends by itself when the gradient vanishes or when the loss no longer falls even from a fresh start of its
@@ -25,7 +26,13 @@ class LBFGS:
         memory: how many pairs of steps and gradients are kept.
     """
 
+    name = "lbfgs"
+    title = "limited-memory BFGS"
     default_iterations = 3_000
+    layers = (128, 64, 64)
+    needs_float64 = False
+    any_network = True
+    recorded_every = 100
 
     def __init__(self, objective: Objective, iterations: int, *, memory: int = 50):
         if memory is None:

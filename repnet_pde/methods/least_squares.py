@@ -6,9 +6,10 @@ from ..discretization.last_layer import CopySystem, JetSystem, Outcome, indices_
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..linalg.dense import CUTOFF
+from .method import Method, by_basis
 
 
-class LeastSquares:
+class LeastSquares(Method):
     """Solves for the last layer, in which the network's output is linear, with all other layers fixed.
 
     A problem that is linear in it (found numerically, not assumed) takes one dense least-squares solve by QR of all
@@ -21,7 +22,28 @@ class LeastSquares:
         cutoff: the regularisation relative to the norm of the Jacobian.
     """
 
+    name = "least-squares"
+    title = "least squares for the last layer"
     default_iterations = 30
+    network = "repnet-sin"
+    any_network = True
+    identifies = False
+    searches = True
+    ends_by_itself = True
+
+    @classmethod
+    def points(cls, problem, net, wavenumber) -> dict:
+        return by_basis(net, wavenumber)
+
+    @classmethod
+    def coarser(cls, result: dict, problem):
+        options = result["network_options"]
+        if not options.get("layers"):
+            return None
+        (most,) = options["layers"]
+        steps = [round(most * factor) for factor in (0.3, 0.42, 0.6, 0.8)]
+        own = {"method": cls.name, "network": result["network"]}
+        return "features", most, [(n, own | {"network_options": options | {"layers": [n]}}) for n in steps]
 
     def __init__(self, objective: Objective, iterations: int, *, cutoff: float = CUTOFF):
         if not 0 < cutoff < 1:

@@ -2,8 +2,11 @@
 
 import math
 
+import numpy as np
 import torch
 
+from ..analysis.basis_size import MARGIN
+from ..analysis.wavenumbers import rank_of_bands
 from ..arguments import fraction, whole
 from ..backend import seeded
 from ..checking.accuracy import distance
@@ -17,6 +20,7 @@ from ..linalg.damped import Dense
 from ..linalg.dense import Factorization, Linearization
 from ..networks.product import SLOW_WAVENUMBER, ProductRepNet
 from ..problem.points import collocation
+from .method import Method, not_plain, with_option
 
 SWEEPS = 4
 """Alternating solves of every coordinate for products that are new."""
@@ -42,7 +46,7 @@ NODES = 6
 """Points for each sine at which a factor is carried over to other sines."""
 
 
-class LowRank:
+class LowRank(Method):
     """Solves for u = Σ_r Π_l φ_lr(x_l) (canonical polyadic form), its factors one-layer sine RepNets.
 
     The number of coefficients grows with the number of coordinates and not with its exponential. Products are added
@@ -59,7 +63,32 @@ class LowRank:
         most_products: most of them, for each output.
     """
 
+    name = "low-rank"
+    title = "sums of products of functions of one coordinate"
     default_iterations = 400
+    network = "repnet-product"
+    identifies = False
+
+    @classmethod
+    def unsuited(cls, problem) -> str | None:
+        return "there is only one coordinate" if problem.dim == 1 else not_plain(problem)
+
+    @classmethod
+    def points(cls, problem, net, wavenumber) -> dict:
+        return {"features": coefficients(net)}
+
+    @classmethod
+    def network_options(cls, problem, options: dict, wavenumber) -> dict:
+        """One product at first, sines that reach the wavenumbers."""
+        numbers = [max(k, np.pi / h) for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
+        most = max(rank_of_bands([(0, 1.25 * k)], h) for k, h in zip(numbers, problem.box.half_width, strict=True))
+        return {"layers": [math.ceil(MARGIN * most), 1], "wavenumber": numbers} | options
+
+    @classmethod
+    def coarser(cls, result: dict, problem):
+        most = cls.options()["most_products"]
+        steps = [round(most * factor) for factor in (1 / 12, 1 / 4, 1 / 2)]
+        return "products", most, [(n, with_option(cls, "most_products", n)) for n in steps]
 
     def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-11, most_products: int = 12):
         fraction("tolerance", tolerance)

@@ -20,6 +20,7 @@ from ..errors import InputError, TrainingError
 from ..networks.slabs import Slabs
 from ..networks.warp import axis_map, graded
 from ..problem.points import collocation
+from .method import Method, by_basis, looser
 
 FIRST = 1 / 20
 """Length of the first slab, of the whole time."""
@@ -62,7 +63,7 @@ class Attempt:
     outcome: Outcome
 
 
-class Marching:
+class Marching(Method):
     """Solves a nonlinear problem in time slab by slab, each from the state at the end of the last.
 
     In each slab Newton's method for least squares solves for the last layer of a sine RepNet. Its partition points are
@@ -82,7 +83,34 @@ class Marching:
         tolerance: relative residual at validation points that is asked for.
     """
 
+    name = "marching"
+    title = "space-time slabs, one after another"
     default_iterations = 1000
+    network = "repnet-slabs"
+    identifies = False
+
+    @classmethod
+    def unsuited(cls, problem) -> str | None:
+        """Slabs need conditions that hold at all times or at the start."""
+        if not problem.in_time or problem.pde is None:
+            return "there is no equation in time"
+        if problem.unknowns or problem.observations:
+            return "there are unknowns or observations"
+        if problem.input_transform is not None:
+            return "there is an input_transform"
+        found = orders_of_problem(problem)
+        if found is None:
+            return "some residual does not depend on u at one point"
+        order = max(index[-1] for index in found)
+        return None if 1 <= order <= 2 else f"the equation is of order {order} in time"
+
+    @classmethod
+    def points(cls, problem, net, wavenumber) -> dict:
+        return by_basis(net, wavenumber)
+
+    @classmethod
+    def coarser(cls, result: dict, problem):
+        return looser(cls)
 
     def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-5):
         fraction("tolerance", tolerance)

@@ -11,7 +11,8 @@ from ..discretization.features import jet_of
 from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
 from ..networks.patches import Patches
-from .marching import FAILS, GROWTH, MORE, SHORTEST, of_twin, random_offset, standing
+from .marching import FAILS, GROWTH, MORE, SHORTEST, Marching, of_twin, random_offset, standing
+from .method import looser
 from .patching import ON_FACE, PROGRESS, Carried, Patching
 
 EASY = 0.03
@@ -40,7 +41,18 @@ class PatchMarching(Patching):
         features: of each patch. most_patches: most boxes of a window.
     """
 
+    name = "patch-marching"
+    title = "space-time slabs, each on many boxes"
     default_iterations = 1000
+    knows_interfaces = False
+
+    @classmethod
+    def unsuited(cls, problem) -> str | None:
+        return Marching.unsuited(problem)
+
+    @classmethod
+    def coarser(cls, result: dict, problem):
+        return looser(cls)
 
     def __init__(
         self,

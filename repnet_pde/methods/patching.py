@@ -24,6 +24,7 @@ from ..networks.patches import Patches
 from ..problem.points import collocation, inside, on_boundary
 from ..problem.problem import Interface
 from .marching import MORE, random_offset
+from .method import Method, by_basis, not_plain, with_option
 
 WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}
 """Largest wavenumber of the features on a patch normalised to [−1, 1], by dimension."""
@@ -88,7 +89,7 @@ Match = tuple[list[Index], tuple[torch.Tensor, torch.Tensor]]
 the derivatives D^α u give it."""
 
 
-class Patching:
+class Patching(Method):
     """Solves for the last layers of sine RepNets on boxes that fill the domain, together.
 
     On the faces between boxes u and its normal derivatives below the order of the equation agree, in the sense of least
@@ -106,7 +107,28 @@ class Patching:
         most_patches: most boxes; None takes `MOST_PATCHES`.
     """
 
+    name = "patching"
+    title = "multidomain least-squares collocation"
     default_iterations = 12
+    network = "repnet-patches"
+    identifies = False
+    knows_interfaces = True
+
+    @classmethod
+    def unsuited(cls, problem) -> str | None:
+        most = max(FEATURES)
+        return not_plain(problem) if problem.dim <= most else f"there are more than {most} coordinates"
+
+    @classmethod
+    def points(cls, problem, net, wavenumber) -> dict:
+        return by_basis(net, wavenumber)
+
+    @classmethod
+    def coarser(cls, result: dict, problem):
+        most = FEATURES[problem.dim]
+        steps = [round(most * factor) for factor in (0.3, 0.42, 0.6)]
+        one = {"iterations": 1}  # later partitions would make up for the features by more patches
+        return "features of a patch", most, [(n, with_option(cls, "features", n) | one) for n in steps]
 
     def __init__(
         self,

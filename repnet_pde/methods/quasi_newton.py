@@ -9,6 +9,7 @@ import torch
 from ..discretization.objective import Objective
 from ..discretization.parameters import move, restore
 from ..errors import InputError, choose
+from .method import Method
 
 UPDATES = ("ssbroyden", "ssbfgs", "bfgs")
 MOST_PARAMETERS = 16_000
@@ -29,7 +30,7 @@ class Trial(NamedTuple):
     terms: torch.Tensor | None = None
 
 
-class QuasiNewton:
+class QuasiNewton(Method):
     """Broyden's family of quasi-Newton methods with M. Al-Baali's self-scaling and a strong Wolfe line search.
 
     The inverse Hessian is a dense matrix of 8 p² bytes for p parameters, updated by `update_inverse` in every
@@ -44,7 +45,12 @@ class QuasiNewton:
         update: "ssbroyden", "ssbfgs" (self-scaled BFGS) or "bfgs".
     """
 
+    name = "ssbroyden"
+    title = "self-scaled Broyden, a quasi-Newton method"
     default_iterations = 5_000
+    layers = (30, 20, 20)
+    any_network = True
+    recorded_every = 100
 
     def __init__(self, objective: Objective, iterations: int, *, update: str = "ssbroyden"):
         choose("update", update, UPDATES)

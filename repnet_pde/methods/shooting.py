@@ -31,6 +31,7 @@ from ..linalg.reduced import Layout, Reduced
 from ..networks.slabs import Slabs
 from ..problem.points import collocation
 from .marching import SPACE_FACTOR, Marching
+from .method import Method
 from .rows import SETTLED
 
 ROUGH = 2e-2
@@ -54,14 +55,13 @@ NEAR = 1.0
 """... and in the rough round."""
 SMALL = 1e-5
 """Relative change of the unknowns by a step that is linear enough to be the last, without a solution after it."""
-UNMET_REASON = "the features do not meet the equations"
 INSIDE = 0.9
 """Part of the way to a bound that one step may go."""
 DAMPING = (1e-4, 1e6)
 """Levenberg-Marquardt damping, relative to the columns: the first, and the one at which no step is left to try."""
 
 
-class Shooting:
+class Shooting(Method):
     """Gauss-Newton steps on the unknowns, with the state that belongs to them and its exact sensitivities.
 
     The equations are solved forward in time by `Marching`. In each slab the derivative of the last layer's
@@ -82,7 +82,21 @@ class Shooting:
         InputError: a problem that it cannot treat, or a bad option.
     """
 
+    name = "shooting"
+    title = "Gauss-Newton on the unknowns, the state by space-time slabs"
     default_iterations = 10_000
+    network = "repnet-slabs"
+
+    @classmethod
+    def unsuited(cls, problem) -> str | None:
+        """The unknowns are numbers, observed, of a problem that can be solved slab by slab."""
+        if problem.dtype != "float64":
+            return "needs float64"
+        if not (problem.observations and problem.unknowns):
+            return "there are no observations, or no unknown numbers"
+        if problem.unknown_fields:
+            return "there are unknown fields"
+        return Marching.unsuited(problem.forward())
 
     def __init__(
         self,
@@ -162,6 +176,11 @@ class Shooting:
         return march
 
     # Slabs ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def unmet(self) -> bool:
+        """Whether it has ended without any solution of the equations."""
+        return self._reason is not None and self.best is None
 
     def step(self) -> None:
         """Solve one slab; after the last, the next unknowns."""
@@ -354,7 +373,7 @@ class Shooting:
     def _failed(self, reason: str) -> None:
         """These unknowns are no better, or have no solution: a shorter step from the best ones."""
         if self.best is None:
-            self._reason = f"{UNMET_REASON}: {reason}"
+            self._reason = f"the features do not meet the equations: {reason}"
             return
         self._restore()
         if self.checking:

@@ -27,6 +27,9 @@ class SOAP(Adam):
         InputError: for a bad option, or where the library is not installed.
     """
 
+    name = "soap"
+    title = "Adam in the eigenbasis of Shampoo's preconditioner"
+
     def __init__(
         self,
         objective: Objective,

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from ..arguments import mapping, whole
 from ..backend import seeded
 from ..errors import InputError, choose
-from .registry import LAYERS, NETWORKS, PIECEWISE, check_layers, default_layers
+from .registry import NETWORKS, check_layers
+
+USUAL = (128, 64, 64)
+"""Hidden widths of a network that has none of its own, as under Adam."""
 
 
 def count_parameters(
@@ -36,20 +39,20 @@ def match_layers(
         inputs, outputs: numbers of coordinates and of components.
         parameters: the wanted number.
         like: hidden widths of the shape to keep, such as (1,) for one layer of whatever width; None takes the
-            network's published ones, or those under Adam.
+            network's published ones, or `USUAL`.
         options: network options that change the number, such as the ``sigmas`` of msffn.
 
     Raises:
         InputError: an unknown network, or one that cannot be built with such layers.
     """
     choose("network", network, NETWORKS)
-    if network in PIECEWISE:
+    if NETWORKS[network].pieces:
         raise InputError(f"network: {network} chooses its features itself; it has no hidden layers to match")
     for name, value in (("inputs", inputs), ("outputs", outputs), ("parameters", parameters)):
         if value is None:
             raise InputError(f"{name}: None given; a whole number >= 1 is needed")
         whole(name, value, 1)
-    shape = check_layers(default_layers(network, "adam") or LAYERS["adam"] if like is None else like)
+    shape = check_layers((NETWORKS[network].layers or USUAL) if like is None else like)
     options = mapping("options", options)
 
     def scaled(widest: int) -> list[int]:

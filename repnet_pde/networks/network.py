@@ -17,8 +17,7 @@ class Network:
         build: function (sizes, domain, expected wavenumber or None, ``*``, options ...) -> ``dde.nn.NN``; sizes are
             ``[inputs, hidden, ..., outputs]``, the domain as in `RepNet`. Its keyword-only parameters are the options.
         ours: whether it is a RepNet, rather than a peer against which RepNet is measured.
-        basis: for one hidden layer, its functions: "sine" where its largest wavenumber per axis can be chosen, "slopes"
-            where its slope scale can; None where nothing is to be chosen.
+        sines: whether one hidden layer of it is sines, whose largest wavenumber along each axis can be chosen.
         layers: hidden widths of its own, whatever the method; None takes those of the method.
         pieces: a method makes it piece by piece; it has no hidden layers to be chosen.
         product: one network for each coordinate, multiplied.
@@ -29,7 +28,7 @@ class Network:
     title: str
     build: Callable[..., torch.nn.Module]
     ours: bool = False
-    basis: str | None = None
+    sines: bool = False
     layers: tuple[int, ...] | None = None
     pieces: bool = False
     product: bool = False

@@ -213,10 +213,8 @@ def _arrays(axes) -> list[list[np.ndarray]]:
     return [[np.asarray(v, dtype=float) for v in axis] for axis in axes]
 
 
-TANH = Network("repnet", "RepNet with tanh", _builder("tanh", "tanh"), ours=True, basis="slopes")
-RELU = Network("repnet-relu", "RepNet with ReLU", _builder("relu", "relu"), ours=True, basis="slopes")
-SINE = Network("repnet-sin", "RepNet whose first layer has sines", _builder("sin", "tanh"), ours=True, basis="sine")
-GAUSSIAN = Network(
-    "repnet-gaussian", "RepNet whose first layer has Gaussians", _builder("gaussian", "tanh"), ours=True, basis="slopes"
-)
+TANH = Network("repnet", "RepNet with tanh", _builder("tanh", "tanh"), ours=True)
+RELU = Network("repnet-relu", "RepNet with ReLU", _builder("relu", "relu"), ours=True)
+SINE = Network("repnet-sin", "RepNet whose first layer has sines", _builder("sin", "tanh"), ours=True, sines=True)
+GAUSSIAN = Network("repnet-gaussian", "RepNet whose first layer has Gaussians", _builder("gaussian", "tanh"), ours=True)
 BEFORE_SIREN = Network("repnet-siren", "RepNet's first layer before the sine layers of SIREN", _before_sines, ours=True)

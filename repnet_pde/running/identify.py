@@ -3,6 +3,7 @@
 import math
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,21 @@ from ..errors import InputError
 from ..files import new_directory
 from ..inverse.estimates import Identification, analyse
 from ..inverse.observations import read_observations, with_observations
-from ..inverse.unknowns import Scales, check_bounds, check_loss, check_noise
-from ..methods.shooting import UNMET_REASON
-from ..planning.plan import automatic_method, joint_options
+from ..inverse.unknowns import LOSSES, Scales, check_bounds, check_loss, check_noise
+from ..methods.gauss_newton import GaussNewton
+from ..methods.joint import Joint
+from ..methods.shooting import Shooting
+from ..planning.automatic import automatic_method
+from ..planning.plan import reset_unknowns
+from ..planning.settings import Request
 from ..problem.checks import of_precision
 from ..problem.frozen import frozen
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 from ..training.loop import CHECKPOINT_SECONDS
 from ..training.model import prepare
 from .result import Result
-from .run import reset_unknowns
+from .run import Storing
 from .solve import run
 
 
@@ -80,74 +86,119 @@ def identify(
         InputError: for anything that cannot be used, before training begins.
         TrainingError: residuals became NaN or infinite.
     """
+    request = Request(
+        network=network,
+        method=method,
+        seed=seed,
+        dtype=dtype,
+        time_limit=time_limit,
+        iterations=iterations,
+        loss_weights=loss_weights,
+        network_options=network_options,
+        method_options=method_options,
+        noise=noise,
+        level=level,
+        data=None if data is None else Path(data),
+    )
+    limits = Known(bounds, positive, starts, loss)
+    problem, request, automatic = prepared(problem, request, limits)
+    storing = Storing(None if out is None else new_directory(Path(out)), progress, checkpoint_seconds)
+    result = run(problem, request, storing)
+    result = _with_finer_basis(result, problem, request, storing) if request.method == Joint.name else result
+    met = result.check.relative is None or (_physics(result) <= POOR and not result.unmet)
+    known = result.identification is not None and result.identification.undetermined  # by no method
+    if met or known or not automatic or request.method not in BOUNDED or result.resumable:
+        return result
+    if bounds or positive or loss != LOSSES[0] or problem.unknown_fields:  # which no other method can take
+        return result
+    note = (
+        f"{request.method} left a relative residual of {_physics(result):.1e}: {GaussNewton.name} was used in its place"
+    )
+    left = _again(result, storing.out, time_limit)
+    request = replace(request, method=GaussNewton.name, method_options=method_options, time_limit=left, notes=(note,))
+    return run(problem, request, storing)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the unknowns, and how the data count: the arguments of `identify` of these names."""
+
+    bounds: Mapping[str, tuple] | None = None
+    positive: Sequence[str] = ()
+    starts: int | None = None
+    loss: str = LOSSES[0]
+
+    @property
+    def given(self) -> bool:
+        return bool(self.bounds or self.positive or self.starts or self.loss != LOSSES[0])
+
+
+def prepared(problem, request: Request, known: Known) -> tuple[Problem, Request, bool]:
+    """The checks of `identify`: the problem with the observations of a file, the request with a method and its options
+    filled in, and whether the method was chosen here."""
     if isinstance(problem, dde.Model):
         raise InputError("problem: a dde.Model given; use identify_model(model, unknowns={...})")
-    of_precision(problem, dtype)
+    of_precision(problem, request.dtype)
     if not problem.unknowns and not problem.unknown_fields:
         raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
-    _check_level(level)
-    whole("starts", starts, 1)
-    robust = check_loss(loss) != "squares"
+    _check_level(request.level)
+    whole("starts", known.starts, 1)
+    check_loss(known.loss)
     reset_unknowns(problem)
-    if data is not None:
-        found = read_observations(data, problem)
-        problem = with_observations(problem, found)
-        stated = [u for u, v in found.uncertainties.items() if v is not None]
-        if noise is None and stated and len(stated) < len(found.uncertainties):
-            raise InputError(f"data: standard deviations for {', '.join(stated)} only; all outputs need them, or none")
-        if noise is None and stated:
-            noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
+    problem, noise = _observed(problem, request)
     _check_amount(problem)
     noise = _plain(check_noise(noise, problem), problem)
-    Scales(problem.unknowns, bounds, positive)
-    method_options = mapping("method_options", method_options)
-    automatic = method == "auto"
-    chosen = automatic_method(problem, network, network_options)[0] if automatic else method
-    table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, bounds, ()).items()}
-    own = {"noise": noise, "bounds": table, "positive": list(positive)} | ({"loss": loss} if robust else {})
-    own = {"joint": own | {"starts": starts}, "shooting": own}
-    settings = {
-        "iterations": iterations,
-        "loss_weights": loss_weights,
-        "progress": progress,
-        "checkpoint_seconds": checkpoint_seconds,
-        "noise": noise,
-        "level": level,
-        "data": None if data is None else Path(data),
-    }
-    if chosen == "shooting" and automatic and starts:
-        chosen = "joint"
-    if chosen not in own and (bounds or positive or starts or robust):
-        raise InputError(f"method: {chosen} takes no bounds, positive, starts and loss; use joint")
-    if chosen == "shooting" and starts:
-        raise InputError("starts: shooting begins at the values given only; use joint")
-    out = None if out is None else new_directory(Path(out))
-    options = method_options
-    if chosen in own:
-        options = method_options | {chosen: own[chosen] | method_options.get(chosen, {})}
-    fixed = {"network_options": network_options, "method_options": options, "out": out}
-    result = run(problem, network, chosen, seed, dtype, time_limit, **settings, **fixed)
-    free = chosen == "joint" and network is None and not network_options and not problem.unknown_fields
-    for factor in FINER if free else ():
+    Scales(problem.unknowns, known.bounds, known.positive)
+    options = mapping("method_options", request.method_options)
+    automatic = request.method == "auto"
+    method = automatic_method(problem, request.network, request.network_options)[0] if automatic else request.method
+    if method == Shooting.name and automatic and known.starts:
+        method = Joint.name
+    if method not in BOUNDED and known.given:
+        raise InputError(f"method: {method} takes no bounds, positive, starts and loss; use {Joint.name}")
+    if method == Shooting.name and known.starts:
+        raise InputError(f"starts: {method} begins at the values given only; use {Joint.name}")
+    if method in BOUNDED:
+        table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, known.bounds, ()).items()}
+        own = {"noise": noise, "bounds": table, "positive": list(known.positive)}
+        own |= {"loss": known.loss} if known.loss != LOSSES[0] else {}
+        own |= {"starts": known.starts} if method == Joint.name else {}
+        options = options | {method: own | options.get(method, {})}
+    return problem, replace(request, method=method, method_options=options, noise=noise), automatic
+
+
+def _observed(problem, request: Request):
+    """The problem with the observations of the file, where one is given, and the noise, from there unless stated."""
+    if request.data is None:
+        return problem, request.noise
+    found, noise = read_observations(request.data, problem), request.noise
+    problem = with_observations(problem, found)
+    stated = [u for u, v in found.uncertainties.items() if v is not None]
+    if noise is None and stated and len(stated) < len(found.uncertainties):
+        raise InputError(f"data: standard deviations for {', '.join(stated)} only; all outputs need them, or none")
+    if noise is None and stated:
+        noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
+    return problem, noise
+
+
+def _with_finer_basis(result: Result, problem, request: Request, storing: Storing) -> Result:
+    """Identified again with more basis functions, while they limit the estimates and nothing of them was asked for."""
+    if request.network is not None or request.network_options or problem.unknown_fields:
+        return result
+    left = request.time_limit
+    for factor in FINER:
         more = _finer(result, factor)
-        if more is None or (time_limit is not None and time_limit < COSTLIER * result.wall_seconds):
+        if more is None or (left is not None and left < COSTLIER * result.wall_seconds):
             break
-        fixed["network_options"], note = more
-        time_limit = _again(result, out, time_limit)
-        reset_unknowns(problem)
-        result = run(problem, network, chosen, seed, dtype, time_limit, notes=(note,), **settings, **fixed)
-    met = result.check.relative is None or (_physics(result) <= POOR and UNMET_REASON not in result.stopped)
-    known = result.identification is not None and result.identification.undetermined  # by no method
-    if met or known or not automatic or chosen not in own or result.resumable:
-        return result
-    if bounds or positive or robust or problem.unknown_fields:  # which no other method can take
-        return result
-    time_limit = _again(result, out, time_limit)
-    fixed = {"network_options": network_options, "method_options": method_options, "out": out}
-    note = f"{chosen} left a relative residual of {_physics(result):.1e}: gauss-newton was used in its place"
-    return run(problem, network, "gauss-newton", seed, dtype, time_limit, notes=(note,), **settings, **fixed)
+        options, note = more
+        left = _again(result, storing.out, left)
+        again = replace(request, network_options=options, time_limit=left, notes=(note,))
+        result = run(problem, again, storing)
+    return result
 
 
+BOUNDED = (Joint.name, Shooting.name)
+"""Methods that take bounds, positivity and a loss of the observations."""
 POOR = 1e-2
 """Relative residual of the equations above which another method is tried."""
 FINER = (2.0, 4.0)
@@ -165,7 +216,7 @@ def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
     if not result.finished or found is None or not found.limited:
         return None
     wavenumber = [factor * k for k in result.wavenumber]
-    options = joint_options(problem, {"wavenumber": wavenumber}, wavenumber)
+    options = Joint.network_options(problem, {"wavenumber": wavenumber}, wavenumber)
     if options["layers"][0] * len(problem.outputs) > FINEST:
         return None
     said = ", ".join(f"{k:.4g}" for k in wavenumber)
@@ -190,7 +241,7 @@ def _physics(result: Result) -> float:
 def identify_model(
     model,
     unknowns: Mapping[str, object],
-    method: str = "gauss-newton",
+    method: str = GaussNewton.name,
     *,
     noise=None,
     level: float = 0.95,

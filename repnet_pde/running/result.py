@@ -48,6 +48,7 @@ class Result:
         notes: what a user should know, such as how the slopes were chosen.
         first_layer: the state of the first layer before training, or None.
         versions: of the packages used.
+        unmet: whether the method ended without any solution of the equations.
         identification: standard errors, intervals and what is not identifiable (`Identification`) of a
             problem with observations whose training has ended by itself, else None.
     """
@@ -78,6 +79,7 @@ class Result:
     data: Any = None
     versions: dict[str, str] = field(default_factory=dict)
     identification: Identification | None = None
+    unmet: bool = False
 
     def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
         """The solution (n, c) at points x (n, d), evaluated in chunks of rows; NaN beyond the time `reached`."""

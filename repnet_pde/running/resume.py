@@ -9,14 +9,16 @@ from ..backend import PRECISIONS, seeded
 from ..errors import InputError, choose
 from ..files import CHECKPOINT, RUN, read_checkpoint, read_json, write_json
 from ..inverse.observations import read_observations, with_observations
-from ..methods import sequence
-from ..networks.registry import check_network
+from ..methods import METHODS, network_for, sequence
+from ..networks.registry import CUSTOM
+from ..planning.plan import completed, reset_unknowns
+from ..planning.settings import Settings
 from ..problem.checks import of_precision
 from ..problem.load import folder, load_problem, locate, source_digest
 from ..problem.problem import Problem
 from ..training.loop import CHECKPOINT_SECONDS
 from .result import Result
-from .run import Run, Settings, reset_unknowns, versions
+from .run import Run, Storing, versions
 
 FORMAT = 1
 
@@ -43,7 +45,7 @@ def resume(
     """
     seconds("time_limit", time_limit)
     run, state = _stored(Path(directory), problem, network)
-    return run.execute(Path(directory), time_limit, progress, checkpoint_seconds, state)
+    return run.execute(Storing(Path(directory), progress, checkpoint_seconds), time_limit, state)
 
 
 def load_result(directory: str | Path, *, problem: Problem | None = None, network=None) -> Result:
@@ -84,19 +86,19 @@ def _stored(directory: Path, problem: Problem | None, network) -> "tuple[Run, di
     if settings.data is not None:
         problem = with_observations(problem, read_observations(directory / settings.data, problem))
     of_precision(problem, settings.dtype)
-    if settings.network == "custom" and network is None:
+    if settings.network == CUSTOM and network is None:
         raise InputError("network: this run used a network of its own; pass one of the same architecture")
     state = read_checkpoint(directory / CHECKPOINT)
     reset_unknowns(problem)
-    return Run(problem, network if settings.network == "custom" else settings.network, settings), state
+    return Run(completed(problem, network, settings)), state
 
 
 def _usable(settings: Settings) -> None:
     """The checks of `solve`, for settings read from a file."""
     choose("dtype", settings.dtype, PRECISIONS)
     seed_number(settings.seed)
-    if settings.network != "custom":
-        check_network(settings.network, settings.network_options, settings.stages[0][0])
+    if settings.network != CUSTOM:
+        network_for(METHODS[settings.stages[0][0]], settings.network, settings.network_options)
     for name, count, options in settings.stages:
         sequence(name, count, {name: options})
 

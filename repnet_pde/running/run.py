@@ -1,7 +1,6 @@
-"""A run: a problem with its network, points, training and target, ready to go."""
+"""A run: a plan with its training and target, ready to go."""
 
 import platform
-import time
 import warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -10,57 +9,35 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..analysis.wavenumbers import problem_wavenumber
-from ..backend import dde, seeded, set_precision
+from ..backend import dde, seeded
 from ..checking import accuracy
 from ..checking.status import NOT_CONVERGED, of_equations, verify
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..files import CHECKPOINT, remove_temporaries
-from ..fitting.samples import of_problem as samples_of
 from ..inverse.estimates import analyse
-from ..networks.registry import GENTLE, PIECEWISE, build_network
-from ..planning.plan import (
-    LARGE,
-    Candidate,
-    Independent,
-    check,
-    coarse_options,
-    joint_options,
-    low_rank_options,
-    plan_least_squares,
-    plan_samples,
-    points_for,
-)
+from ..networks.registry import CUSTOM, NETWORKS, build_network
+from ..planning.independent import Independent, check
+from ..planning.plan import Plan
 from ..problem.points import collocation
 from ..problem.problem import Problem
-from ..training.loop import Training
+from ..training.loop import CHECKPOINT_SECONDS, Training
 from ..training.progress import reporter
 from ..version import __version__
 from .result import Result
 
 
-@dataclass
-class Settings:
-    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again.
+@dataclass(frozen=True)
+class Storing:
+    """Where a run is kept, and what is shown.
 
-    noise, level, data: of `identify`; data is the name of the file of observations in the run directory.
+    out: run directory, or None. progress: whether it is shown on standard error. checkpoint_seconds: between two
+    checkpoints.
     """
 
-    network: str
-    network_options: dict
-    method: str
-    stages: list
-    loss_weights: dict | str
-    seed: int
-    dtype: str
-    notes: list[str]
-    planned: bool = False
-    error_indicator: float | None = None
-    loosest: float | None = None
-    noise: float | dict | None = None
-    level: float = 0.95
-    data: str | None = None
+    out: Path | None = None
+    progress: bool = True
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 MUCH_FEWER = 0.6
@@ -68,76 +45,33 @@ MUCH_FEWER = 0.6
 
 
 class Run:
-    """A problem with its network, points and training, ready to go.
+    """A `Plan` with its objective and training, ready to go."""
 
-    Args:
-        in_turn: whether another method may follow where least squares does not reach the solution: it then takes less
-            of the time.
-    """
-
-    def __init__(
-        self, problem: Problem, network, settings: Settings, time_limit: float | None = None, in_turn: bool = False
-    ):
-        self.problem, self.settings = problem, settings
-        self.unreached: Candidate | None = None
-        """What planning for least squares ended with, where its features do not reach the solution."""
-        self.notes: list[str] = settings.notes
-        set_precision(settings.dtype)
-        known = problem_wavenumber(problem)
-        self.wavenumber = known.values
-        if known.note and known.note not in self.notes:
-            self.notes.append(known.note)
-        self.target = accuracy.Target(problem, problem.points(self.wavenumber).test)
+    def __init__(self, plan: Plan):
+        self.plan, self.problem, self.settings = plan, plan.problem, plan.settings
+        self.notes: list[str] = plan.settings.notes
+        self.wavenumber, self.net, self.data = plan.wavenumber, plan.net, plan.data
+        self.target = accuracy.Target(self.problem, self.problem.points(self.wavenumber).test)
         reference = self.target.reference
         if reference is not None and not reference.converged:
             self._warn(
                 f"the reference {reference.name!r} has not converged (estimated relative L2 error "
                 f"{reference.relative_l2_estimate:.1e}): errors against it mean little"
             )
-        begun = time.monotonic()
-        first, solved = settings.stages[0][0], None
-        if first == "least-squares" and settings.network != "custom" and not settings.planned:
-            if samples_of(problem) is not None:
-                plan = plan_samples(problem, network, settings.network_options, settings.seed, time_limit)
-            else:
-                plan = plan_least_squares(
-                    problem, network, settings.network_options, known.data, settings.seed, time_limit, in_turn=in_turn
-                )
-                self.unreached = plan.solved if plan.solved.held_out > LARGE else None
-            network = settings.network = plan.network
-            settings.network_options, settings.planned, solved = plan.options, True, plan.solved
-            settings.error_indicator, settings.loosest = plan.independent.distance, plan.independent.loosest
-            self.notes += plan.notes
-        self.features_given = bool(settings.network_options) and not settings.planned
-        if first == "joint" and settings.network != "custom":
-            settings.planned = settings.planned or not settings.network_options
-            settings.network_options = joint_options(problem, settings.network_options, self.wavenumber)
-        if first == "low-rank" and settings.network != "custom":
-            settings.network_options = low_rank_options(problem, settings.network_options, self.wavenumber)
-        if solved is not None:
-            self.net, self.data = solved.net, solved.data
-        else:
-            with seeded(settings.seed):
-                slopes = self.wavenumber
-                if first == "gauss-newton":
-                    slopes = np.minimum(slopes, GENTLE / problem.box.half_width)
-                self.net = build_network(problem, network, settings.network_options, slopes)
-                self.data = collocation(problem, **points_for(problem, first, self.net, self.wavenumber))
-        planning = time.monotonic() - begun
-        if getattr(self.net, "slope_note", None) and self.net.slope_note not in self.notes:
-            self.notes.append(self.net.slope_note)
-        unknowns = problem.unknowns
+        unknowns, settings = self.problem.unknowns, self.settings
         self.objective = Objective(
-            self.data, self.net, list(unknowns.values()), problem.term_names, settings.loss_weights, problem
+            self.data, self.net, list(unknowns.values()), self.problem.term_names, settings.loss_weights, self.problem
         )
-        if solved is None and settings.network not in PIECEWISE:  # whose network has no parameters yet
+        named = settings.network != CUSTOM
+        self.piecewise = named and NETWORKS[settings.network].pieces
+        if plan.solved is None and not self.piecewise:  # else it has no parameters yet
             _trains(self.objective)
-        if first == "joint" and settings.network != "custom":
+        if plan.first.has_twin and named:
             self.objective.twin = self._twin
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
-        self.training.seconds = planning
-        if solved is not None:
-            self.training.method.accept(solved.outcome)
+        self.training.seconds = plan.seconds
+        if plan.solved is not None:
+            self.training.method.accept(plan.solved.outcome)
 
     def _twin(self, coarse: bool = False) -> Objective | None:
         """The same with other features and other points; if ``coarse``, with fewer, or None where they would not be
@@ -145,12 +79,12 @@ class Run:
         problem, settings, wavenumber = self.problem, self.settings, self.wavenumber
         options = settings.network_options
         if coarse:
-            full, options = options, coarse_options(problem, wavenumber)
-            if self.features_given or options["layers"][0] > MUCH_FEWER * full["layers"][0]:
+            full, options = options, self.plan.first.coarse_options(problem, wavenumber)
+            if self.plan.chosen or options["layers"][0] > MUCH_FEWER * full["layers"][0]:
                 return None
         with seeded(settings.seed + 1):
             net = build_network(problem, settings.network, options, wavenumber)
-            data = collocation(problem, **points_for(problem, "joint", net, wavenumber))
+            data = collocation(problem, **self.plan.first.points(problem, net, wavenumber))
         unknowns = list(problem.unknowns.values())
         return Objective(data, net, unknowns, problem.term_names, settings.loss_weights, problem)
 
@@ -168,7 +102,9 @@ class Run:
                 f"{directory / CHECKPOINT}: does not belong to this run or is damaged ({reason})"
             ) from error
 
-    def execute(self, directory, time_limit, progress, checkpoint_seconds, state=None) -> Result:
+    def execute(self, storing: Storing, time_limit: float | None, state: dict | None = None) -> Result:
+        """Train, check and measure; continue from ``state`` where there is one. ``time_limit``: of the training."""
+        directory = storing.out
         if directory is not None:
             remove_temporaries(directory)
         with seeded(self.settings.seed):
@@ -176,9 +112,9 @@ class Run:
                 self.load(directory, state)
             stopped = self.training.run(
                 time_limit=time_limit,
-                progress=reporter(progress, sum(count for _, count, _ in self.training.stages)),
+                progress=reporter(storing.progress, sum(count for _, count, _ in self.training.stages)),
                 checkpoint=None if directory is None else directory / CHECKPOINT,
-                checkpoint_seconds=checkpoint_seconds,
+                checkpoint_seconds=storing.checkpoint_seconds,
             )
             result = self.result(stopped)
         if directory is not None:
@@ -204,7 +140,7 @@ class Run:
         found = verify(
             self.problem,
             self.net,
-            None if settings.network in PIECEWISE else self.data,
+            None if self.piecewise else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
             indicator=training.ended.twin_distance if own else second.distance,
@@ -254,6 +190,7 @@ class Run:
             data=self.data,
             versions=versions(),
             identification=identification,
+            unmet=getattr(training.ended, "unmet", False),
         )
 
 
@@ -280,13 +217,6 @@ def _by_name(history: dict, problem: Problem) -> dict:
         table = np.asarray(history[key], dtype=float).reshape(len(result["loss"]), len(names))
         result[key] = {name: table[:, i] for i, name in enumerate(names)}
     return result
-
-
-def reset_unknowns(problem: Problem) -> None:
-    """Start from the values that the unknowns had when the problem was made, whatever ran since."""
-    with torch.no_grad():
-        for name, value in problem.unknowns.items():
-            value.fill_(problem.start_values[name])
 
 
 def versions() -> dict[str, str]:

@@ -1,22 +1,21 @@
-"""The main path: problem -> network -> method -> `Result`."""
+"""The main path: problem -> plan -> training -> `Result`."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..arguments import seconds, seed_number
-from ..discretization.objective import check_weights
-from ..errors import InputError, TrainingError
+from ..errors import TrainingError
 from ..files import new_directory
 from ..methods import sequence
-from ..networks.registry import DEFAULT, check_network
-from ..planning.plan import automatic_method, patching_suits
+from ..methods.patching import Patching
+from ..planning.plan import Plan, completed, plan, reset_unknowns
+from ..planning.settings import Request
 from ..problem.checks import of_precision
 from ..problem.problem import Problem
 from ..training.loop import CHECKPOINT_SECONDS
 from .result import Result
 from .resume import write_description
-from .run import Run, Settings, reset_unknowns
+from .run import Run, Storing
 
 
 def solve(
@@ -64,108 +63,61 @@ def solve(
         InputError: for any argument that cannot be used, before training begins.
         TrainingError: the loss became NaN or infinite.
     """
-    return run(
-        problem,
-        network,
-        method,
-        seed,
-        dtype,
-        time_limit,
+    request = Request(
+        network=network,
+        method=method,
+        seed=seed,
+        dtype=dtype,
+        time_limit=time_limit,
         iterations=iterations,
         loss_weights=loss_weights,
         network_options=network_options,
         method_options=method_options,
-        out=out,
-        progress=progress,
-        checkpoint_seconds=checkpoint_seconds,
     )
+    return run(problem, request, Storing(out, progress, checkpoint_seconds))
 
 
-def run(
-    problem,
-    network,
-    method,
-    seed,
-    dtype,
-    time_limit,
-    *,
-    iterations,
-    loss_weights,
-    network_options,
-    method_options,
-    out,
-    progress,
-    checkpoint_seconds,
-    data: Path | None = None,
-    notes: Sequence[str] = (),
-    **identification,
-) -> Result:
-    """`solve`, and with the settings ``identification`` and a file of observations ``data`` also `identify`."""
-    of_precision(problem, dtype)
-    seed_number(seed)
-    seconds("time_limit", time_limit)
-    seconds("checkpoint_seconds", checkpoint_seconds)
-    notes, auto = list(notes), method == "auto"
-    if auto:
-        method, note = automatic_method(problem, network, network_options)
-        notes.append(f"auto: {note}")
-    stages = sequence(method, iterations, method_options)
-    first = stages[0][0]
-    if dtype == "float32" and first in ("least-squares", "gauss-newton", "joint"):
-        raise InputError(f"dtype: 'float32' given, but {first} needs 'float64'")
-    if problem.interfaces and first != "patching":
-        raise InputError(f"method: {first} given, but the problem has interfaces, which only patching knows")
-    chosen = network is not None or bool(network_options)
-    name, network_options = check_network(network, network_options, first)
-    weights = check_weights(loss_weights, problem.term_names)
-    settings = Settings(name, network_options, method, stages, weights, seed, dtype, notes, **identification)
-    directory = None if out is None else new_directory(Path(out))
-
+def run(problem: Problem, request: Request, storing: Storing) -> Result:
+    """Plan and execute a run; where its plan does not reach the solution and another method may, that one's too."""
+    of_precision(problem, request.dtype)
+    seed_number(request.seed)
+    seconds("time_limit", request.time_limit)
+    seconds("checkpoint_seconds", storing.checkpoint_seconds)
+    directory = None if storing.out is None else new_directory(Path(storing.out))
+    storing = dataclasses.replace(storing, out=directory)
     reset_unknowns(problem)
-    # What auto chose may turn out not to reach the solution; then another method has the rest of the time.
-    in_turn = auto and first == "least-squares" and not chosen and patching_suits(problem)
-    ready = Run(problem, network if name == "custom" else name, settings, time_limit, in_turn)
-    if in_turn and ready.unreached is not None:
-        count = iterations if isinstance(iterations, int) else None
-        result = _on_patches(ready, count, directory, time_limit, progress, checkpoint_seconds)
+    planned = plan(problem, request)
+    ready, limit = Run(planned), request.time_limit
+    if planned.in_turn and planned.unreached is not None:
+        count = request.iterations if isinstance(request.iterations, int) else None
+        result = _on_patches(ready, count, storing)
         if result is not None:
             return result
-        time_limit = None  # all is done
+        limit = None  # all is done
     if directory is not None:
-        write_description(directory, problem, settings, data)
-    return ready.execute(directory, time_limit, progress, checkpoint_seconds)
+        write_description(directory, problem, planned.settings, request.data)
+    return ready.execute(storing, limit)
 
 
-def _on_patches(ready: Run, iterations, directory, time_limit, progress, checkpoint_seconds) -> Result | None:
+def _on_patches(ready: Run, iterations, storing: Storing) -> Result | None:
     """The result on patches, in what is left of the time, where it leaves less at the held-out points of the least
     squares that did not reach the solution; None where it does not. The notes of ``ready`` say so."""
-    problem, settings, tried = ready.problem, ready.settings, ready.unreached
-    spent = ready.training.seconds
-    left = None if time_limit is None else time_limit - spent
+    problem, tried = ready.problem, ready.plan.unreached
+    spent, limit, directory = ready.training.seconds, ready.plan.time_limit, storing.out
+    left = None if limit is None else limit - spent
     said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
     if left is not None and left <= 0:
-        ready.notes.append(f"{said}; no time was left for the method patching, which may suit")
+        ready.notes.append(f"{said}; no time was left for the method {Patching.name}, which may suit")
         return None
-    stages = sequence("patching", iterations)
     notes = [f"{said}; on patches in its place"]
-    patches = dataclasses.replace(
-        settings,
-        network=DEFAULT["patching"],
-        network_options={},
-        method="patching",
-        stages=stages,
-        notes=notes,
-        planned=False,
-        error_indicator=None,
-    )
     try:
-        other = Run(problem, patches.network, patches)
+        other = Run(_plan_on_patches(ready.plan, iterations, notes))
         other.training.seconds += spent
         if directory is not None:
-            write_description(directory, problem, patches, None)
-        result = other.execute(directory, left, progress, checkpoint_seconds)
+            write_description(directory, problem, other.settings, None)
+        result = other.execute(storing, left)
     except TrainingError as error:
-        ready.notes.append(f"{said}; the method patching failed: {error}")
+        ready.notes.append(f"{said}; the method {Patching.name} failed: {error}")
         return None
     found = tried.judge(result.net)
     if found < tried.held_out:
@@ -175,3 +127,18 @@ def _on_patches(ready: Run, iterations, directory, time_limit, progress, checkpo
         return result
     ready.notes.append(f"{said}; on patches {found:.1e}, so it is kept")
     return None
+
+
+def _plan_on_patches(before: Plan, iterations, notes: list[str]) -> Plan:
+    """The plan of the same run by `Patching`."""
+    settings = dataclasses.replace(
+        before.settings,
+        network=Patching.network,
+        network_options={},
+        method=Patching.name,
+        stages=sequence(Patching.name, iterations),
+        notes=notes,
+        planned=False,
+        error_indicator=None,
+    )
+    return completed(before.problem, None, settings)

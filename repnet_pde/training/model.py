@@ -10,8 +10,9 @@ from ..arguments import seconds, whole
 from ..backend import dde, quiet
 from ..discretization.jacobian import not_finite, with_auxiliary
 from ..discretization.objective import AUTOMATIC, Objective, check_weights
-from ..errors import InputError
+from ..errors import InputError, choose
 from ..methods import METHODS, sequence
+from ..methods.gauss_newton import GaussNewton
 from ..problem.residuals import residual_vectors
 from .loop import INTERRUPTED, TIME_LIMIT, interruptible
 
@@ -85,7 +86,9 @@ def prepare(
     seconds("time_limit", time_limit)
     whole("display_every", display_every, 1)
     callbacks = _check_callbacks(callbacks)
-    stages = sequence("gauss-newton" if method == "auto" else method, iterations, method_options)
+    stages = sequence(GaussNewton.name if method == "auto" else method, iterations, method_options)
+    for name, _, _ in stages:
+        choose("method", name, [known for known, entry in METHODS.items() if entry.any_network])
     compiled = getattr(model, "opt_name", None) is not None
     if unknowns is None:
         unknowns = model.external_trainable_variables if compiled else []
@@ -136,7 +139,7 @@ class Loop:
 
     def _stage(self, name, method, begun, interrupted) -> str:
         model, state = self.model, self.model.train_state
-        every, shown = self.display_every or SHOWN_EVERY.get(name, 10), 0
+        every, shown = self.display_every or method.recorded_every, 0
         reason = method.stopped
         while reason is None:
             if interrupted():
@@ -225,7 +228,7 @@ def _check_unknowns(unknowns) -> list[torch.Tensor]:
 def _check_precision(model, names: Sequence[str], unknowns) -> None:
     tensors = [*model.net.parameters(), *unknowns]
     single = any(t.dtype != torch.float64 for t in tensors) or model.data.train_x.dtype != "float64"
-    double = [name for name in names if name in DOUBLE]
+    double = [name for name in names if METHODS[name].needs_float64]
     if double and single:
         raise InputError(
             f"model: is in float32 at least in part, but {double[0]} needs float64: call "

@@ -11,7 +11,7 @@ from experiments import LINE, ONE, SMALL, TIME, errors, everywhere, left, right,
 from scipy.optimize import brentq
 
 from repnet_pde import InputError, Problem, Sampling, identify, identify_model, set_precision
-from repnet_pde.cli import main as cli
+from repnet_pde.cli import tables
 from repnet_pde.inverse import diagnostics
 from repnet_pde.inverse.estimates import Estimate, _flat, _free, _strayed, _unmet
 from repnet_pde.inverse.unknowns import BEND, Scales, huber_inflation, huber_weights
@@ -454,8 +454,8 @@ def test_values_that_ran_away_or_lie_at_a_bound_have_no_interval():
 )
 def test_the_closing_table_prints_whatever_was_found(interval):
     found = type("Found", (), {"level": 0.95})
-    assert "interval [" in cli._estimate(Estimate(-1.3e90, 2e8, interval), found)
-    assert cli._estimate(Estimate(2.0, None, None, None, None, "ran away"), found) == "2, no interval: ran away"
+    assert "interval [" in tables.estimate(Estimate(-1.3e90, 2e8, interval), found)
+    assert tables.estimate(Estimate(2.0, None, None, None, None, "ran away"), found) == "2, no interval: ran away"
 
 
 # Unknowns that a cache freezes ---------------------------------------------------------------------------------------

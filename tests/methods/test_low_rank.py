@@ -11,7 +11,7 @@ from repnet_pde.discretization.objective import Objective
 from repnet_pde.errors import InputError
 from repnet_pde.methods.low_rank import LowRank, _System
 from repnet_pde.networks.product import ProductRepNet
-from repnet_pde.planning.plan import automatic_method, low_rank_converges
+from repnet_pde.planning.automatic import automatic_method, low_rank_converges
 from repnet_pde.problem.points import collocation
 from repnet_pde.problem.residuals import residual_vectors
 

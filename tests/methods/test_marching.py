@@ -9,7 +9,7 @@ import torch
 import xarray
 
 from repnet_pde import InputError, Problem, load_problem, resume, set_precision, solve
-from repnet_pde.cli import main as cli
+from repnet_pde.cli import tables
 from repnet_pde.methods import marching
 from repnet_pde.networks.slabs import Slabs
 from repnet_pde.output import pictures as plots
@@ -252,7 +252,7 @@ def test_a_march_that_did_not_arrive(iterations, tmp_path):
     if iterations:
         assert np.array_equal(np.isnan(result.model.predict(x)[:, 0]), ~inside)
     assert result.errors.until == reached and result.to_dict()["reached"] == reached
-    row = cli._errors(result.errors)
+    row = tables.errors_of(result.errors)
     if iterations:
         assert result.errors.relative_l2 < 1e-8 and row.startswith(f"up to t = {reached:.6g} only: relative L2")
     else:

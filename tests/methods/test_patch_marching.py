@@ -12,7 +12,7 @@ from repnet_pde import Problem, load_problem, resume, solve
 from repnet_pde.discretization.features import jet_of
 from repnet_pde.errors import InputError
 from repnet_pde.methods.patch_marching import PatchMarching
-from repnet_pde.planning.plan import automatic_method
+from repnet_pde.planning.automatic import automatic_method
 from repnet_pde.running.resume import load_result
 
 

@@ -12,7 +12,7 @@ from repnet_pde.errors import InputError
 from repnet_pde.linalg.condensed import Block, condense, couple
 from repnet_pde.methods.patching import Face, Patching
 from repnet_pde.networks.patches import Patches
-from repnet_pde.planning.plan import automatic_method
+from repnet_pde.planning.automatic import automatic_method
 
 PI = np.pi
 

@@ -8,7 +8,7 @@ import torch
 from repnet_pde import InputError, Problem, Sampling, load_problem, set_precision, solve
 from repnet_pde.analysis.linearity import is_linear
 from repnet_pde.linalg.dense import Factorization, Linearization, row_scales, stack
-from repnet_pde.planning.plan import automatic_method
+from repnet_pde.planning.automatic import automatic_method
 
 PI = np.pi
 

@@ -13,9 +13,9 @@ from repnet_pde.validation.studies import kill_resume
 from repnet_pde import InputError, Problem, Sampling, load_problem, resume, set_precision, solve, train
 from repnet_pde.backend import quiet, random_state
 from repnet_pde.methods.soap import BETAS, SOAP
-from repnet_pde.networks.matching import count_parameters, match_layers
+from repnet_pde.networks.matching import USUAL, count_parameters, match_layers
 from repnet_pde.networks.pirate import FactorizedLinear, PirateNet
-from repnet_pde.networks.registry import LAYERS, NETWORKS, PUBLISHED
+from repnet_pde.networks.registry import NETWORKS
 from repnet_pde.output import pictures as plots
 
 LINE = dde.geometry.Interval(0, 1)
@@ -361,7 +361,7 @@ def test_learning_rate_on_the_command_line(command, tmp_path):
 def test_matched_within_three_percent(network, wanted):
     layers = match_layers(network, 2, 3, wanted)
     assert count_parameters(network, 2, 3, layers) == pytest.approx(wanted, rel=0.03)
-    shape = PUBLISHED.get(network, LAYERS["adam"])
+    shape = NETWORKS[network].layers or USUAL
     assert len(layers) == len(shape)
     scale = layers[0] / shape[0]
     assert all(abs(width - scale * published) <= 2 for width, published in zip(layers, shape, strict=True))

@@ -12,7 +12,7 @@ from repnet_pde.analysis.linearity import is_linear
 from repnet_pde.analysis.symbol import symbol_wavenumber
 from repnet_pde.analysis.wavenumbers import coefficient_wavenumber, problem_wavenumber
 from repnet_pde.networks.registry import second_order
-from repnet_pde.planning.plan import patching_converges
+from repnet_pde.planning.automatic import patching_converges
 
 PI = np.pi
 LINE = dde.geometry.Interval(0, 1)

@@ -13,7 +13,7 @@ import torch
 from repnet_pde.validation.studies import kill_resume
 
 from repnet_pde import TrainingError, load_problem, resume, solve
-from repnet_pde.cli import main as cli
+from repnet_pde.cli import main
 from repnet_pde.output import pictures as plots
 from repnet_pde.running.resume import load_result
 from repnet_pde.training import loop as training
@@ -277,7 +277,7 @@ def test_a_march_that_is_over_before_the_end_of_time(tmp_path, capsys):
     file.write_text(WAVE)
     said = []
     for arguments in (["solve", str(file), "--iterations", "2", "--out", str(out)], ["resume", str(out)]):
-        assert cli._run(arguments) == 1
+        assert main._run(arguments) == 1
         shown = capsys.readouterr()
         line = shown.err.splitlines()[-1]
         assert line == (
@@ -296,7 +296,7 @@ def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
     """Stopped after any slab, or during the second solution, it can be resumed and says so."""
     file, out = tmp_path / "decay.py", tmp_path / "run"
     file.write_text(WAVE)
-    assert cli._run(["solve", str(file), "--time-limit", "1e-9", "--out", str(out)]) == 0
+    assert main._run(["solve", str(file), "--time-limit", "1e-9", "--out", str(out)]) == 0
     assert f"continue with: repnet-pde resume {out}" in capsys.readouterr().err
     seen = set()
     for _ in range(50):

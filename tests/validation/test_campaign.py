@@ -12,10 +12,11 @@ import pytest
 from repnet_pde.validation.campaigns import compare as comparison
 from repnet_pde.validation.campaigns import validate as validation
 from repnet_pde.validation.campaigns.campaign import OUTCOME, Campaign, PeakMemory, Run, Stored, execute
-from repnet_pde.validation.campaigns.compare import OURS, Cell, Plan, seconds_of, summary
+from repnet_pde.validation.campaigns.compare import Cell, Plan, seconds_of, summary
 
 from repnet_pde import InputError
 from repnet_pde.errors import RepNetPDEError
+from repnet_pde.networks.registry import NETWORKS
 
 DECAY = '''"""Decay: u' = -rate u on [0, 1], u(0) = 1."""
 
@@ -295,7 +296,7 @@ def test_summary_counts_medians():
     (duel,) = summary(cells)
     assert (duel.ours, duel.peer, duel.won, duel.of, duel.lost) == ("repnet", "fnn", 1, 2, ("b",))
     assert duel.ratio == pytest.approx((10 + 0.2) / 2)
-    assert set(OURS) & {"fnn", "siren"} == set()
+    assert not any(NETWORKS[name].ours for name in ("fnn", "siren"))
 
 
 def test_compare_at_small_budgets(decay, address, tmp_path):

@@ -14,32 +14,27 @@ from pathlib import Path
 from ...arguments import whole
 from ...errors import InputError, choose
 from ...methods import METHODS
+from ...networks.fnn import FNN
 from ...networks.matching import count_parameters, match_layers
-from ...networks.registry import LAYERS, NETWORKS, PIECEWISE, PUBLISHED
+from ...networks.registry import NETWORKS
 from ...problem.load import load_problem, locate
 from ...training.loop import UNLIMITED
 from .campaign import Campaign, Run, Stored
 
-OURS = ("repnet", "repnet-sin", "repnet-siren")
-SETTINGS = {
-    "msffn": ({}, {"sigmas": [1.0, 10.0]}, {"sigmas": [1.0, 50.0]}),
-    "siren": ({"omega": 30.0}, {"omega": 10.0}, {"omega": 100.0}),
-    "fourier": ({"sigma": 1.0}, {"sigma": 5.0}, {"sigma": 10.0}, {"sigma": 50.0}),
-    "pirate": ({"fourier_scale": 1.0}, {"fourier_scale": 2.0}, {"fourier_scale": 10.0}),
-}
-"""What is tried for a peer; the first is the one that its authors recommend. Others have nothing to be chosen."""
-SCHEDULED = ("adam", "soap")
-"""Their learning rate falls to zero by the end of the budget, so that each budget needs a run of its own. Of the other
-methods the run with the longest budget gives the errors at the shorter ones."""
-SOLVED = "least-squares"
-"""Its networks have one hidden layer, and it ends by itself: a run counts where it is over within the budget, and once
-more without a limit."""
 SOLVED_FEATURES = 800
+"""Basis functions under a method that ends by itself: a run counts where it is over within the budget, and once more
+without a limit."""
 SEARCH_SEED = 1000
 LATE = 1.05
 """Part of the budget until which an error counts: an iteration has to be ended."""
 BETTER = 1.0
 """One network beats another where its median error is smaller by more than this factor."""
+
+
+def scheduled(method: str) -> bool:
+    """Whether the learning rate falls to zero by the end of the budget, so that each budget needs a run of its own. Of
+    other methods the run with the longest budget gives the errors at the shorter ones."""
+    return "seconds" in METHODS[method].options()
 
 
 @dataclass(frozen=True)
@@ -64,9 +59,9 @@ class Plan:
         for name in self.names:
             locate(name)
         for network in self.networks:
-            choose("networks", network, [n for n in NETWORKS if n not in (*PIECEWISE, "repnet-product")])
+            choose("networks", network, [n for n, entry in NETWORKS.items() if entry.compared])
         for method in self.methods:
-            choose("methods", method, [m for m in METHODS if m not in ("patching", "marching", "joint", "shooting")])
+            choose("methods", method, [m for m, entry in METHODS.items() if entry.any_network])
         for budget in self.budgets:
             if not (math.isfinite(budget) and budget > 0):
                 raise InputError(f"budget: {budget!r} given; seconds > 0 are needed")
@@ -79,13 +74,13 @@ class Plan:
         return list(_layers(*_ends(name, self.dtype), network, method, self.parameters))
 
     def run(self, name: str, network: str, method: str, budget: float, setting: dict, seed: int) -> Run:
-        options = {"seconds": budget} if method in SCHEDULED else {}
+        options = {"seconds": budget} if scheduled(method) else {}
         return Run(
             name,
             network=network,
             network_options={"layers": self.layers(name, network, method)} | setting,
             method=method,
-            iterations=None if method == SOLVED else UNLIMITED,
+            iterations=None if METHODS[method].ends_by_itself else UNLIMITED,
             method_options={method: options} if options else None,
             seed=seed,
             dtype=self.dtype,
@@ -96,9 +91,9 @@ class Plan:
     def searches(self) -> dict[tuple[str, str, str], list[Run]]:
         """(name, network, method) -> a run with each setting, where there is a choice: the shortest budget."""
         return {
-            key: [self.run(*key, self.budgets[0], setting, SEARCH_SEED) for setting in SETTINGS[key[1]]]
+            key: [self.run(*key, self.budgets[0], setting, SEARCH_SEED) for setting in NETWORKS[key[1]].settings]
             for key in self.cells()
-            if key[1] in SETTINGS
+            if NETWORKS[key[1]].settings
         }
 
     def cells(self) -> Iterator[tuple[str, str, str]]:
@@ -106,14 +101,14 @@ class Plan:
         for name in self.names:
             for network in self.networks:
                 for method in self.methods:
-                    if not (method == SOLVED and network in PUBLISHED):
+                    if not (METHODS[method].ends_by_itself and NETWORKS[network].layers):
                         yield name, network, method
 
     def runs(self, settings: dict) -> dict[tuple[str, str, str, float], list[Run]]:
         """(name, network, method, budget) -> a run for each seed, with the settings found by the search."""
         planned = {}
         for key in self.cells():
-            for budget in self.budgets if key[2] in SCHEDULED else self.budgets[-1:]:
+            for budget in self.budgets if scheduled(key[2]) else self.budgets[-1:]:
                 setting = settings.get(key, {})
                 planned[(*key, budget)] = [self.run(*key, budget, setting, seed) for seed in range(self.seeds)]
         return planned
@@ -128,9 +123,9 @@ def _ends(name: str, dtype: str) -> tuple[int, int]:
 
 @functools.cache
 def _layers(inputs: int, outputs: int, network: str, method: str, parameters: int | None) -> tuple[int, ...]:
-    usual = (SOLVED_FEATURES,) if method == SOLVED else LAYERS[method]
-    wanted = parameters or count_parameters("fnn", inputs, outputs, usual)
-    return tuple(match_layers(network, inputs, outputs, wanted, like=None if network in PUBLISHED else usual))
+    usual = METHODS[method].layers or (SOLVED_FEATURES,)
+    wanted = parameters or count_parameters(FNN.name, inputs, outputs, usual)
+    return tuple(match_layers(network, inputs, outputs, wanted, like=None if NETWORKS[network].layers else usual))
 
 
 @dataclass
@@ -194,16 +189,16 @@ def _best(plan: Plan, tried: dict[tuple[str, str, str], list[Stored | None]]) ->
     """The setting of the smallest error in the search; the first where none gave any."""
     found = {}
     for key, stored in tried.items():
-        at = math.inf if key[2] == SOLVED else plan.budgets[0]
+        at = math.inf if METHODS[key[2]].ends_by_itself else plan.budgets[0]
         errors = [math.inf if s is None else _error_at(s, key[2], at) for s in stored]
-        found[key] = SETTINGS[key[1]][min(range(len(errors)), key=errors.__getitem__)]
+        found[key] = NETWORKS[key[1]].settings[min(range(len(errors)), key=errors.__getitem__)]
     return found
 
 
 def _error_at(stored: Stored, method: str, budget: float) -> float:
     """The last error that was recorded within ``budget`` seconds of training, or little later; of a method that ends
     by itself the last, if it has ended by then."""
-    if method == SOLVED:
+    if METHODS[method].ends_by_itself:
         error, seconds = stored["relative_l2"], stored["wall_seconds"]
         ended = error is not None and math.isfinite(error) and seconds <= LATE * budget
         return error if ended else math.inf
@@ -227,8 +222,8 @@ def collect(store: Path, options: dict) -> list[Cell]:
         stored = [s for s in (Stored.read(run, store) for run in runs) if s is not None]
         cell.runs += stored
         longest = budget == plan.budgets[-1]
-        budgets = (*plan.budgets, math.inf) if key[2] == SOLVED else plan.budgets
-        for at in budgets if key[2] not in SCHEDULED else (budget,):
+        budgets = (*plan.budgets, math.inf) if METHODS[key[2]].ends_by_itself else plan.budgets
+        for at in (budget,) if scheduled(key[2]) else budgets:
             cell.errors[at] = [_error_at(s, key[2], at) for s in stored]
         for s in stored:
             cell.note = cell.note or (s.failed or "")
@@ -256,15 +251,15 @@ class Duel:
 
 
 def summary(cells: Sequence[Cell]) -> list[Duel]:
-    """Every one of `OURS` against every peer, under each method and budget, where both gave an error at all."""
+    """Every RepNet against every peer, under each method and budget, where both gave an error at all."""
     table = {(c.name, c.network, c.method): c for c in cells}
     names, networks, methods = (list(dict.fromkeys(k)) for k in zip(*table, strict=True))
     duels = []
     for method in methods:
         budgets = sorted({b for c in cells if c.method == method for b in c.errors})
         for budget in budgets:
-            for ours in (n for n in networks if n in OURS):
-                for peer in (n for n in networks if n not in OURS):
+            for ours in (n for n in networks if NETWORKS[n].ours):
+                for peer in (n for n in networks if not NETWORKS[n].ours):
                     pairs = [
                         (name, table[name, ours, method].median(budget), table[name, peer, method].median(budget))
                         for name in names

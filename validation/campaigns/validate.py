@@ -4,7 +4,6 @@ Each problem is solved with every seed, and the first of them again with fewer f
 products (low rank), looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
 """
 
-import inspect
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -15,19 +14,10 @@ import numpy as np
 
 from ...arguments import whole
 from ...methods import METHODS, sequence
-from ...methods.patching import FEATURES
 from ...problem.load import catalogue, load_problem, locate
 from .campaign import Campaign, Run, Stored
 
 PASSED, REMARK, FAILED = "passed", "remark", "failed"
-LADDER = {
-    "features": (0.3, 0.42, 0.6, 0.8),
-    "features of a patch": (0.3, 0.42, 0.6),
-    "tolerance": (1e3, 1e2, 1e1),
-    "products": (1 / 12, 1 / 4, 1 / 2),
-    "samples": (0.25, 0.5),
-}
-"""Factors of what the first run had."""
 FLOOR = 30.0
 """Errors below this many times the smallest do not count for a rate: they are rounding."""
 OPTIMISTIC = 10.0
@@ -135,7 +125,7 @@ def validate(
     with Campaign(store, "validate", options, command, jobs=jobs, scheduler=scheduler, say=say) as campaign:
         first = campaign.run(run for name in names for run in _runs(name, options))
         if convergence:
-            campaign.run(run for run in first if run.run.seed == 0 for _, run in _ladder(run)[1])
+            campaign.run(run for run in first if run.run.seed == 0 for _, run in _ladder(run)[2])
     return collect(store, options)
 
 
@@ -147,12 +137,12 @@ def collect(store: Path, options: dict) -> list[Validation]:
         runs = [run for run in (Stored.read(run, store) for run in planned) if run is not None]
         result = Validation(name, runs, len(planned) - len(runs))
         if options["convergence"] and runs and runs[0].run.seed == 0:
-            result.varied, steps = _ladder(runs[0])
+            result.varied, most, steps = _ladder(runs[0])
             stored = [(value, Stored.read(run, store)) for value, run in steps]
             result.ladder = [(value, run) for value, run in stored if run is not None]
             result.missing += len(steps) - len(result.ladder)
             if steps:
-                result.ladder.append((_size(runs[0], result.varied), runs[0]))
+                result.ladder.append((most, runs[0]))
         result.checks = list(judge(result))
         found.append(result)
     return found
@@ -163,57 +153,28 @@ def _runs(name: str, options: dict) -> Iterator[Run]:
         yield Run(name, method=options["method"], seed=seed, threads=options["threads"], pictures=True)
 
 
-def _ladder(run: Stored) -> tuple[str | None, list[tuple[float, Run]]]:
-    """What is varied, and (value, run) with less of it; nothing where there is no such family of solutions."""
+def _ladder(run: Stored) -> tuple[str | None, float, list[tuple[float, Run]]]:
+    """What is varied, how much the run had of it, and (value, run) with less; nothing where there is no such family of
+    solutions."""
     found = run.result
     if found is None or found["unknowns"] or found["identification"]:
-        return None, []
+        return None, math.nan, []
+    settings = {"problem": run.run.problem, "method": run.run.method, "threads": run.run.threads}
     if "samples" in found["parameters"]:
+        most = found["parameters"]["samples"]
+        steps = [(n, {"parameters": {"samples": n}}) for n in (round(most * factor) for factor in SAMPLES)]
         varied = "samples"
-    elif found["method"] == "least-squares" and found["network_options"].get("layers"):
-        varied = "features"
-    elif found["method"] == "patching":
-        varied = "features of a patch"
-    elif found["method"] in ("marching", "patch-marching"):
-        varied = "tolerance"
-    elif found["method"] == "low-rank":
-        varied = "products"
     else:
-        return None, []
-    steps, size, method = [], _size(run, varied), found["method"]
-    for factor in LADDER[varied]:
-        value = size * factor if varied == "tolerance" else round(size * factor)
-        changes = {
-            "samples": lambda v: {"parameters": {"samples": v}},
-            "tolerance": lambda v: {"method": method, "method_options": {method: {"tolerance": v}}},
-            "products": lambda v: {"method": method, "method_options": {method: {"most_products": v}}},
-            "features of a patch": lambda v: {
-                "method": "patching",
-                "iterations": 1,  # later ones would make up for the features by more patches
-                "method_options": {"patching": {"features": v}},
-            },
-            "features": lambda v: {
-                "method": "least-squares",
-                "network": found["network"],
-                "network_options": found["network_options"] | {"layers": [v]},
-            },
-        }[varied](value)
-        settings = {"problem": run.run.problem, "method": run.run.method, "threads": run.run.threads}
-        steps.append((value, Run(**settings | changes)))
-    return varied, steps
+        method = METHODS.get(found["method"])
+        coarser = None if method is None else method.coarser(found, load_problem(run.run.problem))
+        if coarser is None:
+            return None, math.nan, []
+        varied, most, steps = coarser
+    return varied, most, [(value, Run(**settings | changes)) for value, changes in steps]
 
 
-def _size(run: Stored, varied: str) -> float:
-    """What the first run had of it."""
-    if varied == "features of a patch":
-        return FEATURES[load_problem(run.run.problem).dim]
-    if varied in ("tolerance", "products"):
-        name = "most_products" if varied == "products" else varied
-        return inspect.signature(METHODS[run["method"]]).parameters[name].default
-    return run["parameters"]["samples"] if varied == "samples" else run["network_options"]["layers"][0]
-
-
-# Looking at it --------------------------------------------------------------------------------------------------------
+SAMPLES = (0.25, 0.5)
+"""Parts of the samples with which functions are fitted again."""
 
 
 def judge(found: Validation) -> Iterator[Check]:

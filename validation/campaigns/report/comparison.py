@@ -5,9 +5,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ....methods import METHODS
+from ....networks.registry import NETWORKS
 from ...table import number, spread
 from ..campaign import Stored
-from ..compare import OURS, SCHEDULED, SEARCH_SEED, SETTINGS, SOLVED, Duel, Plan, collect, summary
+from ..compare import SEARCH_SEED, Duel, Plan, collect, scheduled, summary
 from ..compare import Cell as Compared
 from .head import campaign_facts, docstring
 from .parts import (
@@ -42,11 +44,16 @@ def report(store: Path, options: dict, command: str) -> Report:
 
 def _planned(plan: Plan, cell: Compared) -> tuple[int, int]:
     """How many runs the cell and its search have when nothing is missing."""
-    budgets = len(plan.budgets) if cell.method in SCHEDULED else 1
-    return budgets * plan.seeds, len(SETTINGS.get(cell.network, ()))
+    budgets = len(plan.budgets) if scheduled(cell.method) else 1
+    return budgets * plan.seeds, len(NETWORKS[cell.network].settings)
 
 
 # The summary -------------------------------------------------------------------------------------------------------
+
+
+def _solved(plan: Plan) -> list[str]:
+    """The methods that end by themselves."""
+    return [method for method in plan.methods if METHODS[method].ends_by_itself]
 
 
 def _summary(store: Path, plan: Plan, cells: Sequence[Compared], command: str) -> Iterator:
@@ -80,7 +87,7 @@ def _budgets(plan: Plan) -> str:
 
 
 def _answer(plan: Plan, cells: Sequence[Compared], duels: Sequence[Duel]) -> Iterator:
-    ours = [network for network in plan.networks if network in OURS]
+    ours = [network for network in plan.networks if NETWORKS[network].ours]
     last = [duel for duel in duels if duel.budget == plan.budgets[-1]]
     said = []
     for network in ours:
@@ -114,7 +121,11 @@ def _answer(plan: Plan, cells: Sequence[Compared], duels: Sequence[Duel]) -> Ite
 
 def _smallest(plan: Plan, cells: Sequence[Compared]) -> Iterator[str]:
     """Network, method and error of the best of all, of ours and of the peers."""
-    for group in (cells, [c for c in cells if c.network in OURS], [c for c in cells if c.network not in OURS]):
+    for group in (
+        cells,
+        [c for c in cells if NETWORKS[c.network].ours],
+        [c for c in cells if not NETWORKS[c.network].ours],
+    ):
         best = min(group, key=lambda cell: cell.median(plan.budgets[-1]), default=None)
         error = math.inf if best is None else best.median(plan.budgets[-1])
         yield f"{number(error)}\n{best.network}, {best.method}" if math.isfinite(error) else "–"
@@ -124,7 +135,7 @@ def _by_peer(plan: Plan, duels: Sequence[Duel], show) -> list[list]:
     """A row for each peer and budget, a column for each method."""
     found = {(duel.peer, duel.budget, duel.method): duel for duel in duels}
     rows = []
-    for peer in (network for network in plan.networks if network not in OURS):
+    for peer in (network for network in plan.networks if not NETWORKS[network].ours):
         for budget in (*plan.budgets, math.inf):
             cells = [found.get((peer, budget, method)) for method in plan.methods]
             if any(cells):
@@ -150,7 +161,7 @@ def _lost(duel: Duel) -> str:
 
 def _page(name: str, cells: Sequence[Compared], plan: Plan) -> Section:
     title, _ = docstring(name)
-    budgets = (*plan.budgets, math.inf) if SOLVED in plan.methods else plan.budgets
+    budgets = (*plan.budgets, math.inf) if _solved(plan) else plan.budgets
     tables = [_errors(cells, plan, budget) for budget in budgets]
     panels = {
         method: {cell.network: (cell.curves, _end(cell, plan)) for cell in cells if cell.method == method}
@@ -160,7 +171,7 @@ def _page(name: str, cells: Sequence[Compared], plan: Plan) -> Section:
         f"Median relative L2 error of {name} over the seconds of training, a panel for each method, a line for each "
         "network, on logarithmic axes; the last errors are those of the table"
     )
-    thick = [network for network in plan.networks if network in OURS]
+    thick = [network for network in plan.networks if NETWORKS[network].ours]
     picture = Picture(f"{anchor(name)}-errors.svg", alt, curves(panels, plan.budgets, thick), wide=True)
     parts = [Text(title)] if title else []
     parts += [Fold("Errors", tables), Fold("Errors over time", [picture])]
@@ -175,7 +186,7 @@ def _page(name: str, cells: Sequence[Compared], plan: Plan) -> Section:
 def _errors(cells: Sequence[Compared], plan: Plan, budget: float) -> Table:
     """Networks by methods; the smallest median of a method is marked."""
     table = {(cell.network, cell.method): cell for cell in cells}
-    methods = plan.methods if math.isfinite(budget) else [SOLVED]
+    methods = plan.methods if math.isfinite(budget) else _solved(plan)
     best = {m: min(cell.median(budget) for cell in cells if cell.method == m) for m in methods}
     rows = []
     for network in plan.networks:
@@ -188,7 +199,7 @@ def _errors(cells: Sequence[Compared], plan: Plan, budget: float) -> Table:
             error = cell.median(budget)
             row.append(Cell(_error(cell, budget, plan), mark="best" if error == best[method] < math.inf else ""))
         rows.append(row)
-    when = f"after {budget:g} s" if math.isfinite(budget) else f"of {SOLVED} without a limit of time"
+    when = f"after {budget:g} s" if math.isfinite(budget) else f"of {', '.join(_solved(plan))} without a limit of time"
     caption = f"Relative L2 error {when}: median [smallest, largest] of {plan.seeds} seed(s); ★ the best of its column."
     return Table(caption, ["network", *methods], rows)
 
@@ -207,7 +218,7 @@ def _error(cell: Compared, budget: float, plan: Plan) -> str:
 def _end(cell: Compared, plan: Plan) -> tuple[float, float] | None:
     """Median seconds and error of the runs with the longest budget."""
     done = [run for run in cell.runs if not run.failed and run.run.time_limit == plan.budgets[-1]]
-    error = cell.median(math.inf if cell.method == SOLVED else plan.budgets[-1])
+    error = cell.median(math.inf if METHODS[cell.method].ends_by_itself else plan.budgets[-1])
     if not done or not math.isfinite(error):
         return None
     return statistics.median(run["wall_seconds"] for run in done), error

@@ -1,0 +1,93 @@
+"""Options of the command line: from text to what the package takes."""
+
+import ast
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ..errors import InputError
+
+
+class Listed(click.Option):
+    """An option whose help is made when it is asked for: importing a table takes seconds."""
+
+    def __init__(self, *args, listed: Callable[[], str], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.listed = listed
+
+    def get_help_record(self, context):
+        self.help = self.listed()
+        return super().get_help_record(context)
+
+
+def number(option: str, text: str, whole: bool = False):
+    """A number as Python writes it: 50, 1e-3, -0.5, 1_000."""
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    try:
+        good = isinstance(value, int) if whole else isinstance(value, (int, float)) and math.isfinite(value)
+    except OverflowError:
+        good = False
+    if isinstance(value, bool) or not good:
+        wanted = "whole number such as 64" if whole else "number such as 50 or 1e-3"
+        raise InputError(f"{option}: {text[:100]!r} given; a {wanted} is needed")
+    return value
+
+
+def setting(text: str):
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip().isidentifier():
+        raise InputError(f"--set: {text!r} given; KEY=VALUE, such as high=50, is needed")
+    return key.strip(), number(f"--set {key.strip()}", value)
+
+
+def bounds(text: str):
+    name, equals, pair = text.partition("=")
+    ends = pair.split(":")
+    if not equals or len(ends) != 2:
+        raise InputError(f"--bounds: {text!r} given; NAME=LOW:HIGH, such as k=0:10 or k=0:, is needed")
+    return name.strip(), tuple(number(f"--bounds {name.strip()}", end) if end.strip() else None for end in ends)
+
+
+def slope_scale(text: str):
+    if text == "auto":
+        return text
+    parts = [number("--slope-scale", part) for part in text.split(":")]
+    if len(parts) > 2:
+        raise InputError(f"--slope-scale: {text!r} given; auto, a number or LOW:HIGH is needed")
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def iterations(text: str | None):
+    if text is None:
+        return None
+    if "=" not in text:
+        return number("--iterations", text, whole=True)
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): number("--iterations", value, whole=True) for name, _, value in pairs}
+
+
+def writable(out: Path | None) -> None:
+    """Find out before any work whether the run directory can be made."""
+    place = Path("runs") if out is None else out
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"--out: {str(place)!r} is not a directory")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"--out: the directory {str(place.resolve())!r} cannot be written to")
+
+
+def default_directory(name: str) -> Path:
+    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... : the first that is not there."""
+    number = 1
+    while True:
+        directory = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not directory.exists():
+            return directory
+        number += 1

@@ -1,0 +1,229 @@
+"""The commands on a run: plan, solve, identify, resume, plot and export."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ..errors import InputError
+from ..problem.load import load_problem
+from . import options
+from .options import Listed
+from .tables import finish, key_values, only_json, show_table
+
+
+def _networks() -> str:
+    from ..networks.registry import NETWORKS
+
+    *most, last = NETWORKS
+    return f"{', '.join(most)} or {last}.  [default: the one that suits the method]"
+
+
+def _methods(identifies: bool) -> str:
+    from ..methods import METHODS
+
+    names = [name for name, method in METHODS.items() if method.identifies or not identifies]
+    return f"auto, {', '.join(names)}, or several joined by +.  [default: auto]"
+
+
+def _of_a_run(identifies: bool = False, stored: bool = True):
+    """The arguments and options that `plan`, `solve` and `identify` share; ``stored``: has a run directory."""
+    shared = [
+        click.argument("name_or_file"),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter of the problem."),
+        click.option("--network", cls=Listed, listed=_networks),
+        click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]"),
+        click.option(
+            "--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]"
+        ),
+        click.option("--method", default="auto", cls=Listed, listed=lambda: _methods(identifies)),
+        click.option("--dtype", default="float64", show_default=True, help="float64 or float32."),
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence."),
+        click.option("--learning-rate", type=float, help="Of Adam and SOAP, at the start.  [default: 0.001]"),
+        click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed."),
+    ]
+    if stored:
+        shared += [
+            click.option(
+                "--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]"
+            ),
+            click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0),
+        ]
+    shared.append(
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
+    )
+
+    def decorate(command):
+        for option in reversed(shared):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _asked(settings, layers, slope_scale, iterations, learning_rate, method, **rest) -> tuple[dict, dict]:
+    """The parameters of the problem, and the arguments of `solve`, from the options of the command line."""
+    parameters = dict(options.setting(text) for text in settings)
+    if len(parameters) < len(settings):
+        raise InputError("--set: the same parameter is given twice")
+    if "dtype" in parameters:
+        raise InputError("--set dtype: the precision is no parameter of a problem; use --dtype float64 or float32")
+    network_options = {}
+    if layers is not None:
+        network_options["layers"] = [options.number("--layers", text, whole=True) for text in layers.split(",")]
+    if slope_scale is not None:
+        network_options["slope_scale"] = options.slope_scale(slope_scale)
+    asked = {
+        "method": method,
+        "iterations": options.iterations(iterations),
+        "network_options": network_options,
+        "method_options": {} if learning_rate is None else _paced(method, learning_rate),
+    }
+    return parameters, rest | asked
+
+
+def _paced(method: str, learning_rate: float) -> dict:
+    """Options of those stages that have a learning rate; said to be unknown where none has."""
+    from ..methods import METHODS
+
+    having = [name for name, entry in METHODS.items() if "learning_rate" in entry.options()]
+    paced = [name for name in method.split("+") if name in having] or having[:1]
+    return {name: {"learning_rate": learning_rate} for name in paced}
+
+
+def _run(run, name_or_file, out, as_json: bool, **given) -> None:
+    """Have ``run``, which imports `solve` or `identify` and calls it, do what the command line asks for."""
+    parameters, asked = _asked(**given)
+    options.writable(out)
+    with only_json(as_json):
+        problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
+        directory = options.default_directory(problem.name) if out is None else out
+        result = run(problem, out=directory, **asked)
+    finish(result, directory, as_json)
+
+
+@click.command()
+@_of_a_run(stored=False)
+def plan(name_or_file, as_json: bool, **given) -> None:
+    """Show what solve would do with NAME_OR_FILE, and why: method, network, points, and what does not suit.
+
+    Nothing is trained and nothing is written. For least squares the search for the first layer is done, which takes
+    as long as it takes solve.
+    """
+    parameters, asked = _asked(**given)
+    with only_json(as_json):
+        problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
+        from ..planning.plan import plan as make
+
+        found = make(problem, **asked).to_dict()
+    if as_json:
+        click.echo(json.dumps(found, allow_nan=False))
+        return
+    several = {"iterations": ", ", "network_options": ", ", "points": ", ", "other_methods": "\n"}
+    rows = {}
+    for name, value in found.items():
+        if name in several:
+            between = ": " if name == "other_methods" else " "
+            value = several[name].join(f"{key}{between}{v}" for key, v in value.items())
+        elif isinstance(value, list):
+            value = "\n".join(value) if name == "reasons" else ", ".join(f"{v:.4g}" for v in value)
+        elif isinstance(value, float):
+            value = f"{value:.3g}"
+        if value not in (None, ""):
+            rows[name.replace("_", " ")] = str(value)
+    show_table(key_values(rows))
+
+
+@click.command()
+@_of_a_run()
+def solve(**given) -> None:
+    """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
+
+    def run(problem, **asked):
+        from ..running.solve import solve
+
+        return solve(problem, **asked)
+
+    _run(run, **given)
+
+
+@click.command()
+@_of_a_run(identifies=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Measurements as CSV, NPZ or NetCDF, columns named by coordinates and outputs, in place of the problem's.",
+)
+@click.option(
+    "--noise",
+    type=float,
+    metavar="S",
+    help="Standard deviation of the measurements.  [default: from the file, or estimated]",
+)
+@click.option("--positive", multiple=True, metavar="NAME", help="An unknown that is positive; repeatable.")
+@click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bounds of an unknown; either may be empty.")
+@click.option("--starts", type=int, metavar="N", help="Most starts of the joint method.  [default: 6]")
+@click.option(
+    "--loss",
+    default="squares",
+    show_default=True,
+    metavar="squares|huber",
+    help="Of the measurements: huber is not moved by few outliers (joint, shooting).",
+)
+@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+def identify(data, noise, positive, bounds, starts, loss, level, **given) -> None:
+    """Identify the unknowns of NAME_OR_FILE from observations, with standard errors and intervals."""
+    pairs = dict(options.bounds(text) for text in bounds)
+    if len(pairs) < len(bounds):
+        raise InputError("--bounds: the same unknown is given twice")
+    more = {"data": data, "noise": noise, "positive": positive, "bounds": pairs, "starts": starts}
+    more |= {"loss": loss, "level": level}
+
+    def run(problem, **asked):
+        from ..running.identify import identify
+
+        return identify(problem, **more, **asked)
+
+    _run(run, **given)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--time-limit", type=float, metavar="S", help="Stop training after S more seconds.")
+@click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
+def resume(directory: Path, time_limit, checkpoint_seconds, as_json: bool) -> None:
+    """Continue the run in DIRECTORY to the result that it would have had without a stop."""
+    from ..running.resume import resume as run
+
+    with only_json(as_json):
+        result = run(directory, time_limit=time_limit, checkpoint_seconds=checkpoint_seconds)
+    finish(result, directory, as_json)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def plot(directory: Path) -> None:
+    """Draw the pictures of the run in DIRECTORY again, as far as it has got."""
+    from ..output.pictures import draw
+    from ..running.resume import load_result
+
+    for path in draw(load_result(directory), directory):
+        click.echo(str(path))
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--format", "kind", metavar="netcdf|vtk", help="[default: by the ending of --out, or vtk]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File.  [default: solution.vtr or solution.pvd in the run directory]"
+)
+def export(directory: Path, kind: str | None, out: Path | None) -> None:
+    """Write the solution of the run in DIRECTORY as a file for ParaView (vtk), or as NetCDF elsewhere.
+
+    A solution in time and space becomes a .pvd file and a folder of .vtr files, one for each time.
+    """
+    from ..output.grid import convert
+
+    click.echo(str(convert(directory, kind, out)))

@@ -1,0 +1,51 @@
+"""`Request`: what `solve` is asked for; `Settings`: what defines a run, as it is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for: the arguments of `solve` that say how, and of `identify` those that say what is known.
+
+    noise, level, data: of `identify`; data is the file of observations. notes: for the result, said before planning.
+    """
+
+    network: Any = None
+    method: str = "auto"
+    seed: int = 0
+    dtype: str = "float64"
+    time_limit: float | None = None
+    iterations: int | dict[str, int] | None = None
+    loss_weights: Any = "auto"
+    network_options: dict | None = None
+    method_options: dict | None = None
+    noise: Any = None
+    level: float = 0.95
+    data: Any = None
+    notes: Sequence[str] = ()
+
+
+@dataclass
+class Settings:
+    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again.
+
+    planned: whether the network's options are those of a search. error_indicator, loosest: what the search's second
+    solution says. data: the name of the file of observations in the run directory.
+    """
+
+    network: str
+    network_options: dict
+    method: str
+    stages: list
+    loss_weights: dict | str
+    seed: int
+    dtype: str
+    notes: list[str] = field(default_factory=list)
+    planned: bool = False
+    error_indicator: float | None = None
+    loosest: float | None = None
+    noise: float | dict | None = None
+    level: float = 0.95
+    data: str | None = None

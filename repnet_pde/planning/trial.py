@@ -1,0 +1,129 @@
+"""One first layer tried: least squares for its last layer, judged on held-out points."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from ..backend import dde, seeded
+from ..checking.determination import loosest
+from ..checking.sizes import CHUNK, network_jet, sized_terms
+from ..discretization.features import Features
+from ..discretization.jets import orders_of_problem
+from ..discretization.last_layer import CopySystem, JetSystem, Outcome, newton
+from ..errors import TrainingError
+from ..linalg.dense import Factorization, row_scales, stack
+from ..methods.least_squares import LeastSquares
+from ..networks.registry import build_network
+from ..problem.points import collocation
+from ..problem.residuals import residual_vectors
+
+NEWTON_STEPS = 12
+"""Factorisations of a trial on a nonlinear problem."""
+
+
+@dataclass
+class Candidate:
+    """A first layer that was tried: its options and what it gave."""
+
+    options: dict
+    features: int
+    held_out: float
+    outcome: Outcome
+    net: torch.nn.Module
+    data: object
+    judge: Callable[[torch.nn.Module], float] | None = None
+    """The held-out residual of any network for the problem, at the same points."""
+    loosest: float | None = None
+    """As `determination.loosest`, of a solution that is compared with another."""
+
+    def __str__(self) -> str:
+        rank, columns = self.outcome.rank, self.outcome.columns
+        return f"{self.features} features (numerical rank {rank} of {columns}): held-out residual {self.held_out:.1e}"
+
+
+def attempt(
+    problem, network: str, options: dict, wavenumber, seed: int, start=None, steps: int = NEWTON_STEPS
+) -> Candidate:
+    """Solve for the last layer of one first layer.
+
+    Args:
+        start: a network with a solution: another is looked for from there, near a random function, and what the
+            problem leaves open. steps: of Newton's method; 0 for the latter alone.
+    """
+    features, outputs = options["layers"][-1], len(problem.outputs)
+    with seeded(seed):
+        net = build_network(problem, network, options, wavenumber)
+        points = LeastSquares.points(problem, net, wavenumber)
+        data = collocation(problem, **points)
+        held_out = collocation(problem, **points | {"features": max(100, features // 2)}, distribution="pseudo")
+        noise = torch.randn(outputs * (features + 1), dtype=torch.float64)
+    indices = orders_of_problem(problem, data, held_out) if Features.known(net) else None
+    names, x, centre = problem.term_names, torch.as_tensor(data.train_x), None
+    if start is not None:
+        with torch.no_grad():
+            size = start(x).square().mean(0).sqrt()
+        size = torch.where(size > 0, size, 1.0)
+        centre = noise.to(size) * torch.cat([size.repeat_interleave(features), size]) / math.sqrt(features)
+    if indices is None:
+        system = CopySystem(data, net, names)
+        system.set(system.get(), -system.size())
+        sizes = [_rms(v) for v in system.residuals()]
+    else:
+        zero = x.new_zeros(len(x), len(indices), outputs)
+        sizes = [_rms(v) for v in JetSystem(data, net, names, indices, start=zero).residuals()]
+        jet = zero if start is None else _jets_below(start, x, indices)
+        system = JetSystem(data, net, names, indices, start=jet)
+    try:
+        outcome = newton(system, steps, around=centre) if steps else _linearised(system)
+    except TrainingError:
+        outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
+    left = None
+    if start is not None and indices is not None and outcome.factor is not None:
+        left = loosest(problem, system, outcome.factor)
+    if indices is None:
+        residuals = CopySystem(held_out, net, names).residuals()
+    else:
+        system.store()
+        there = JetSystem(held_out, net, names, indices)
+        residuals = there.residuals()
+    size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True)) or 1.0
+    held = _held_out(residuals, outcome.scales, size)
+    if indices is not None:  # rows scaled for features much faster than u make little of what u leaves of the equations
+        terms = sized_terms(held_out, names, there.x, there.jet, indices, net._output_transform)
+        held = max([held, *(_rms(t.residual) / n for t, n in terms if n > 0)])
+
+    def judge(other: torch.nn.Module) -> float:
+        vectors = [v.detach().reshape(-1) for v in residual_vectors(held_out, other)]
+        dde.grad.clear()
+        return _held_out(vectors, outcome.scales, size)
+
+    return Candidate(options, features, held, outcome, net, data, judge, left)
+
+
+def _held_out(vectors, scales, size: float) -> float:
+    """The largest root mean square of the scaled terms, relative to ``size``; infinite where it is NaN."""
+    left = max(_rms(v) * s for v, s in zip(vectors, scales, strict=True)) / size
+    return left if math.isfinite(left) else math.inf
+
+
+def _linearised(system) -> Outcome:
+    """The rows of a system where it stands, without a step."""
+    terms = system.linearize()
+    scales = row_scales(terms)
+    factor = Factorization(stack(terms, scales)[0])
+    return Outcome(False, False, False, math.inf, scales, 0, factor.columns, 0, 1, factor)
+
+
+def _jets_below(net, x: torch.Tensor, indices) -> torch.Tensor:
+    """The jet of a network without its output transform, which the one that is solved for has as well."""
+    transform, net._output_transform = net._output_transform, None
+    try:
+        return torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
+    finally:
+        net._output_transform = transform
+
+
+def _rms(v: torch.Tensor) -> float:
+    return v.square().mean().sqrt().item() if v.numel() else 0.0
