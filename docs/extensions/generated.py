@@ -18,14 +18,15 @@ from repnet_pde.problem.load import catalogue
 
 DOCS = Path(__file__).parents[1]
 KINDS = {
-    "Equations": "Boundary- and initial-value problems.",
+    "Equations": "Boundary- and initial-value problems. [Results](results.md) has the errors with their ranges.",
     "Inverse problems": "Unknown numbers and fields, with synthetic data that an independent solver makes.",
     "Functions": "Samples of functions that are to be approximated.",
 }
 
 
 def problems() -> str:
-    """The catalogue: of each problem its docstring, its parameters and its file."""
+    """The catalogue: a table of each kind, then of each problem its docstring, its parameters and its file."""
+    rows: dict[str, list[str]] = {kind: [] for kind in KINDS}
     sections: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for entry in catalogue().values():
         file = entry.path.read_text(encoding="utf-8")
@@ -34,11 +35,17 @@ def problems() -> str:
         error = "" if entry.measured is None else f" Measured error: {entry.measured:.1e}."
         picture = f"solutions/{entry.name}.png"
         shown = f"![The solution of {entry.name}]({picture})\n\n" if (DOCS / picture).exists() else ""
+        size = "" if entry.measured is None else f"{entry.measured:.1e}"
+        rows[_kind(file)].append(f"| [{entry.name}](#{entry.name}) | {entry.title} | {size} |")
         sections[_kind(file)].append(
             f"({entry.name})=\n### {entry.name}\n\n{title}\n{equation}\n\nParameters: {given}.{error}\n\n{shown}"
             f"<details><summary>Its file</summary>\n\n```python\n{file}```\n\n</details>\n"
         )
-    return "\n".join(f"## {kind}\n\n{KINDS[kind]}\n\n" + "\n".join(found) for kind, found in sections.items())
+    head = "| problem | | measured error |\n|---|---|---|\n"
+    return "\n".join(
+        f"## {kind}\n\n{KINDS[kind]}\n\n{head}" + "\n".join(rows[kind]) + "\n\n" + "\n".join(found)
+        for kind, found in sections.items()
+    )
 
 
 def _kind(file: str) -> str:

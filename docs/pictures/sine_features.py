@@ -1,4 +1,4 @@
-"""Wave vectors of sine features: the box of wavenumbers, and bands around those that a problem's data show."""
+"""Wave vectors of sine basis functions: the box of wavenumbers, and bands around those that a problem's data show."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""Marching on Burgers' equation: slabs of time, and where each gathers its features."""
+"""Burgers' equation on space-time slabs, and where each concentrates its basis functions."""
 
 import matplotlib.pyplot as plt
 import numpy as np

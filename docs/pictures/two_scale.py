@@ -1,4 +1,7 @@
-"""A function of two scales: the last layer of an ordinary network and of RepNets, solved for in the same way."""
+"""A function of two scales: the last layer of an ordinary network and of RepNets, solved for in the same way.
+
+The README shows the same as two_scale.png: `figure.savefig("two_scale.png", dpi=120)` with a constrained layout.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +20,7 @@ left.plot(x, u(x), color="0.75", linewidth=3, label="u")
 networks = {
     "fnn": ("C3", "ordinary network", {}),
     "repnet": ("C0", "RepNet, tanh", {"slope_scale": 20.0}),
-    "repnet-sin": ("C2", "RepNet, sine features", {}),
+    "repnet-sin": ("C2", "RepNet, sine", {}),
 }
 for network, (colour, label, options) in networks.items():
     options = {"layers": [200]} | options
