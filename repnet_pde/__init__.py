@@ -21,7 +21,7 @@ _EXPORTS = {
     "identify": ".running.identify",
     "identify_model": ".running.identify",
     "Result": ".running.result",
-    "load_solution": ".output.grid",
+    "load_solution": ".output.formats",
     "fit": ".fitting.fit",
     "load_fit": ".fitting.fit",
     "Fit": ".fitting.fit",

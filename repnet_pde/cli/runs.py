@@ -26,6 +26,12 @@ def _methods(identifies: bool) -> str:
     return f"auto, {', '.join(names)}, or several joined by +.  [default: auto]"
 
 
+def _formats() -> str:
+    from ..output.formats import FORMATS
+
+    return f"{' or '.join(FORMATS)}.  [default: by the ending of --out, or vtk]"
+
+
 def _of_a_run(identifies: bool = False, stored: bool = True):
     """The arguments and options that `plan`, `solve` and `identify` share; ``stored``: has a run directory."""
     shared = [
@@ -215,7 +221,7 @@ def plot(directory: Path) -> None:
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--format", "kind", metavar="netcdf|vtk", help="[default: by the ending of --out, or vtk]")
+@click.option("--format", "kind", cls=Listed, listed=_formats)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File.  [default: solution.vtr or solution.pvd in the run directory]"
 )
@@ -224,6 +230,6 @@ def export(directory: Path, kind: str | None, out: Path | None) -> None:
 
     A solution in time and space becomes a .pvd file and a folder of .vtr files, one for each time.
     """
-    from ..output.grid import convert
+    from ..output.formats import convert
 
     click.echo(str(convert(directory, kind, out)))

@@ -1,20 +1,13 @@
 """The solution on a grid, as NetCDF or for ParaView, and back."""
 
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import xarray
 
-from ..errors import InputError, choose
-from ..files import RUN, SOLUTION, open_netcdf, write_atomically
 from ..problem.points import inside
 from ..version import __version__
-from . import vtk
 
-FORMATS = {"netcdf": (".nc",), "vtk": (".vtr", ".pvd")}
-"""Formats of files of solutions and their endings."""
 POINTS_PER_WAVE = 20
 MOST = 500_000
 
@@ -81,85 +74,3 @@ def _on_grid(reference, x: np.ndarray) -> np.ndarray:
     if covered.any():
         values[covered] = reference(x[covered])
     return values
-
-
-def write_netcdf(data: xarray.Dataset, path: str | os.PathLike) -> None:
-    """Write what `grid` returned as NetCDF (classic format, CF conventions), at once or not at all.
-
-    The dimensions are in the order t, z, y, x that CF recommends; NaN is the fill value.
-    """
-    ordered = data.transpose(*reversed(_dims(data)))
-    encoding = {name: {"_FillValue": None} for name in data.coords}  # which CF forbids for coordinates
-    write_atomically(Path(path), lambda file: ordered.to_netcdf(file, engine="scipy", encoding=encoding))
-
-
-def load_solution(path: str | os.PathLike) -> xarray.Dataset:
-    """A solution on its grid, from a run directory, or from a NetCDF or VTK file (.vtr, .pvd) that came from one.
-
-    Returns:
-        The outputs by name, float64 over those of the dimensions x, y, z, t that there are; NaN outside the geometry.
-        An output u that was compared has ``u_solution`` or ``u_reference`` and ``u_error`` beside it. VTK files do not
-        keep the attributes.
-
-    Raises:
-        InputError: a missing or damaged file, or one of another format.
-    """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / RUN).exists():
-            raise InputError(f"path: {str(path)!r} is not a run directory, it has no {RUN}")
-        if not (path / SOLUTION).exists():
-            raise InputError(f"path: {str(path)!r} has no {SOLUTION} yet; it is written when the run stops: resume it")
-        path /= SOLUTION
-    if not path.exists():
-        raise InputError(f"path: {str(path)!r} does not exist")
-    endings = [suffix for suffixes in FORMATS.values() for suffix in suffixes]
-    if path.suffix.lower() not in endings:
-        raise InputError(f"path: {str(path)!r} given; a run directory or a file in {', '.join(endings)} is needed")
-    if path.suffix.lower() != ".nc":
-        return vtk.read(path)
-    try:
-        with open_netcdf(path) as data:
-            return data.load().transpose(*reversed(_dims(data)), ...)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path}: is damaged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
-        ) from error
-
-
-def convert(directory: str | os.PathLike, kind: str | None = None, out: str | os.PathLike | None = None) -> Path:
-    """Write the solution of a run directory in another format, and return the file.
-
-    Args:
-        directory: where `solve` wrote to.
-        kind: "vtk" for ParaView: one .vtr file, or for a solution in time and space a .pvd file and beside it a folder
-            of .vtr files, one for each time; "netcdf"; None goes by the ending of ``out``, or takes "vtk".
-        out: the file; None takes solution.vtr or solution.pvd in the run directory.
-
-    Raises:
-        InputError: no such solution, or a format that cannot be had.
-    """
-    if kind is not None:
-        choose("format", kind, FORMATS)
-    directory, out = Path(directory), None if out is None else Path(out)
-    if not directory.is_dir():
-        raise InputError(f"directory: {str(directory)!r} does not exist or is no directory")
-    if kind is None:
-        kind = "netcdf" if out is not None and out.suffix.lower() == ".nc" else "vtk"
-    if kind == "netcdf" and out is None:
-        raise InputError(f"out: none given; {directory / SOLUTION} is NetCDF already")
-    data = load_solution(directory)
-    suffix = ".nc" if kind == "netcdf" else vtk.suffix_of(data)
-    out = (directory / SOLUTION).with_suffix(suffix) if out is None else out
-    if out.suffix.lower() != suffix:
-        raise InputError(f"out: {str(out)!r} given; this solution in the format {kind} needs a name in {suffix}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    (write_netcdf if kind == "netcdf" else vtk.write)(data, out)
-    return out
-
-
-def _dims(data: xarray.Dataset) -> tuple:
-    """The dimensions of the first variable, which are those of all."""
-    return next((v.dims for v in data.values()), ())

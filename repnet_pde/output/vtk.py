@@ -16,6 +16,7 @@ import xarray
 
 from ..errors import InputError
 from ..files import write_atomically
+from .format import Format
 
 TYPES = {"Float64": "<f8", "UInt8": "<u1"}
 HEADER = np.dtype("<u8")
@@ -177,3 +178,6 @@ def _whole(path: Path):
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise InputError(f"{path}: is damaged or of another kind ({error})") from None
+
+
+VTK = Format("vtk", (".vtr", ".pvd"), write, read, suffix_of)

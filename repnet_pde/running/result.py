@@ -200,16 +200,17 @@ class Result:
 
     def save(self, directory: str | Path, pictures: bool = True) -> Path:
         """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``."""
-        from ..output import grid as export
-        from ..output import pictures as plots
+        from ..output.grid import grid
+        from ..output.netcdf import write_netcdf
+        from ..output.pictures import draw
 
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / RESULT, self.to_dict())
-        data = export.grid(self)
-        export.write_netcdf(data, directory / SOLUTION)
+        data = grid(self)
+        write_netcdf(data, directory / SOLUTION)
         if pictures:
-            plots.draw(self, directory, data)
+            draw(self, directory, data)
         return directory
 
 

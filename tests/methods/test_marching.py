@@ -13,7 +13,7 @@ from repnet_pde.cli import tables
 from repnet_pde.methods import marching
 from repnet_pde.networks.slabs import Slabs
 from repnet_pde.output import pictures as plots
-from repnet_pde.output.grid import load_solution
+from repnet_pde.output.formats import load_solution
 from repnet_pde.running.resume import load_result
 
 PI = np.pi

@@ -17,6 +17,8 @@ from repnet_pde import InputError, Problem, Sampling, load_solution, solve
 from repnet_pde.output import grid as export
 from repnet_pde.output import pictures as plots
 from repnet_pde.output import vtk as vtk_xml
+from repnet_pde.output.formats import convert
+from repnet_pde.output.netcdf import write_netcdf
 
 LINE, TIME = dde.geometry.Interval(0, 1), dde.geometry.TimeDomain(0, 2)
 
@@ -41,7 +43,7 @@ def grid(dims="x", outputs=("u",), sizes=(5, 4, 3, 6), hole=False):
 def run_directory(path, data):
     path.mkdir(parents=True)
     (path / "run.json").write_text("{}")
-    export.write_netcdf(data, path / "solution.nc")
+    write_netcdf(data, path / "solution.nc")
     return path
 
 
@@ -77,13 +79,13 @@ def test_netcdf_and_back(data, tmp_path):
     run = run_directory(tmp_path / "run", data)
     same_bits(data, load_solution(run))
     xarray.testing.assert_identical(load_solution(run), data)
-    out = export.convert(run, out=tmp_path / "elsewhere" / "copy.nc")
+    out = convert(run, out=tmp_path / "elsewhere" / "copy.nc")
     xarray.testing.assert_identical(load_solution(str(out)), data)
 
 
 def test_vtk_and_back(data, tmp_path):
     run = run_directory(tmp_path / "run", data)
-    out = export.convert(run, "vtk")
+    out = convert(run, "vtk")
     in_time = "t" in data.dims and len(data.dims) > 1
     assert out == run / ("solution.pvd" if in_time else "solution.vtr")
     same_bits(data, load_solution(out))
@@ -221,7 +223,7 @@ def test_a_shorter_series_leaves_no_pieces_of_the_longer_one(tmp_path):
 
 def test_cf_conventions(data, tmp_path):
     """In the file itself: order of the dimensions, no fill values of coordinates, units, no axes of the Earth."""
-    export.write_netcdf(data, tmp_path / "a.nc")
+    write_netcdf(data, tmp_path / "a.nc")
     with netcdf_file(tmp_path / "a.nc", mmap=False) as file:
         for name, variable in file.variables.items():
             assert variable.units == b"1" and variable.long_name
@@ -275,7 +277,7 @@ def test_what_cannot_be_loaded(tmp_path):
 @pytest.mark.parametrize("part", [0, 0.3, 0.9, 0.999])
 def test_files_that_were_cut_off(part, tmp_path):
     for name, data in (("a.nc", grid("xy")), ("a.vtr", grid("xy")), ("a.pvd", grid("xt"))):
-        (export.write_netcdf if name == "a.nc" else vtk_xml.write)(data, tmp_path / name)
+        (write_netcdf if name == "a.nc" else vtk_xml.write)(data, tmp_path / name)
         whole = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(whole[: int(part * len(whole))])
         refused(f"{tmp_path / name}: is ", load_solution, tmp_path / name)
@@ -317,16 +319,16 @@ def test_a_series_with_other_pieces(tmp_path):
 
 def test_what_cannot_be_exported(tmp_path):
     run = run_directory(tmp_path / "run", grid("xt"))
-    refused("format: 'xdmf' is not known; choose from netcdf, vtk", export.convert, run, "xdmf")
-    refused("nowhere' does not exist", export.convert, tmp_path / "nowhere")
-    refused("is not a run directory", export.convert, tmp_path)
-    refused("out: none given", export.convert, run, "netcdf")
-    refused("in the format vtk needs a name in .pvd", export.convert, run, "vtk", tmp_path / "a.vtr")
-    refused("in the format vtk needs a name in .pvd", export.convert, run, None, tmp_path / "a")
-    refused("in the format netcdf needs a name in .nc", export.convert, run, "netcdf", tmp_path / "a.pvd")
+    refused("format: 'xdmf' is not known; choose from netcdf, vtk", convert, run, "xdmf")
+    refused("nowhere' does not exist", convert, tmp_path / "nowhere")
+    refused("is not a run directory", convert, tmp_path)
+    refused("out: none given", convert, run, "netcdf")
+    refused("in the format vtk needs a name in .pvd", convert, run, "vtk", tmp_path / "a.vtr")
+    refused("in the format vtk needs a name in .pvd", convert, run, None, tmp_path / "a")
+    refused("in the format netcdf needs a name in .nc", convert, run, "netcdf", tmp_path / "a.pvd")
     high = run_directory(tmp_path / "high", grid("4-D"))
-    refused("three dimensions in space, but the solution has 4", export.convert, high)
-    same_bits(grid("4-D"), load_solution(export.convert(high, "netcdf", tmp_path / "high.nc")))
+    refused("three dimensions in space, but the solution has 4", convert, high)
+    same_bits(grid("4-D"), load_solution(convert(high, "netcdf", tmp_path / "high.nc")))
 
 
 def test_messages_of_the_command(command, tmp_path):
