@@ -15,6 +15,7 @@ _EXPORTS = {
     "Interface": ".problem.problem",
     "catalogue": ".problem.load",
     "load_problem": ".problem.load",
+    "plan": ".planning.plan",
     "solve": ".running.solve",
     "resume": ".running.resume",
     "train": ".training.model",

@@ -121,24 +121,13 @@ def plan(name_or_file, as_json: bool, **given) -> None:
     with only_json(as_json):
         problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
         from ..planning.plan import plan as make
+        from ..running.result import plain
 
-        found = make(problem, **asked).to_dict()
+        found = make(problem, **asked)
     if as_json:
-        click.echo(json.dumps(found, allow_nan=False))
-        return
-    several = {"iterations": ", ", "network_options": ", ", "points": ", ", "other_methods": "\n"}
-    rows = {}
-    for name, value in found.items():
-        if name in several:
-            between = ": " if name == "other_methods" else " "
-            value = several[name].join(f"{key}{between}{v}" for key, v in value.items())
-        elif isinstance(value, list):
-            value = "\n".join(value) if name == "reasons" else ", ".join(f"{v:.4g}" for v in value)
-        elif isinstance(value, float):
-            value = f"{value:.3g}"
-        if value not in (None, ""):
-            rows[name.replace("_", " ")] = str(value)
-    show_table(key_values(rows))
+        click.echo(json.dumps(plain(found.to_dict()), allow_nan=False))
+    else:
+        show_table(key_values(found.rows()))
 
 
 @click.command()

@@ -23,9 +23,9 @@ import torch
 
 from ..backend import dde, seeded
 from ..errors import InputError
-from ..inverse.unknowns import Scales
 from ..problem.points import collocation, hold
 from ..problem.residuals import residual_vectors, unknown_columns
+from ..problem.values import generic
 
 HIGHEST = 6
 """Highest order of derivatives that is looked for."""
@@ -304,7 +304,7 @@ def _orders_of_problem(problem) -> list[Index] | None:
         data.append(collocation(problem))
         with contextlib.suppress(InputError):  # a condition may select none of the points
             data.append(collocation(problem, distribution="pseudo"))
-    with Scales(problem.variables).generic():  # an unknown that is 0 hides what it multiplies
+    with generic(problem.variables.values()):  # an unknown that is 0 hides what it multiplies
         found = orders(data[0], outputs, transform)
     for points in data:
         if found is not None:

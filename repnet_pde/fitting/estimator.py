@@ -29,6 +29,7 @@ class RepNetRegressor(RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
+        *,
         network=None,
         method="auto",
         dtype="float64",

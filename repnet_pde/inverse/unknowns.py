@@ -1,6 +1,5 @@
 """Unknown numbers on the scale on which they are solved for, with bounds and positivity; the noise of the data."""
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -37,16 +36,6 @@ class Scales:
                 raise InputError(
                     f"unknowns[{name!r}]: starts at {value:g}, which is not between its bounds {low:g} and {high:g}"
                 )
-
-    @contextlib.contextmanager
-    def generic(self):
-        """With the variables at other values, at which nothing vanishes by chance."""
-        before = self.values()
-        self.restore([1.37 * value or 0.37 for value in before])
-        try:
-            yield
-        finally:
-            self.restore(before)
 
     def values(self) -> list[float]:
         """The variables' values, to the last bit; `get` and `set` round."""

@@ -30,6 +30,7 @@ from ..inverse.unknowns import (
 from ..linalg.reduced import Layout, Reduced
 from ..networks.slabs import Slabs
 from ..problem.points import collocation
+from ..problem.values import generic
 from .marching import SPACE_FACTOR, Marching
 from .method import Method
 from .rows import SETTLED
@@ -247,7 +248,7 @@ class Shooting(Method):
             with seeded(0):
                 data = collocation(self.watched, few=20)
             outputs, transform = len(self.problem.outputs), self.net._output_transform
-            with self.scales.generic():
+            with generic(self.scales.variables):
                 indices = orders(data, outputs, transform)
             indices = indices and orders(data, outputs, transform, indices)
             if indices is None:

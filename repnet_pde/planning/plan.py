@@ -1,6 +1,5 @@
 """`plan`: from a problem and what is asked for to what a run will do. It changes nothing, and can be printed."""
 
-import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from ..methods.patching import Patching
 from ..networks.registry import CUSTOM, build_network
 from ..problem.checks import of_precision
 from ..problem.points import collocation
+from ..problem.values import at_start
 from .automatic import automatic_method
 from .search import LARGE, search_basis, search_of_samples
 from .settings import Request, Settings
@@ -94,6 +94,24 @@ class Plan:
             "reasons": list(settings.notes),
             "other_methods": self.others,
         }
+
+    def rows(self) -> dict[str, str]:
+        """`to_dict` in words: label -> text, without what is empty."""
+        found = {}
+        for name, value in self.to_dict().items():
+            if isinstance(value, dict):
+                between, joint = (": ", "\n") if name == "other_methods" else (" ", ", ")
+                value = joint.join(f"{key}{between}{entry}" for key, entry in value.items())
+            elif isinstance(value, list):
+                value = "\n".join(value) if name == "reasons" else ", ".join(f"{v:.4g}" for v in value)
+            elif isinstance(value, float):
+                value = f"{value:.3g}"
+            if value not in (None, ""):
+                found[name.replace("_", " ")] = str(value)
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label}: {text}" for label, text in self.rows().items())
 
 
 def plan(problem, request: Request | None = None, **asked) -> Plan:
@@ -197,23 +215,3 @@ def completed(problem, network, settings: Settings, time_limit: float | None = N
 def _add(notes: list[str], note: str | None) -> None:
     if note and note not in notes:
         notes.append(note)
-
-
-@contextlib.contextmanager
-def at_start(problem):
-    """With the unknowns at the values that they had when the problem was made."""
-    before = {name: variable.item() for name, variable in problem.unknowns.items()}
-    reset_unknowns(problem)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, variable in problem.unknowns.items():
-                variable.fill_(before[name])
-
-
-def reset_unknowns(problem) -> None:
-    """Start from the values that the unknowns had when the problem was made, whatever ran since."""
-    with torch.no_grad():
-        for name, value in problem.unknowns.items():
-            value.fill_(problem.start_values[name])

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +11,6 @@ from ..backend import PRECISIONS, dde
 from ..domain import box_of
 from ..errors import InputError, choose
 from . import references
-
-if TYPE_CHECKING:
-    from .problem import Problem
 
 
 def of_precision(problem, dtype: str) -> None:
@@ -29,7 +25,7 @@ def of_precision(problem, dtype: str) -> None:
         )
 
 
-def fields(problem: "Problem") -> None:
+def fields(problem) -> None:
     """Check every field for itself and put the loose ones into their stored form."""
     _geometry(problem.geometry)
     box = box_of(problem.geometry, argument="geometry")

@@ -1,7 +1,5 @@
 """The trial evaluation of a `Problem`: everything once on a few points with a small random network."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
@@ -11,10 +9,6 @@ from ..errors import InputError, RepNetPDEError
 from .frozen import frozen
 from .points import collocation
 from .residuals import residual_vectors
-
-if TYPE_CHECKING:
-    from .problem import Problem
-
 
 TRIAL_POINTS = 12
 
@@ -44,7 +38,7 @@ def _fluxes(problem, points) -> None:
             raise InputError(f"{argument}: is not linear in u")
 
 
-def trial(problem: "Problem") -> None:
+def trial(problem) -> None:
     """Draw the points, evaluate everything once on a few of them with a small random network, look at the results."""
     with seeded(0):
         collocation(problem)  # raises for a condition that selects no points

@@ -20,12 +20,12 @@ from ..methods.gauss_newton import GaussNewton
 from ..methods.joint import Joint
 from ..methods.shooting import Shooting
 from ..planning.automatic import automatic_method
-from ..planning.plan import reset_unknowns
 from ..planning.settings import Request
 from ..problem.checks import of_precision
 from ..problem.frozen import frozen
 from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
+from ..problem.values import reset_unknowns
 from ..training.loop import CHECKPOINT_SECONDS
 from ..training.model import prepare
 from .result import Result

@@ -11,11 +11,12 @@ from ..files import CHECKPOINT, RUN, read_checkpoint, read_json, write_json
 from ..inverse.observations import read_observations, with_observations
 from ..methods import METHODS, network_for, sequence
 from ..networks.registry import CUSTOM
-from ..planning.plan import completed, reset_unknowns
+from ..planning.plan import completed
 from ..planning.settings import Settings
 from ..problem.checks import of_precision
 from ..problem.load import folder, load_problem, locate, source_digest
 from ..problem.problem import Problem
+from ..problem.values import reset_unknowns
 from ..training.loop import CHECKPOINT_SECONDS
 from .result import Result
 from .run import Run, Storing, versions

@@ -8,10 +8,11 @@ from ..errors import TrainingError
 from ..files import new_directory
 from ..methods import sequence
 from ..methods.patching import Patching
-from ..planning.plan import Plan, completed, plan, reset_unknowns
+from ..planning.plan import Plan, completed, plan
 from ..planning.settings import Request
 from ..problem.checks import of_precision
 from ..problem.problem import Problem
+from ..problem.values import reset_unknowns
 from ..training.loop import CHECKPOINT_SECONDS
 from .result import Result
 from .resume import write_description
