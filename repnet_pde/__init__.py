@@ -5,8 +5,15 @@ The names below are imported when first used: importing torch and DeepXDE takes 
 """
 
 import importlib
+from pathlib import Path
 
 from .version import __version__
+
+_HERE = Path(__file__).resolve().parent
+if not (_HERE / "problems").exists() and (_HERE.parent / "problems" / "__init__.py").exists():
+    # A checkout that is not installed, but in the way of what is: Python was started in it. There the catalogue and
+    # the validation lie beside the package.
+    __path__.append(str(_HERE.parent))
 
 _EXPORTS = {
     "Problem": ".problem.problem",

@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from repnet_pde import __version__, catalogue, load_problem
+from repnet_pde import __version__, catalogue, load_problem, plan, solve
 
 FAST = ["--network", "fnn", "--layers", "8,8", "--method", "adam", "--iterations", "5"]
 FILES = {"run.json", "checkpoint.pt", "result.json", "solution.nc", "solution.png", "error.png", "history.png"}
@@ -204,3 +207,45 @@ def test_solve_in_a_process(process, tmp_path):
     assert done.returncode == 0 and done.stderr == ""
     assert json.loads(done.stdout)["problem"] == "poisson_chirp_1d"
     assert (tmp_path / "runs" / "poisson_chirp_1d" / "solution.nc").exists()
+
+
+def test_python_started_in_a_checkout_finds_all_of_it(process, tmp_path):
+    """Without an installation of its own a checkout has the catalogue and the validation beside the package."""
+    root = Path(__file__).parent.parent.parent
+    for name in ("repnet_pde", "problems", "validation"):
+        shutil.copytree(
+            root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "problems", "validation")
+        )
+    code = (
+        "import repnet_pde, repnet_pde.problems, repnet_pde.validation.finite_difference as f;"
+        "print(repnet_pde.__file__, repnet_pde.problems.__file__, f.__file__)"
+    )
+    done = process("-c", code, cwd=tmp_path)
+    assert done.stdout.count(str(tmp_path)) == 3, done.stdout + done.stderr
+
+
+def test_plan_says_what_solve_does_and_writes_nothing(command, folder):
+    code, out, _ = command("plan", "poisson_chirp_1d", "--json")
+    planned = json.loads(out)
+    assert code == 0 and not list(folder.iterdir())
+    result = solve(load_problem("poisson_chirp_1d"), progress=False)
+    assert (planned["method"], planned["network"]) == (result.method, result.network)
+    assert planned["network_options"] == result.network_options and planned["parameters"] == result.n_parameters
+    assert planned["points"] == {"equations": len(result.data.train_x_all), "boundary": 2}
+    assert set(planned["reasons"]) <= set(result.notes)
+    assert planned["other_methods"]["marching"] == "there is no equation in time"
+    code, out, _ = command("plan", "poisson_chirp_1d", *FAST)
+    assert code == 0 and "an ordinary network" not in out and re.search(r"points +equations \d+, boundary 2", out)
+    code, _, err = command("plan", "poisson_chirp_1d", "--method", "jont")
+    assert code == 2 and "did you mean 'joint'" in err
+
+
+def test_a_plan_leaves_a_problem_as_it_is():
+    problem = load_problem("damped_oscillator")
+    for unknown in problem.unknowns.values():
+        unknown.data.fill_(7.0)
+    before, state = [v.item() for v in problem.unknowns.values()], np.random.get_state()[1].copy()
+    planned = plan(problem, method="joint")
+    assert [v.item() for v in problem.unknowns.values()] == before
+    assert (np.random.get_state()[1] == state).all()
+    assert planned.settings.planned and "method: joint" in str(planned)
