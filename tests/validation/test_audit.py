@@ -9,11 +9,14 @@ from repnet_pde.validation.audit import __main__ as audit
 from repnet_pde.validation.audit import forward, judge, runs, statements
 from repnet_pde.validation.audit.case import FAILED, FORWARD, HUGE, LATE, REFUSED, Outcome
 from repnet_pde.validation.audit.fields import amplification, antiderivative, array, waves
+from repnet_pde.validation.audit.forward.contradictory import redundant
+from repnet_pde.validation.audit.forward.drawing import log_uniform
+from repnet_pde.validation.audit.forward.two_solutions import count_by_shooting
 
 from repnet_pde import set_precision
 from repnet_pde.backend import dde, quiet, seeded
 from repnet_pde.checking.status import CONVERGED, NOT_CONVERGED, UNVERIFIED
-from repnet_pde.problem.points import collocation, test_points
+from repnet_pde.problem import points
 from repnet_pde.problem.residuals import residual_vectors
 
 SEED = 7
@@ -23,7 +26,7 @@ NOT_EXACT = {("not_pointwise", "mean"), ("corner", "ends"), ("corner", "start")}
 
 def residuals(problem, function) -> dict[str, torch.Tensor]:
     with seeded(3), quiet():
-        data = collocation(problem, few=200, distribution="pseudo")
+        data = points.collocation(problem, few=200, distribution="pseudo")
     found = residual_vectors(data, function)
     dde.grad.clear()
     return dict(zip(problem.term_names, [v.detach() for v in found], strict=True))
@@ -57,7 +60,7 @@ def test_what_is_true_solves_the_problem(kind):
                     assert exact[name].abs().max() <= bound * size[name].abs().max(), (number, name, made.text)
         if len(truth.functions + truth.witnesses) > 1:
             first, second = ((*truth.functions, *truth.witnesses)[i] for i in (0, 1))
-            x = torch.as_tensor(test_points(problem, 200))
+            x = torch.as_tensor(points.test_points(problem, 200))
             assert (first(x) - second(x)).norm() > 1e-2 * second(x).norm(), (number, made.text)
 
 
@@ -67,7 +70,8 @@ def test_contradictions_are_no_rounding():
         made = runs.draw(FORWARD, "contradiction", number, SEED)
         assert not made.truth.functions and made.truth.reason
         rng = runs.generator(SEED, FORWARD, "contradiction", number)
-        problem, exact, _, off = forward._stated_twice(rng, number, forward.log_uniform(rng, 1e-2, 1))
+        off = log_uniform(rng, 1e-2, 1)
+        problem, exact, _ = redundant(rng, number, off)
         assert off >= 1e-2
         assert max(v.abs().max().item() for v in residuals(problem, exact).values()) > 0.1 * off
 
@@ -125,9 +129,9 @@ def test_shooting_counts_solutions():
     """u'' + c u² = 0 with u = 0 at both ends: u = 0 and one large solution."""
     zero = lambda x: 0 * x  # noqa: E731
     for c in (1.0, -1.0):
-        assert forward._count_by_shooting(c, lambda x: [0 * x], zero) == 2
-    assert forward._count_by_shooting(1.0, lambda x: [0 * x + 30.0], zero) == 2
-    assert forward._count_by_shooting(1.0, lambda x: [0 * x - 100.0], zero) != 2
+        assert count_by_shooting(c, lambda x: [0 * x], zero) == 2
+    assert count_by_shooting(1.0, lambda x: [0 * x + 30.0], zero) == 2
+    assert count_by_shooting(1.0, lambda x: [0 * x - 100.0], zero) != 2
 
 
 # The judge ------------------------------------------------------------------------------------------------------------

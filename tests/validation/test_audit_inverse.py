@@ -6,11 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from repnet_pde.validation.audit import experiments as ex
 from repnet_pde.validation.audit import inverse, judge, runs
 from repnet_pde.validation.audit.case import FAILED, REFUSED, generator
-from repnet_pde.validation.audit.experiments import AS_OPERATOR, FREE, ROBIN, SLOPE
-from repnet_pde.validation.audit.inverse import DATA, EQUATION, NOISE, Said
+from repnet_pde.validation.audit.inverse import experiments as ex
+from repnet_pde.validation.audit.inverse import judgement, undetermined
+from repnet_pde.validation.audit.inverse.experiments import AS_OPERATOR, FREE, ROBIN, SLOPE
+from repnet_pde.validation.audit.inverse.truth import DATA, EQUATION, NOISE, Said
 
 from repnet_pde import Problem, set_precision, solve
 
@@ -64,7 +65,7 @@ def test_the_values_are_those_of_the_equations_solution(family, unknown, options
 
 @pytest.mark.parametrize("number", [2, 4, 7, 10, 13])
 def test_so_are_those_of_experiments_with_other_numbers(number):
-    of_its_equations(inverse.undetermined_experiment(generator(0, "inverse", "undetermined", number), number)[0])
+    of_its_equations(undetermined.undetermined_experiment(generator(0, "inverse", "undetermined", number), number)[0])
 
 
 def of_its_equations(experiment):
@@ -111,7 +112,7 @@ def test_nonlinear_values_meet_their_equation(make, residual):
 @pytest.mark.parametrize("number", range(16))
 def test_what_is_called_open_is_open_and_the_rest_is_determined(number):
     """The sensitivities of the observed values: their null space touches the open unknowns and no others."""
-    experiment, open_, _ = inverse.undetermined_experiment(generator(0, "inverse", "undetermined", number), number)
+    experiment, open_, _ = undetermined.undetermined_experiment(generator(0, "inverse", "undetermined", number), number)
     found = experiment.sensitivity()
     _, sizes, right = np.linalg.svd(found)
     lost = right[sizes < 1e-7 * sizes[0]]
@@ -140,13 +141,13 @@ def test_determined_unknowns_are_determined(kind):
 def test_what_is_wrong_can_be_seen(kind):
     for number in range(0, inverse.KINDS[kind].number, 3):
         truth = draw(kind, number).truth
-        assert truth.misfit >= inverse.LEAST_MISFIT and not truth.well_specified
+        assert truth.misfit >= judgement.LEAST_MISFIT and not truth.well_specified
 
 
 def test_the_misfit_is_that_of_the_best_fit():
     """u = e^{-kt} + s/k (1 - e^{-kt}) fitted without s: least squares on a fine grid of k."""
     full = ex.first_order(np.random.default_rng(0), ("k", "s"), n=40)
-    stated = inverse.changed(full, ("k",), s=0.0)
+    stated = ex.changed(full, ("k",), s=0.0)
     (size,), (data,) = stated.sizes(), full.values(full.numbers)
     grid = np.linspace(0.001, 3, 3000) * full.numbers["k"]
     least = min(np.sqrt(np.mean((stated.at([k]) - data[:, 0] / size) ** 2)) for k in grid)
@@ -203,7 +204,7 @@ def row(**values):
     return Said(**fields | values)
 
 
-MISSES, OPEN, UNNAMED, LEVEL, START, RAISED = inverse.FALSE
+MISSES, OPEN, UNNAMED, LEVEL, START, RAISED = judgement.FALSE
 RIGHT = [
     row(),
     row(unknowns={"k": unknown(1.59)}),
@@ -237,12 +238,12 @@ WRONG = [
 
 @pytest.mark.parametrize("said", RIGHT, ids=range(len(RIGHT)))
 def test_what_is_not_false(said):
-    assert not [name for name, wrong in inverse.FALSE.items() if wrong(said)]
+    assert not [name for name, wrong in judgement.FALSE.items() if wrong(said)]
 
 
 @pytest.mark.parametrize(("said", "statement"), WRONG, ids=range(len(WRONG)))
 def test_what_is_false(said, statement):
-    assert [name for name, wrong in inverse.FALSE.items() if wrong(said)] == [statement]
+    assert [name for name, wrong in judgement.FALSE.items() if wrong(said)] == [statement]
 
 
 def test_shares():
@@ -254,21 +255,21 @@ def test_shares():
         row(fault=NOISE, well_specified=False),
         row(frozen=True, status=REFUSED, unknowns={}),
     ]
-    found = inverse.shares(rows)
+    found = judgement.shares(rows)
     assert (found.number, found.held, found.intervals, found.covered) == (4, 2, 3, 1)
     assert (found.problems, found.alarms) == (3, 1)
     assert found.power == 0.5 and found.coverage == pytest.approx(1 / 3)
-    assert math.isnan(inverse.shares([]).power)
-    assert [figure.value for figure in inverse.power(rows)] == [0.5, pytest.approx(1 / 3), pytest.approx(1 / 3)]
-    assert [figure.met for figure in inverse.power(rows)] == [False, False, False]
-    assert all(figure.met and figure.value is None for figure in inverse.power([]))
-    assert all(figure.met for figure in inverse.power([row()] * 19 + [row(unknowns={"k": unknown(1.3)})]))
+    assert math.isnan(judgement.shares([]).power)
+    assert [figure.value for figure in judgement.power(rows)] == [0.5, pytest.approx(1 / 3), pytest.approx(1 / 3)]
+    assert [figure.met for figure in judgement.power(rows)] == [False, False, False]
+    assert all(figure.met and figure.value is None for figure in judgement.power([]))
+    assert all(figure.met for figure in judgement.power([row()] * 19 + [row(unknowns={"k": unknown(1.3)})]))
 
 
 def test_a_problem_that_ends_without_an_answer_has_no_power():
     """All its unknowns count, as not held."""
     known = {"k": 1.0, "b": 2.0}
-    found = inverse.shares([row(status=FAILED, unknowns={}, values=known), row(values={"k": 1.0})])
+    found = judgement.shares([row(status=FAILED, unknowns={}, values=known), row(values={"k": 1.0})])
     assert (found.number, found.held) == (3, 1)
 
 
@@ -285,4 +286,4 @@ def test_quick_cases(kind, number):
     """Nothing false is said of them, and what is determined has an interval that holds."""
     said = runs.perform("inverse", kind, number, 0)
     assert judge.false(said) == []
-    assert all(inverse.holds(said, name) for name in inverse.counted(said))
+    assert all(judgement.holds(said, name) for name in judgement.counted(said))

@@ -31,7 +31,7 @@ from .runs import Key, Store, carry_out, digest, half_of, perform
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes, of one thread each.")
 @click.option("--limit", default=60.0, show_default=True, help="Seconds of processor time after which a case is ended.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
-def main(seed, half, wanted, number, only, few, jobs, limit, out) -> None:
+def main(*, seed, half, wanted, number, only, few, jobs, limit, out) -> None:
     try:
         halves = HALVES if half == "both" else (half,)
         if only is not None:

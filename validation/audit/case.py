@@ -1,6 +1,6 @@
 """What both halves of the audit share: a problem with the truth beside it, what was said of it, and their kinds.
 
-A half is a module, `forward` or `inverse`, with
+A half is a package, `forward` or `inverse`, with
 
 - ``KINDS``: name -> `Kind`, whose function draws a `Case` from a NumPy generator, which depends on seed, half, kind and
   number only, so that any case can be made alone; ``SHORT``: name -> numbers of a few quick cases;
@@ -11,7 +11,7 @@ A half is a module, `forward` or `inverse`, with
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
@@ -166,6 +166,11 @@ class Outcome:
 def generator(seed: int, half: str, kind: str, number: int) -> np.random.Generator:
     """The random generator of one case, independent of all others."""
     return np.random.default_rng([seed, zlib.crc32(f"{half}/{kind}".encode()), number])
+
+
+def turn(number: int, menu: Sequence):
+    """The entries of the menu in turn."""
+    return menu[number % len(menu)]
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,17 @@ def derivative(exact: Function, *axes: int, i: int = 0) -> Callable[[np.ndarray]
     return values
 
 
+def slope_of(f):
+    """The derivative of a function of one coordinate, differentiable as well."""
+
+    def value(x):
+        points = x if x.requires_grad else x.clone().requires_grad_()
+        (found,) = torch.autograd.grad(f(points).sum(), points, create_graph=True)
+        return found if x.requires_grad else found.detach()
+
+    return value
+
+
 def normal_derivative(geometry, exact: Function, i: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """∂u/∂n of component ``i``, NumPy (n, d) -> (n, 1), with the geometry's own normals."""
 

@@ -22,7 +22,7 @@ from ...backend import quiet, set_precision
 from ...errors import RepNetPDEError
 from ...files import read_json, write_json
 from ...running.result import plain
-from .case import FAILED, FORWARD, INVERSE, LATE, REFUSED, Case, Outcome, generator
+from .case import FAILED, FORWARD, HALVES, LATE, REFUSED, Case, Outcome, generator
 
 PATIENCE = 10.0
 """Seconds of the clock for one of the limit of processor time: the machine may be busy with other things."""
@@ -34,7 +34,7 @@ Key = tuple[str, str, int]
 
 
 def half_of(name: str):
-    """The module of a half."""
+    """The package of a half."""
     return importlib.import_module(f".{name}", __package__)
 
 
@@ -91,12 +91,11 @@ def _said(result) -> dict:
 
 def digest() -> str:
     """Of the package and of the problems: what was said by another is said anew."""
-    package = Path(repnet_pde.__file__).parent
-    here = Path(__file__).parent
-    files = sorted(package.rglob("*.py")) + [
-        here / f"{name}.py" for name in ("case", "fields", "experiments", FORWARD, INVERSE)
-    ]
-    text = b"".join(file.read_bytes() for file in dict.fromkeys(files) if file.exists())
+    package, here = Path(repnet_pde.__file__).parent, Path(__file__).parent
+    files = [*sorted(package.rglob("*.py")), here / "case.py", here / "fields.py"]
+    for half in HALVES:
+        files += sorted((here / half).rglob("*.py"))
+    text = b"".join(file.read_bytes() for file in dict.fromkeys(files))
     return hashlib.sha256(text).hexdigest()[:16]
 
 
