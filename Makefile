@@ -10,6 +10,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 docs: $(READY)
