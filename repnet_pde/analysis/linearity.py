@@ -11,6 +11,7 @@ from ..problem.points import collocation
 from ..problem.residuals import residual_vectors
 
 TRIAL_ROWS = 400
+"""Rows, at most, of each trial."""
 LINEAR = 1e-9
 """Mismatch of a sum, relative to the size of its row, up to which residuals count as affine."""
 NOISE, NOISE_STEP, NOISE_STEPS = 30.0, 2.0**-8, 8

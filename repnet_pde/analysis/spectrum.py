@@ -24,6 +24,7 @@ _LOBE = 4
 """Half the width of the window's main lobe, in waves across the domain; beyond it leakage is below 1e-4."""
 
 _PADDING = 4
+"""Frequencies are resolved to this part of a wave across the domain."""
 
 
 def estimate_wavenumber(

@@ -11,9 +11,11 @@ from ..discretization.jets import Index, closed, orders_of_problem, taylor
 from ..problem.points import test_points
 
 POINTS = 200
+"""Places at which the symbol is formed."""
 RADII = 10.0 ** np.arange(6)
 """Circles around 0, in λ times the half width, near which roots of the determinant of a system are looked for."""
 NEAR = 5.0
+"""Ratio to the characteristic radius within which roots count as waves; others are artefacts of the scaling."""
 NEGLIGIBLE = 1e-11
 """Coefficient of a determinant, relative to the largest, that may be rounding."""
 

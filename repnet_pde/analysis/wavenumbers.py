@@ -95,6 +95,7 @@ def _waves(problem, known) -> np.ndarray:
 
 
 COEFFICIENT_LINES, COEFFICIENT_SAMPLES = 4, 2200
+"""Lines across the domain along which coefficients are sampled, and samples on each."""
 
 
 def coefficient_wavenumber(problem) -> np.ndarray | None:

@@ -10,8 +10,11 @@ from ..problem.points import test_points
 from ..problem.references import Reference, reference
 
 REFERENCE_POINTS = 20_000
+"""Most nodes of a reference with which a network is compared."""
 QUICK_POINTS = 2_000
+"""Most points of an error in the history."""
 CHUNK = 20_000
+"""Rows that a network evaluates at a time: it bounds the memory."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ UNMET = 1e-4
 STEP = 0.1
 """Step of the differences over the reciprocal of the wavenumber."""
 STENCIL = 9
+"""Nodes of the central differences; of order 8 for a first derivative."""
 
 
 def stated_residuals(problem, data, indices: Sequence[Index], wavenumber) -> dict[str, float]:

@@ -19,7 +19,9 @@ from .stated import UNMET, stated_residuals
 FRESH = 4000
 """Validation points inside the domain, where the residual is judged."""
 RANGE_POINTS = 4000
+"""Points at which the range of the solution is found."""
 INTERFACE_POINTS = 200
+"""Points on an interface at which its jumps are measured."""
 FACES, ON_FACE, BESIDE = 1000, 3, 1e-15
 """Of networks made of pieces: the most faces between them that are looked at along each axis, points on each, and how
 far from them, relative to the coordinates, its sides are taken."""
@@ -31,6 +33,7 @@ SMALL = 1e-5
 LARGE = 1e-3
 """Relative residual above which nothing is small."""
 OVERFITTED = 10.0
+"""Residual at validation points, over that at the training points, above which there were too few of these."""
 TRUSTED = 1e-4
 """Distance to an independent solution below which a solution counts as converged."""
 DOUBTED = 3e-4

@@ -28,6 +28,7 @@ ROUTES = ("layers", "copies", "rows")
 MOST_ROW_WORK = 2e10
 """Most rows x points x parameters for reverse mode row by row: some ten seconds."""
 ROWS_AT_ONCE = 64
+"""Rows of one batched backward pass: it bounds the memory."""
 
 
 class _Mixed(Exception):

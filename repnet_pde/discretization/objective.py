@@ -11,7 +11,9 @@ from ..problem.residuals import residual_vectors
 
 AUTOMATIC = "gradient-norm"
 MEMORY = 0.9
+"""Part of the old weights that is kept when they are balanced anew (arXiv:2308.08468)."""
 EVERY = 1000
+"""Iterations between two balances (arXiv:2308.08468)."""
 
 
 class Objective:

@@ -31,7 +31,9 @@ SLOPES = {"slope_scale", "wavenumber", "bands", "waves", "warp", "steps"}
 MARGIN = 1.3
 """Features over the numerical rank that is expected."""
 ROWS_PER_COLUMN = 1.5
+"""Samples over basis functions at least; with fewer the fit is penalised."""
 MOST_FEATURES = 3000
+"""Most basis functions of a first layer that is tried."""
 MOST_WORK = 3e12
 """Most floating-point operations of the search: some minutes. Not a time, which would make the choice depend on how
 busy the machine is."""
@@ -371,6 +373,7 @@ def _moves(options: dict, searched: bool, best: Candidate, most: int) -> Iterato
 # Features gathered where the samples vary fast ------------------------------------------------------------------------
 
 NODES = 4001
+"""Nodes on which the map of an axis is built."""
 JUMP, AROUND, SHARE = 5.0, 6, 0.02
 """Neighbours differ by a jump when their slope is so many times that of any of so many on each side, and they by more
 than this share of the range."""
@@ -385,6 +388,7 @@ RINGING = 4.0
 WAVES = (9.0, 18.0)
 """Largest wavenumber in the mapped coordinate over half the number of length scales."""
 ROUNDS = 4
+"""How often a map follows the solution that the last one gave."""
 NEIGHBOURS = 10
 """Gaps between samples over which their spacing is averaged."""
 
@@ -458,11 +462,13 @@ def _length_scale(best: Candidate, samples: Samples, nodes: np.ndarray) -> np.nd
 # Products of features of each coordinate ------------------------------------------------------------------------------
 
 MOST_PRODUCTS = 24
+"""Most products of functions of one coordinate."""
 SWEEPS = 30
 """Most sweeps between two looks for further products."""
 STALLED = 0.98
 """A sweep that leaves more than this part of the held-out error is the last."""
 SLOW_FEATURES = 1500
+"""Most slow sines beside the products."""
 NEW = 6
 """Waves in what is left that are looked at to begin further products."""
 SHARED = 0.03

@@ -16,6 +16,7 @@ import torch
 CUTOFF = 1e-14
 """Smallest singular value, relative to the largest, of a function on a patch that counts."""
 DETERMINED = 1e-2
+"""Singular value of a patch's own rows above which they fix a combination of its coefficients."""
 
 
 @dataclass

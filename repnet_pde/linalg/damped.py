@@ -13,6 +13,7 @@ from .dense import Linearization, stack
 SAFE = 1e-11
 """λ over the trace of JᵀJ above which the normal equations lose nothing that a damped step needs; below it, QR."""
 PROBES = 4
+"""Random directions with which sizes of the rows are estimated."""
 
 
 class Dense:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 CUTOFF = 1e-16
+"""Regularisation over the norm of the Jacobian: below the unit roundoff, so that no digit is lost."""
 
 
 @dataclass

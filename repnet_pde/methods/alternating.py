@@ -9,6 +9,7 @@ from ..networks.product import ProductRepNet
 RIDGE = 1e-13
 """Weight of the coefficients' squares over the mean of the diagonal of the normal equations."""
 ROWS = 4096
+"""Samples at a time: it bounds the memory."""
 
 
 class Alternating:

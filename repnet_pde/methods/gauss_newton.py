@@ -18,11 +18,13 @@ from .method import Method
 from .points import Points
 
 START = 1e-2
+"""Damping at the start over the mean of the terms' ‖J‖²."""
 EASE, TIGHTEN = 10.0, 2.5
 """λ falls by the one after a step that lowers the loss and grows by the other after one that does not."""
 SMALLEST, LARGEST = 1e-22, 1e10
 """Bounds of λ over the trace of JᵀJ."""
 REFINE = 10
+"""Steps between two redrawings of the points."""
 PROBE, BEND = 0.1, 0.75
 """Part of the step at which the second derivative along it is probed; largest 2 |correction| over |step|."""
 FLOOR = 1e-29
@@ -30,10 +32,13 @@ FLOOR = 1e-29
 TINY = 1e-13
 """Gradient over its largest possible size, and step over the parameters, that count as zero."""
 STAGNATION, PATIENCE = 1e-4, 20
+"""Relative decrease of the loss that counts as none, and after how many such steps it ends."""
 ROUNDS = 25
 """Rounds of points without a smaller residual on validation points, after which training has stagnated."""
 MOST_DENSE = 4000
+"""Most parameters for a dense Jacobian."""
 MEMORY = 4 * 2**30
+"""Most bytes of the dense matrices."""
 
 
 ROWS_PER_PARAMETER = 3

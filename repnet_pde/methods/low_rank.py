@@ -28,20 +28,24 @@ START, EASE, TIGHTEN = 1e-8, 10.0, 3.0
 """λ over the trace of JᵀJ at the start; it falls by the one after a step that lowers the residual and grows by the
 other after one that does not."""
 SMALLEST, LARGEST = 1e-24, 1e3
+"""Least and largest damping over the trace of JᵀJ."""
 SLOW, PATIENCE, STEPS = 0.02, 4, 40
 """Products are added after so many steps in a row that each lower the square of the residual by a smaller part, or
 after so many steps."""
 FLOOR = 1e-28
 """Square of the residual over that of the data at which only rounding is left."""
 SETTLED = 1e-6
+"""Residual below which an enlargement has to pay."""
 PROGRESS = 0.5
 """Part to which two enlargements have to lower a residual below `SETTLED`."""
 TYPICAL = 8
 """Products for whose coefficients there are points enough; more have the same."""
 FEW = 100
+"""Points on the boundary and at the start beside those inside that are chosen."""
 OWN = 1e-3
 """Part of its usual size from which on a term's own data scale it."""
 TWIN_STEPS = 10
+"""Steps of the second solution."""
 NODES = 6
 """Points for each sine at which a factor is carried over to other sines."""
 

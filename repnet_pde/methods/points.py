@@ -13,6 +13,7 @@ from ..problem.residuals import residual_vectors
 CANDIDATES = 5
 """Candidates a point."""
 MOST_CANDIDATES = 20_000
+"""Most random points from which those of large residual are chosen."""
 
 
 class Points:

@@ -8,6 +8,7 @@ from ..errors import InputError
 from .adam import Adam
 
 BETAS = (0.9, 0.999)
+"""Of Adam's two means, as published with it."""
 
 
 class SOAP(Adam):

@@ -11,6 +11,7 @@ from ..domain import Box
 GRADING = 1.0
 """Lipschitz constant of the length scale in x̂ ..."""
 NODES = 2001
+"""Nodes on which a map is tabulated."""
 
 
 class AxisWarp(torch.nn.Module):

@@ -14,6 +14,7 @@ from ..networks.warp import AxisWarp
 from .arguments import array, count, positive_number
 
 CUTOFF = 1e-12
+"""Regularisation over the norm of the rows."""
 BLOCK = 8
 """Records whose rows are reduced at once."""
 

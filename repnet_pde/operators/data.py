@@ -10,6 +10,7 @@ from ..errors import InputError
 from .arguments import array, count, positive_number
 
 LEAST_FUNCTIONS = 2
+"""Fewest functions for training."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ NAMED = re.compile(r"NPTS\s*=\s*([^,\s]+)\s*,?\s*DT\s*=\s*([^,\s]+)", re.IGNOREC
 LEADING = re.compile(r"^\s*([^,\s]+)\s*,?\s+([^,\s]+)\s*,?\s*NPTS\s*,\s*DT", re.IGNORECASE)
 UNITS = re.compile(r"UNITS\s+OF\s+(.+?)\s*$", re.IGNORECASE)
 FACTORS = {"g": G, "cm/s2": 0.01, "cm/sec2": 0.01, "gal": 0.01, "gals": 0.01, "m/s2": 1.0, "m/sec2": 1.0, "mm/s2": 1e-3}
+"""Units of acceleration as they are written in files -> m/s²."""
 HEADER_LINES = 10
+"""Lines at the start of a file in which its number of points is looked for."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from ..errors import InputError
 from .arguments import array, count
 
 RIDGE = 1e-12
+"""Regularisation of the scaled normal equations, at the level of rounding."""
 BLOCK = 10
 """Records whose rows are made at once, and of which the thresholds are found."""
 CANDIDATES = 32
+"""Yield displacements, at equal ratios over two decades, from which the search begins."""
 
 
 class HysteresisOperator:

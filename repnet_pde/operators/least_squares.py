@@ -14,6 +14,7 @@ RIDGES = (0.0, *(10.0**k for k in range(-14, 0)))
 HELD_OUT = 5
 """Every fifth function is held out while the ridge is chosen."""
 LEAST_FUNCTIONS = 5
+"""Fewest functions: one of five is held out."""
 CUTOFF = 1e-13
 """Singular values below this share of the largest count as zero when there is no ridge."""
 

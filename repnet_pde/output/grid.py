@@ -9,7 +9,9 @@ from ..problem.points import inside
 from ..version import __version__
 
 POINTS_PER_WAVE = 20
+"""Nodes a wave along each axis."""
 MOST = 500_000
+"""Most nodes of a grid."""
 
 
 def grid(result) -> xarray.Dataset:

@@ -12,6 +12,7 @@ from .grid import grid
 
 PICTURES = ("solution.png", "error.png", "history.png", "first_layer.png", "identification.png")
 MOST_PIXELS = 800
+"""Most nodes along a side of a picture."""
 
 
 def draw(result, directory: str | Path, data: xarray.Dataset | None = None) -> list[Path]:

@@ -19,6 +19,7 @@ from ..files import write_atomically
 from .format import Format
 
 TYPES = {"Float64": "<f8", "UInt8": "<u1"}
+"""VTK's names of number types -> NumPy's."""
 HEADER = np.dtype("<u8")
 """The number of bytes that follow."""
 GHOST = "vtkGhostType"

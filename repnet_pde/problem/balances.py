@@ -22,14 +22,17 @@ from ..backend import dde
 NODES, FEWER = 12, 10
 """Nodes of a panel along an axis, and those of the rule to compare with."""
 LEAST_IN_TIME = 4
+"""Fewest panels of the quadrature in time."""
 UNKNOWN = 16
 """First panels along each axis where no wavenumber is known."""
 MOST = 400_000
 """Nodes of the largest rule."""
 CHUNK = 2000
+"""Points evaluated at a time: it bounds the memory."""
 SETTLED = 0.1
 """Error of the quadrature, over the defect or the problem's tolerance, below which nothing is refined."""
 ROUNDING = 1000
+"""Rounding of a balance over the unit roundoff."""
 
 Term = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

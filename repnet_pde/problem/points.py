@@ -127,6 +127,7 @@ def _placed(geometry, x: np.ndarray):
 
 
 ROWS_PER_COLUMN = 3
+"""Collocation points inside the domain over basis functions."""
 
 
 def _by_features(problem, features: int) -> dict[str, int]:

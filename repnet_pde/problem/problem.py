@@ -16,8 +16,11 @@ from .trial import trial
 
 DISTRIBUTIONS = ("Hammersley", "Halton", "Sobol", "LHS", "pseudo", "uniform")
 POINTS_PER_WAVE = 10
+"""Collocation points a wave along each axis."""
 LEAST_DOMAIN = {1: 400, 2: 1000, 3: 2000}
+"""Fewest points inside the domain, by the number of coordinates."""
 MOST_DOMAIN = 20_000
+"""Most points inside the domain, unless more are asked for."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from .points import collocation
 from .residuals import residual_vectors
 
 TRIAL_POINTS = 12
+"""Points inside the domain at which everything is tried."""
 
 
 def _fluxes(problem, points) -> None:

@@ -22,6 +22,7 @@ from .result import Result
 from .run import Run, Storing, versions
 
 FORMAT = 1
+"""Of ``run.json``; another one is refused."""
 
 
 def resume(

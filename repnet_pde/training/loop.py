@@ -20,6 +20,7 @@ RECORDS = 100
 UNLIMITED = 1_000_000
 """From this number of iterations on it is no more than a bound, and records lie 5 % of the iteration apart."""
 CHECKPOINT_SECONDS = 15.0
+"""Between two checkpoints, unless asked otherwise."""
 
 INTERRUPTED = "interrupted"
 TIME_LIMIT = "time limit"

@@ -4,6 +4,7 @@ import sys
 import time
 
 LINE_SECONDS = 10.0
+"""Between two lines where there is no terminal."""
 
 
 def reporter(enabled: bool, total: int):
