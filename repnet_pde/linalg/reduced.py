@@ -36,7 +36,7 @@ SPAN = (1e-40, 1e2)
 
 
 BAND_STEPS = 20
-"""Halvings of the interval in which the edge of a band is found."""
+"""Steps of the fixed-point iteration for the weights of the bands."""
 BAND_RANGE = (1e-12, 1e12)
 """Of the factors on the penalties of bands."""
 SETTLED = 0.05
