@@ -238,6 +238,55 @@ class Outcome:
     factor: Factorization | None = None
 
 
+@dataclass
+class LinearModel:
+    """The residuals linearised at a state, r + J δ, with every term scaled to unit root mean square of its rows of J.
+
+    jacobian, residual: scaled. scales: by term. factor: of the Jacobian. fresh: whether the residual is that of a
+    state, with which another can be compared.
+    """
+
+    jacobian: torch.Tensor
+    residual: torch.Tensor
+    scales: list[float]
+    factor: Factorization
+    fresh: bool
+
+    def step(self) -> torch.Tensor:
+        """The change δ (p,) of least squares."""
+        return _finite(self.factor.solve(self.residual))
+
+    def step_to_smallest(self, now: torch.Tensor) -> torch.Tensor:
+        """The change δ (p,) to the coefficients of least squares that are the smallest, from those ``now``."""
+        return _finite(self.factor.solve(self.residual - self.jacobian @ now) - now)
+
+    def rounding(self, size: torch.Tensor) -> float:
+        """Rounding of the residual's norm for coefficients (p,)."""
+        return 4 * torch.finfo(size.dtype).eps * (self.jacobian.abs() @ size.abs()).norm().item()
+
+
+def _finite(delta: torch.Tensor) -> torch.Tensor:
+    if not torch.isfinite(delta).all():
+        raise TrainingError("least squares: the last layer's coefficients are not finite")
+    return delta
+
+
+@dataclass
+class Progress:
+    """Of Newton's method, over all its Jacobians.
+
+    affine, converged: as in `Outcome`. norm: of the scaled residual. accepted: whether the last step lowered it. first:
+    whether that was the first step with its Jacobian. steps: done.
+    """
+
+    affine: bool = False
+    converged: bool = False
+    norm: float = math.inf
+    accepted: bool = False
+    first: bool = True
+    steps: int = 0
+
+
 def newton(
     system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True, around=None
 ) -> Outcome:
@@ -256,83 +305,103 @@ def newton(
     Raises:
         TrainingError: a residual that is not finite; the message names the term and a point.
     """
-    affine, converged, accepted, done, found = False, False, False, 0, 0
-    norm = math.inf
+    progress, found = Progress(), 0
     for count in range(1, factorizations + 1):
-        terms = system.linearize()
-        check_finite(system, terms)
-        scales = row_scales(terms)
-        jacobian, residual = stack(terms, scales)
-        del terms
-        fresh = getattr(system, "known", True)  # else there is no state yet whose residual could be compared
-        norm = residual.norm().item() if fresh else math.inf
-        factor, damped = Factorization(jacobian, cutoff), 0
-        last, first = math.inf, True
-        if not fresh and around is None and getattr(system, "zero", False):
-            fresh, norm = True, (1 + ROUNDING) * residual.norm().item()
-        while done < steps:
-            if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
-                now = system.size() if around is None else system.size() - around
-                delta = factor.solve(residual - jacobian @ now) - now
-            else:
-                delta = factor.solve(residual)
-            if not torch.isfinite(delta).all():
-                raise TrainingError("least squares: the last layer's coefficients are not finite")
-            predicted = residual + jacobian @ delta
-            moved = (jacobian @ delta).norm().item()
-            before = system.get()
-            step = 1.0
-            while True:
-                system.set(before, step * delta)
-                actual = torch.cat([v * s for v, s in zip(system.residuals(), scales, strict=True)])
-                new = actual.norm().item()
-                if new < norm or (first and not fresh and math.isfinite(new)):
-                    break
-                step /= 2
-                if step < SMALLEST_STEP or not first:
-                    system.set(before)
-                    break
-            if first:
-                eps = torch.finfo(delta.dtype).eps
-                rounding = 4 * eps * (jacobian.abs() @ system.size().abs()).norm().item()
-            done += 1
-            accepted = new < norm or (first and not fresh)
-            if first and count == 1 and step == 1.0:
-                affine = bool((actual - predicted).norm() <= AFFINE * max(residual.norm().item(), new) + rounding)
-            if first and not accepted and predicted.norm() < SLOW * norm and damped < len(DAMPED):
-                factor, damped = Factorization(jacobian, DAMPED[damped]), damped + 1
-                continue
-            floor = accepted and new > SLOW * norm  # what is left does not fall
-            if accepted:
-                norm, residual = new, actual
-            # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
-            settled = affine or (first and moved <= norm)
-            if damped and accepted:
-                break
-            if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
-                # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
-                converged = affine or first or rounding < 0.1 * norm
-                break
-            if not accepted or step < 1.0 or moved > CONTRACTION * last:
-                break
-            last, first = moved, False
+        model = _linear_model(system, cutoff)
+        progress.norm = model.residual.norm().item() if model.fresh else math.inf
+        if not model.fresh and around is None and getattr(system, "zero", False):
+            model.fresh, progress.norm = True, (1 + ROUNDING) * model.residual.norm().item()
+        _descend(system, model, progress, steps, around, judge_linearity=count == 1)
         found = count
-        if converged or (not accepted and first):
+        if progress.converged or (not progress.accepted and progress.first):
             break
-    numerical = factor.rank() if rank else 0
-    rows = max(len(residual), 1)
     return Outcome(
-        affine,
-        converged,
-        not converged and not accepted and first,
-        norm / math.sqrt(rows),
-        scales,
-        numerical,
-        factor.columns,
-        done,
-        found,
-        factor,
+        affine=progress.affine,
+        converged=progress.converged,
+        stalled=not progress.converged and not progress.accepted and progress.first,
+        norm=progress.norm / math.sqrt(max(len(model.residual), 1)),
+        scales=model.scales,
+        rank=model.factor.rank() if rank else 0,
+        columns=model.factor.columns,
+        steps=progress.steps,
+        factorizations=found,
+        factor=model.factor,
     )
+
+
+def _linear_model(system, cutoff: float) -> LinearModel:
+    """The residuals linearised at the state of the system; `TrainingError` where they are not finite."""
+    terms = system.linearize()
+    check_finite(system, terms)
+    scales = row_scales(terms)
+    jacobian, residual = stack(terms, scales)
+    del terms
+    return LinearModel(jacobian, residual, scales, Factorization(jacobian, cutoff), getattr(system, "known", True))
+
+
+def _descend(system, model: LinearModel, progress: Progress, steps: int, around, *, judge_linearity: bool) -> None:
+    """Steps with one Jacobian, until they converge, do not contract fast, or ``steps`` are done in all."""
+    last, progress.first, damped = math.inf, True, 0
+    while progress.steps < steps:
+        first, norm = progress.first, progress.norm
+        if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
+            delta = model.step_to_smallest(system.size() if around is None else system.size() - around)
+        else:
+            delta = model.step()
+        change = model.jacobian @ delta
+        predicted, moved = model.residual + change, change.norm().item()
+        unjudged = first and not model.fresh  # there is no residual yet with which the new one could be compared
+        step, actual, new = _line_search(system, delta, model.scales, norm, halved=first, unjudged=unjudged)
+        if first:
+            rounding = model.rounding(system.size())
+        progress.steps += 1
+        progress.accepted = accepted = new < norm or unjudged
+        if first and judge_linearity and step == 1.0:
+            largest = max(model.residual.norm().item(), new)
+            progress.affine = bool((actual - predicted).norm() <= AFFINE * largest + rounding)
+        if first and not accepted and predicted.norm() < SLOW * norm and damped < len(DAMPED):
+            model.factor, damped = Factorization(model.jacobian, DAMPED[damped]), damped + 1
+            continue
+        floor = accepted and new > SLOW * norm  # what is left does not fall
+        if accepted:
+            norm, model.residual = new, actual
+            progress.norm = norm
+        # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
+        settled = progress.affine or (first and moved <= norm)
+        if damped and accepted:
+            return
+        if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
+            # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
+            progress.converged = progress.affine or first or rounding < 0.1 * norm
+            return
+        if not accepted or step < 1.0 or moved > CONTRACTION * last:
+            return
+        last, progress.first = moved, False
+
+
+def _line_search(
+    system, delta: torch.Tensor, scales, norm: float, *, halved: bool, unjudged: bool
+) -> tuple[float, torch.Tensor, float]:
+    """The step along ``delta`` that lowers the residual below ``norm``, with the scaled residual and its norm there.
+
+    Args:
+        system: moved by the step; left as it was where none lowers the residual.
+        halved: whether a step that does not is halved, down to `SMALLEST_STEP`; else only the whole one is tried.
+        unjudged: whether any residual that is finite will do.
+    """
+    before = system.get()
+    step = 1.0
+    while True:
+        system.set(before, step * delta)
+        actual = torch.cat([v * s for v, s in zip(system.residuals(), scales, strict=True)])
+        new = actual.norm().item()
+        if new < norm or (unjudged and math.isfinite(new)):
+            break
+        step /= 2
+        if step < SMALLEST_STEP or not halved:
+            system.set(before)
+            break
+    return step, actual, new
 
 
 def check_finite(system, terms) -> None:

@@ -209,17 +209,22 @@ def fit(
         raise InputError(f"method: {method!r} given; {LeastSquares.name} cannot be combined with another")
     set_precision(dtype)
     data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
-    sigma = None if noise is None else noise / data.scale
-    if solved:
-        found = _least_squares(data, network, mapping("network_options", network_options), seed, sigma, time_limit)
-    else:
-        found = _train(
-            data, network, network_options, method, stages, seed, sigma, time_limit, out, progress, checkpoint_seconds
-        )
+    settings = Settings(
+        network=network,
+        network_options=network_options,
+        stages=stages,
+        seed=seed,
+        noise=None if noise is None else noise / data.scale,
+        time_limit=time_limit,
+        out=out,
+        progress=progress,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    found = _least_squares(data, settings) if solved else _train(data, settings)
     net = found["net"]
     errors = {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
     if solved:
-        finish(net, found["network"], data, sigma)
+        finish(net, found["network"], data, settings.noise)
     else:
         samples.denormalize(last_linear(net), data)
     found["noise"] = found["noise"] * data.scale
@@ -228,6 +233,25 @@ def fit(
     if out is not None and found.network != CUSTOM:
         found.save(out)
     return found
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a fit, apart from its samples: arguments of `fit` of the same names, checked.
+
+    stages: (method, iterations, options) of each. noise: (c,), standard deviation of the errors of the normalised
+    values, or None.
+    """
+
+    network: object
+    network_options: dict | None
+    stages: list
+    seed: int
+    noise: np.ndarray | None
+    time_limit: float | None
+    out: str | Path | None
+    progress: bool
+    checkpoint_seconds: float
 
 
 def _relative(net, data: samples.Samples, rows) -> float:
@@ -239,18 +263,18 @@ def _relative(net, data: samples.Samples, rows) -> float:
 # Least squares --------------------------------------------------------------------------------------------------------
 
 
-def _least_squares(data, network, options: dict, seed: int, sigma, limit) -> dict:
+def _least_squares(data: samples.Samples, settings: Settings) -> dict:
     """The fields of a `Fit` that least squares decides; net and noise are normalised."""
+    network, sigma = settings.network, settings.noise
+    name, options = network_for(LeastSquares, network, mapping("network_options", settings.network_options))
     if isinstance(network, torch.nn.Module):
-        name, options = network_for(LeastSquares, network, options)
         noise = solve_last_layer(network, data, sigma)
         best = Candidate(name, options, network, math.nan, noise, f"last layer of a {type(network).__name__}")
         notes: list[str] = []
     else:
-        name, options = network_for(LeastSquares, network, options)
         if network not in (None, SINE.name, PRODUCT.name) and "layers" not in options:
             options["layers"] = [max(1, min(1000, len(data.train) // 3))]
-        found = search(data, network, options, seed=seed, noise=sigma, limit=limit)
+        found = search(data, network, options, seed=settings.seed, noise=sigma, limit=settings.time_limit)
         best, notes = found.best, [str(c) for c in found.tried]
     return {
         "net": best.net,
@@ -334,47 +358,26 @@ class HeldOut:
         return None
 
 
-def _train(data, network, options, method, stages, seed, sigma, limit, out, progress, checkpoint_seconds) -> dict:
+def _train(data: samples.Samples, settings: Settings) -> dict:
     """The fields of a `Fit` that training decides; net and noise are normalised."""
-    first = stages[0][0]
-    named = network is None or isinstance(network, str)
-    name, options = network_for(METHODS[first], BEFORE_SIREN.name if network is None else network, options)
-    notes, numbers = [], None
-    with seeded(seed):
-        if named:
-            numbers = wavenumbers(data) / data.box.half_width
-            notes.append(f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}")
-            if name in (SINE.name, BEFORE_SIREN.name) and not SLOPES & set(options) and data.dim > 2 and many(data):
-                waves = wave_vectors(data, options["layers"][0], seed)
-                options |= {} if waves is None else {"waves": (waves / data.box.half_width).tolist()}
-            rest = {key: value for key, value in options.items() if key != "layers"}
-            net = NETWORKS[name]([data.dim, *options["layers"], data.outputs], data.box, numbers, **rest)
+    first, network = METHODS[settings.stages[0][0]], settings.network
+    name = BEFORE_SIREN.name if network is None else network
+    name, options = network_for(first, name, settings.network_options)
+    with seeded(settings.seed):
+        if network is None or isinstance(network, str):
+            net, notes = _named_network(name, options, data, settings.seed)
         else:
-            net = network if isinstance(network, torch.nn.Module) else network(data.dim, data.outputs)
+            net, notes = network if isinstance(network, torch.nn.Module) else network(data.dim, data.outputs), []
         size = sum(p.numel() for p in net.parameters())
-        if first == GaussNewton.name and size > MOST_PARAMETERS:
-            notes.append(f"{size:,} parameters are many for {first}")
+        if first.name == GaussNewton.name and size > MOST_PARAMETERS:
+            notes.append(f"{size:,} parameters are many for {first.name}")
         objective = SampleObjective(net, data)
-        held = HeldOut(net, data, objective, sigma)
-        training = Training(objective, stages, {}, held, held.enough)
-        checkpoint = None if out is None else Path(f"{out}.checkpoint")
-        before = None if checkpoint is None else read_checkpoint(checkpoint)
-        if before is not None:
-            try:
-                training.load_state_dict(before)
-            except (LookupError, RuntimeError, ValueError, TypeError) as error:
-                raise InputError(
-                    f"out: {checkpoint} belongs to other samples or settings; delete it, or choose another file"
-                ) from error
-        stopped = training.run(
-            time_limit=limit,
-            progress=reporter(progress, sum(count for _, count, _ in training.stages)),
-            checkpoint=checkpoint,
-            checkpoint_seconds=checkpoint_seconds,
-        )
+        held = HeldOut(net, data, objective, settings.noise)
+        training = Training(objective, settings.stages, {}, held, held.enough)
+        stopped = _run(training, settings)
         held()
-        if checkpoint is not None and training.finished:
-            checkpoint.unlink(missing_ok=True)
+        if settings.out is not None and training.finished:
+            _checkpoint(settings.out).unlink(missing_ok=True)
     if held.state is not None:
         net.load_state_dict(held.state)
     history = {key: np.asarray(training.history[key]) for key in HISTORY}
@@ -388,3 +391,37 @@ def _train(data, network, options, method, stages, seed, sigma, limit, out, prog
         "first_layer": training.first_layer,
         "notes": notes,
     }
+
+
+def _named_network(name: str, options: dict, data: samples.Samples, seed: int) -> tuple[torch.nn.Module, list[str]]:
+    """A network of a known name for the wavenumbers of the samples, with notes; its waves are added to ``options``."""
+    numbers = wavenumbers(data) / data.box.half_width
+    notes = [f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}"]
+    if name in (SINE.name, BEFORE_SIREN.name) and not SLOPES & set(options) and data.dim > 2 and many(data):
+        waves = wave_vectors(data, options["layers"][0], seed)
+        options |= {} if waves is None else {"waves": (waves / data.box.half_width).tolist()}
+    rest = {key: value for key, value in options.items() if key != "layers"}
+    return NETWORKS[name]([data.dim, *options["layers"], data.outputs], data.box, numbers, **rest), notes
+
+
+def _run(training: Training, settings: Settings) -> str:
+    """Train, from the checkpoint where there is one; why training ended."""
+    checkpoint = None if settings.out is None else _checkpoint(settings.out)
+    before = None if checkpoint is None else read_checkpoint(checkpoint)
+    if before is not None:
+        try:
+            training.load_state_dict(before)
+        except (LookupError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(
+                f"out: {checkpoint} belongs to other samples or settings; delete it, or choose another file"
+            ) from error
+    return training.run(
+        time_limit=settings.time_limit,
+        progress=reporter(settings.progress, sum(count for _, count, _ in training.stages)),
+        checkpoint=checkpoint,
+        checkpoint_seconds=settings.checkpoint_seconds,
+    )
+
+
+def _checkpoint(out: str | Path) -> Path:
+    return Path(f"{out}.checkpoint")

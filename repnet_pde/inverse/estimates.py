@@ -1,8 +1,7 @@
 """What the data say of the unknowns: estimates, standard errors, intervals, and what cannot be told apart."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,21 +9,16 @@ from scipy import stats
 
 from ..backend import dde
 from ..checking.status import LARGE
-from ..discretization.features import Features
-from ..discretization.jacobian import linearize
-from ..linalg.reduced import DEPENDENT, Layout, Posterior, Reduced
+from ..linalg.reduced import DEPENDENT
 from ..problem.residuals import residual_vectors
-from .diagnostics import RARE, Examined, copies, examine, values_of
-from .unknowns import Scales, check_noise
+from .diagnostics import RARE, Examined, examine, values_of
+from .identification import Estimate, Identification, quantile_of
+from .notes import INVOLVED, PRECISE, limited, notes_of, remarks_on, undetermined
+from .solution import Solution, field_deviation, influence, parts, solution_of
+from .unknowns import Scales
 
-MOST_COLUMNS = 4000
-"""Most parameters of a network of which the standard errors account for the freedom."""
-SOFT = 1e-10
-"""Cut-off, relative to the Jacobian, for networks that were trained iteratively and are no minimum to rounding."""
 OPEN = 1e3
 """Standard error, relative to the unknown, above which it counts as not determined."""
-INVOLVED = 0.05
-"""Weight in an undetermined direction from which an unknown counts as not identifiable."""
 PROFILE = ((6.0, 9.0), (16.0, 36.0))
 """Distances from the estimate, in its standard errors, and the least sum of squares over the variance of the noise by
 which the misfit must have grown there; a parabola grows by the squares of the distances."""
@@ -40,106 +34,11 @@ OFF = 3.0
 """Residuals over the noise given beyond which too few data to show a scatter of their own contradict the fit."""
 AS_GOOD = 9.0
 """Difference of two minima's sums of squares, over the variance of the noise, up to which the data do not choose."""
-PRECISE = 1e-6
-"""Relative misfit, and relative change of an estimate with other features, below which neither limits it."""
 FREE_SHARE = 0.5
 """Part of the data that the solution of equations with given unknowns may fit by its own freedom."""
 BOUND = 1e-4
 """Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An identified number.
-
-    Attributes:
-        value: the estimate.
-        standard_error: None where there is no interval.
-        interval: (lower, upper) at the level of the `Identification`; None where the data do not determine the unknown,
-            or where nothing can be said because the fit is not to be believed.
-        true: where it is known.
-        discretisation: change with other features, and by what is left of the equations; it is counted in the standard
-            error. None where it was not found out.
-        reason: why there is no interval; None where there is one, and before training has ended.
-        of_its_own: whether the reason is this unknown's own, such as that it ran away, and not that of the whole fit.
-    """
-
-    value: float
-    standard_error: float | None
-    interval: tuple[float, float] | None
-    true: float | None = None
-    discretisation: float | None = None
-    reason: str | None = None
-    of_its_own: bool = False
-
-    @property
-    def identifiable(self) -> bool:
-        """Whether the data are known to determine it: whether there is an interval."""
-        return self.interval is not None
-
-
-@dataclass
-class Identification:
-    """What was found and how well it is known.
-
-    Attributes:
-        estimates: by unknown.
-        correlation: of the estimates (q, q), on the scale on which they were solved for.
-        noise: standard deviation of each observation's errors, used for the intervals.
-        noise_given: by the user, or else estimated from the residuals: also where these contradict the noise given.
-        chi_square: mean square of the residuals over that of the noise given, by degrees of freedom; about 1 where it
-            is right.
-        dof: degrees of freedom left.
-        level: of the intervals.
-        undetermined: sentences about unknowns and combinations of them that the data leave open; none where the fit is
-            not to be believed, since elsewhere the data may determine them.
-        influence: by unknown and observation, the share of the estimate's variance that each datum brings in (n,).
-        leverage: by observation, the share of each datum that the fit follows (n,).
-        field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
-        doubts: sentences on why the fit as a whole is not to be believed; no unknown has an interval then.
-        remarks: sentences on what is odd about data or noise; intervals are given all the same.
-        limited: whether what the features leave of the equations, not the noise, limits the estimates.
-        scatter: by observation, the standard deviation that neighbouring data show by themselves, whatever the
-            equations; None where there are too few.
-        notes: what a user should know; all of the above in words.
-    """
-
-    estimates: dict[str, Estimate]
-    correlation: np.ndarray
-    noise: dict[str, float]
-    noise_given: bool
-    chi_square: float
-    dof: float
-    level: float
-    undetermined: list[str]
-    influence: dict[str, dict[str, np.ndarray]]
-    leverage: dict[str, np.ndarray]
-    field_deviation: Callable | None = None
-    doubts: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    scatter: dict[str, float | None] = field(default_factory=dict)
-    limited: bool = False
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def quantile(self) -> float:
-        """Of Student's distribution where the noise was estimated, else of the normal one."""
-        return _quantile(self.level, self.dof, self.noise_given)
-
-    def to_dict(self) -> dict:
-        """Without the arrays by datum."""
-        return {
-            "level": self.level,
-            "noise": self.noise,
-            "noise_given": self.noise_given,
-            "chi_square": self.chi_square,
-            "degrees_of_freedom": self.dof,
-            "correlation": self.correlation.tolist(),
-            "undetermined": self.undetermined,
-            "doubts": self.doubts,
-            "remarks": self.remarks,
-            "scatter": self.scatter,
-        }
+NO_MINIMUM = "no minimum has been reached: the next step would change it by more than its standard error"
 
 
 def analyse(
@@ -154,114 +53,48 @@ def analyse(
         level: of the intervals.
         relative: residuals of the equations and conditions relative to their sizes, where they are known.
     """
-    observed = problem.observations
-    if not observed or not (problem.unknowns or problem.unknown_fields) or problem.dtype != "float64":
+    observed, names = problem.observations, list(problem.unknowns)
+    if not observed or not (names or problem.unknown_fields) or problem.dtype != "float64":
         return None
-    own = hasattr(method, "posterior")
-    if own:
-        pair = method.posterior()
-        if pair is None:
-            return None
-        posterior, factors = pair
-        scales, deviations, given = method.scales, method.deviations, method.known is not None
-    else:
-        if problem.unknown_fields or sum(p.numel() for p in objective.parameters) > MOST_COLUMNS:
-            return None
-        scales, deviations = Scales(problem.unknowns), check_noise(noise, problem)
-        given = deviations is not None
-        posterior, factors, deviations = _of_network(problem, objective, method, deviations)
-    accuracy = getattr(method, "accuracy", 0.0)
-    names, eta, counts = list(problem.unknowns), scales.get(), [len(d) for d in deviations]
-    examined = _examined(problem, objective, posterior, factors, deviations, method)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        chi_square = (posterior.estimated / posterior.sigma) ** 2
-    contradicted = given and posterior.dof > 0.5 and stats.chi2.sf(chi_square * posterior.dof, posterior.dof) < RARE
-    if contradicted:
-        posterior.sigma = posterior.estimated
-    given = given and not contradicted
-    doubts = _misses(examined, chi_square if contradicted else None)
-    free = ""
+    solution = solution_of(problem, objective, method, noise)
+    if solution is None:
+        return None
+    posterior, counts = solution.posterior, solution.counts
+    examined = _examined(problem, objective, method, solution)
+    chi_square, contradicted = _compared_with_noise(solution)
+    doubts, free = _misses(examined, chi_square if contradicted else None), ""
     if not problem.unknown_fields:
-        free = _free(posterior.leverage, len(names)) if own and names else ""
+        free = _free(posterior.leverage, len(names)) if solution.own and names else ""
         doubts += [free] * bool(free) + _unmet(relative or {})
-    scale = torch.tensor(
-        [
-            abs(e.item()) or 1.0 if math.isinf(low) and math.isinf(high) else 1.0
-            for e, (low, high) in zip(eta, scales.bounds, strict=True)
-        ],
-        dtype=torch.float64,
-    )
-    starts = np.array([abs(scales.internal(n, problem.start_values[n])) for n in names])
-    covariance, directions = posterior.covariance(
-        scale, sandwich=not own, dependent=max(DEPENDENT, min(accuracy, LOST))
-    )
-    directions = [_direction(d * scale.numpy(), np.maximum(scale.numpy(), starts)) for d in directions]
-    errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
-    for i, error in enumerate(errors):
-        if error > OPEN * scale[i].item() and not any(abs(d[i]) > INVOLVED for d in directions):
-            directions.append(np.eye(len(names))[i])
-    noise_factor = posterior.sigma / (posterior.unit * posterior.inflation)  # of the deviations, so that they are right
-    if hasattr(method, "misfit") and names and not doubts and noise_factor > 0:
-        directions += _flat(method.misfit, scales, covariance, scale.numpy(), starts, noise_factor, directions)
-        doubts += [] if directions else _others(method, scales, errors, noise_factor)
-    if directions:  # along which what else is hardly known may change as well
-        units = np.eye(len(names))
-        far = (i for i, error in enumerate(errors) if error > scale[i].item())
-        directions += [units[i] for i in far if not any(abs(d[i]) > INVOLVED for d in directions)]
-    quantile = _quantile(level, posterior.dof, given)
-    twin = getattr(method, "twin_values", None)
-    distortion, steps = posterior.distortion(), posterior.steps()
-    estimates = {}
-    for i, name in enumerate(names):
-        value, true = scales.value(i, eta[i].item()), problem.true_unknowns.get(name)
-        slope, error, shift = abs(scales.slope(i, eta[i].item())), float(errors[i]), None
-        if twin is not None:
-            shift = math.hypot(twin[i] - value, slope * distortion[i])
-            error = math.hypot(error, shift / slope) if slope > 0 else error
-        start = problem.start_values[name]
-        reason = _strayed(value, start, scales.bounds[i])
-        of_its_own = reason is not None
-        if reason is None and doubts:
-            still = abs(value - start) <= UNMOVED * abs(start)
-            reason = doubts[0] + (", and the value is still that of the start" if still else "")
-        if reason is None and any(abs(d[i]) > INVOLVED for d in directions):
-            reason = "not determined by the data"
-        if reason is None and not math.isfinite(error):
-            reason = "no degree of freedom is left to estimate the noise from"
-        if reason is None and posterior.inflation == 1 and abs(steps[i]) > error + UNMOVED * scale[i].item():
-            reason, of_its_own = (
-                "no minimum has been reached: the next step would change it by more than its standard error",
-                True,
-            )
-        if reason is not None:
-            estimates[name] = Estimate(value, None, None, true, shift, reason, of_its_own)
-            continue
-        ends = sorted(scales.value(i, eta[i].item() + sign * quantile * error) for sign in (-1, 1))
-        estimates[name] = Estimate(value, slope * error, tuple(ends), true, shift)
+    linear, directions = _linearised(problem, solution, getattr(method, "accuracy", 0.0))
+    directions, others = _left_open(method, linear, directions, solution.noise_factor, believed=not doubts)
+    doubts += others
+    estimates = _estimates(problem, method, solution, linear, directions, doubts, level)
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = covariance / np.outer(errors, errors) if names else covariance
+        correlation = linear.covariance / np.outer(linear.errors, linear.errors) if names else linear.covariance
+    deviations, factor = zip(observed, solution.deviations, strict=True), solution.noise_factor
     found = Identification(
-        estimates,
-        correlation,
-        {n: float(d.square().mean().sqrt()) * noise_factor for n, d in zip(observed, deviations, strict=True)},
-        given,
-        chi_square,
-        posterior.dof,
-        level,
+        estimates=estimates,
+        correlation=correlation,
+        noise={name: float(d.square().mean().sqrt()) * factor for name, d in deviations},
+        noise_given=solution.given,
+        chi_square=chi_square,
+        dof=posterior.dof,
+        level=level,
         # Directions may be others where the fit is right.
-        [] if doubts else list(dict.fromkeys(_said(names, d) for d in directions)),
-        _influence(posterior, names, observed, counts),
-        dict(zip(observed, _parts(posterior.leverage.numpy(), counts), strict=True)),
-        _field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
-        doubts,
-        _remarks(problem, examined, given, contradicted, chi_square, posterior.dof),
-        {name: e.scatter for name, e in examined.items()},
+        undetermined=[] if doubts else list(dict.fromkeys(undetermined(names, d) for d in directions)),
+        influence=influence(posterior, names, observed, counts),
+        leverage=dict(zip(observed, parts(posterior.leverage.numpy(), counts), strict=True)),
+        field_deviation=field_deviation(problem, objective.net, posterior) if problem.unknown_fields else None,
+        doubts=doubts,
+        remarks=remarks_on(problem, examined, solution.given, contradicted, chi_square, posterior.dof),
+        scatter={name: e.scatter for name, e in examined.items()},
     )
-    found.notes = _notes(found)
+    found.notes = notes_of(found)
     sizes = [e.size > PRECISE * _rms(values_of(observed[name])) for name, e in examined.items()]
     dominated = getattr(method, "dominated", False)
     found.limited = not (found.undetermined or free) and (
-        (dominated and any(sizes)) or any(_limited(e) for e in estimates.values())
+        (dominated and any(sizes)) or any(limited(e) for e in estimates.values())
     )
     if dominated:
         found.notes.append(
@@ -271,21 +104,24 @@ def analyse(
     return found
 
 
-def _examined(problem, objective, posterior, factors, deviations, method) -> dict[str, Examined]:
+# Whether the fit is to be believed ------------------------------------------------------------------------------------
+
+
+def _examined(problem, objective, method, solution: Solution) -> dict[str, Examined]:
     """What the residuals of each observation show, on the scale of its data."""
     observed, accuracy = problem.observations, getattr(method, "accuracy", 0.0)
     robust = getattr(method, "robust", False)
     vectors = dict(zip(objective.names, residual_vectors(objective.data, objective.net), strict=True))
     vectors = {name: vectors[name].detach().numpy() for name in observed}
     dde.grad.clear()
-    counts = [len(d) for d in deviations]
-    leverages, floors = _parts(posterior.leverage.numpy(), counts), _parts(posterior.floor(), counts)
+    posterior, deviations, counts = solution.posterior, solution.deviations, solution.counts
+    leverages, floors = parts(posterior.leverage.numpy(), counts), parts(posterior.floor(), counts)
     geometry = getattr(problem, "geometry", None)
     found = {}
     for (name, condition), d, leverage, floor in zip(observed.items(), deviations, leverages, floors, strict=True):
         points, values = np.asarray(condition.points, dtype=np.float64), values_of(condition)
         axes = problem.coordinate_names if geometry is not None else [f"x_{i + 1}" for i in range(points.shape[1])]
-        factor = factors[problem.term_names.index(name)]
+        factor = solution.factors[problem.term_names.index(name)]
         factor = factor.numpy() if isinstance(factor, torch.Tensor) else factor
         level = math.hypot(_rms(floor / factor), accuracy * _rms(values))
         if vectors[name].size != len(points):  # several components
@@ -299,6 +135,21 @@ def _examined(problem, objective, posterior, factors, deviations, method) -> dic
 
 def _rms(values) -> float:
     return math.sqrt(float(np.mean(np.square(values)))) if np.size(values) else 0.0
+
+
+def _compared_with_noise(solution: Solution) -> tuple[float, bool]:
+    """The mean square of the residuals over that of the noise given, and whether they are too large for it.
+
+    Where they are, the noise of the solution becomes that of the residuals.
+    """
+    posterior = solution.posterior
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chi_square = (posterior.estimated / posterior.sigma) ** 2
+    dof = posterior.dof
+    contradicted = solution.given and dof > 0.5 and stats.chi2.sf(chi_square * dof, dof) < RARE
+    if contradicted:
+        posterior.sigma, solution.given = posterior.estimated, False
+    return chi_square, contradicted
 
 
 def _free(leverage: torch.Tensor, unknowns: int) -> str:
@@ -333,6 +184,85 @@ def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str
     return found
 
 
+# What the data leave open ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """The unknowns with their covariance in the linearised problem, all on the scales on which they are solved for.
+
+    Attributes:
+        scales: the scales.
+        eta: (q,) tensor, the values.
+        size: (q,) the change of each that counts as large.
+        starts: (q,) absolute values at the start.
+        covariance: (q, q), without the directions in which the data leave them.
+        errors: (q,) standard errors.
+    """
+
+    scales: Scales
+    eta: torch.Tensor
+    size: np.ndarray
+    starts: np.ndarray
+    covariance: np.ndarray
+    errors: np.ndarray
+
+
+def _linearised(problem, solution: Solution, accuracy: float) -> tuple[Linearised, list[np.ndarray]]:
+    """The unknowns with their covariance, and the directions in which the data leave them.
+
+    ``accuracy``: of the predictions of the data, relative to these.
+    """
+    scales, names = solution.scales, list(problem.unknowns)
+    eta = scales.get()
+    size = torch.tensor(
+        [
+            abs(e.item()) or 1.0 if math.isinf(low) and math.isinf(high) else 1.0
+            for e, (low, high) in zip(eta, scales.bounds, strict=True)
+        ],
+        dtype=torch.float64,
+    )
+    starts = np.array([abs(scales.internal(n, problem.start_values[n])) for n in names])
+    covariance, directions = solution.posterior.covariance(
+        size, sandwich=not solution.own, dependent=max(DEPENDENT, min(accuracy, LOST))
+    )
+    size = size.numpy()
+    errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
+    linear = Linearised(scales, eta, size, starts, covariance, errors)
+    return linear, [_direction(d * size, np.maximum(size, starts)) for d in directions]
+
+
+def _involved(i: int, directions: list[np.ndarray]) -> bool:
+    """Whether the i-th unknown changes along one of the directions."""
+    return any(abs(d[i]) > INVOLVED for d in directions)
+
+
+def _left_open(
+    method, linear: Linearised, directions: list[np.ndarray], noise_factor: float, believed: bool
+) -> tuple[list[np.ndarray], list[str]]:
+    """All directions in which the data leave the unknowns, and a doubt where another minimum fits them as well.
+
+    Args:
+        method: its misfit, where it has one, is followed away from the solution.
+        linear: the unknowns with their covariance.
+        directions: those of the linearised problem.
+        noise_factor: of the deviations by which the misfit is weighted.
+        believed: whether there is no doubt of the fit; else only the linearised problem counts.
+    """
+    errors, size, units = linear.errors, linear.size, np.eye(len(linear.errors))
+    found, others = list(directions), []
+    for i, error in enumerate(errors):
+        if error > OPEN * size[i] and not _involved(i, found):
+            found.append(units[i])
+    if hasattr(method, "misfit") and len(errors) and believed and noise_factor > 0:
+        found += _flat(method.misfit, linear.scales, linear.covariance, size, linear.starts, noise_factor, found)
+        others = [] if found else _others(method, linear.scales, errors, noise_factor)
+    if found:  # along which what else is hardly known may change as well
+        far = (i for i, error in enumerate(errors) if error > size[i])
+        found += [units[i] for i in far if not _involved(i, found)]
+    return found, others
+
+
 def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float, known: list) -> list[np.ndarray]:
     """Directions along which the misfit, with the state following, grows far less than the covariance says.
 
@@ -355,7 +285,7 @@ def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float
         return (misfit(eta + torch.as_tensor(change)) - base) / noise_factor**2
 
     for i, error in enumerate(errors):
-        if farthest * error <= SURE * scale[i] or any(abs(d[i]) > INVOLVED for d in [*known, *found]) or error == 0:
+        if farthest * error <= SURE * scale[i] or _involved(i, [*known, *found]) or error == 0:
             continue
         line = covariance[:, i] / error
         for distance, least in PROFILE:
@@ -389,15 +319,55 @@ def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
     return []
 
 
-def _discretised(estimate: Estimate) -> bool:
-    """Whether most of the error of an estimate is that of the discretisation, or nothing else is known of it."""
-    shift, error = estimate.discretisation, estimate.standard_error
-    return shift is not None and (error is None or shift > 0.7 * error)
+# Estimates and intervals ----------------------------------------------------------------------------------------------
 
 
-def _limited(estimate: Estimate) -> bool:
-    """Whether the discretisation limits an estimate, by more than matters."""
-    return _discretised(estimate) and estimate.discretisation > PRECISE * abs(estimate.value)
+def _estimates(
+    problem,
+    method,
+    solution: Solution,
+    linear: Linearised,
+    directions: list[np.ndarray],
+    doubts: list[str],
+    level: float,
+) -> dict[str, Estimate]:
+    """Each unknown with its standard error and interval, or the reason why there is none."""
+    posterior, scales = solution.posterior, linear.scales
+    quantile = quantile_of(level, posterior.dof, solution.given)
+    twin = getattr(method, "twin_values", None)
+    distortion, steps = posterior.distortion(), posterior.steps()
+    estimates = {}
+    for i, name in enumerate(problem.unknowns):
+        eta, start, true = linear.eta[i].item(), problem.start_values[name], problem.true_unknowns.get(name)
+        value = scales.value(i, eta)
+        slope, error, shift = abs(scales.slope(i, eta)), float(linear.errors[i]), None
+        if twin is not None:
+            shift = math.hypot(twin[i] - value, slope * distortion[i])
+            error = math.hypot(error, shift / slope) if slope > 0 else error
+        reason = _strayed(value, start, scales.bounds[i])
+        of_its_own = reason is not None
+        if reason is None:
+            reason = _not_known(value, start, error, _involved(i, directions), doubts)
+        if reason is None and posterior.inflation == 1 and abs(steps[i]) > error + UNMOVED * linear.size[i]:
+            reason, of_its_own = NO_MINIMUM, True
+        if reason is not None:
+            estimates[name] = Estimate(value, None, None, true, shift, reason, of_its_own)
+            continue
+        ends = sorted(scales.value(i, eta + sign * quantile * error) for sign in (-1, 1))
+        estimates[name] = Estimate(value, slope * error, tuple(ends), true, shift)
+    return estimates
+
+
+def _not_known(value: float, start: float, error: float, left_open: bool, doubts: list[str]) -> str | None:
+    """Why an unknown with this standard error has no interval, for reasons that are not its own."""
+    if doubts:
+        still = abs(value - start) <= UNMOVED * abs(start)
+        return doubts[0] + (", and the value is still that of the start" if still else "")
+    if left_open:
+        return "not determined by the data"
+    if not math.isfinite(error):
+        return "no degree of freedom is left to estimate the noise from"
+    return None
 
 
 def _strayed(value: float, start: float, bounds) -> str | None:
@@ -409,130 +379,3 @@ def _strayed(value: float, start: float, bounds) -> str | None:
     if min(value - low, high - value) < near:
         return "at its bound: the data ask for a value beyond it"
     return None
-
-
-def _quantile(level: float, dof: float, given: bool) -> float:
-    tail = (1 + level) / 2
-    return float(stats.norm.ppf(tail) if given else stats.t.ppf(tail, max(dof, 1.0)))
-
-
-def _of_network(problem, objective, method, known):
-    """(`Posterior`, factors, deviations) of a network all of whose parameters were trained."""
-    data, net, names = objective.data, objective.net, objective.names
-    terms = linearize(data, net, names, None, objective.unknowns)
-    factors = getattr(method, "scales", None)
-    if factors is None:
-        factors = [
-            math.sqrt(w / max(len(t.residual), 1)) for w, t in zip(objective.weights.tolist(), terms, strict=True)
-        ]
-    observed = [problem.term_names.index(name) for name in problem.observations]
-    weighted = [t.jacobian * f for t, f in zip(terms, factors, strict=True)]
-    residuals = [t.residual * f for t, f in zip(terms, factors, strict=True)]
-    chosen = [[i for i in range(len(names)) if (i in observed) == data_rows] for data_rows in (False, True)]
-    width = weighted[0].shape[1]
-    physics, of_data = (torch.cat([weighted[i] for i in part]) if part else weighted[0][:0] for part in chosen)
-    left = torch.cat([residuals[i] for part in chosen for i in part])
-    q = len(problem.unknowns)
-    layout = Layout(torch.arange(width - q), torch.arange(0), left.new_zeros(0), q)
-    rows, count = len(of_data), sum(_distinct(c) for c in problem.observations.values())
-    posterior = Reduced(physics, of_data, -left, layout, SOFT).posterior(0.0, left[len(physics) :], None, count)
-    posterior.inflation = math.sqrt(rows / count)  # copies have the same errors, and the estimate has them in it
-    posterior.unit = posterior.sigma / posterior.inflation
-    if known is None:
-        sizes = [len(terms[i].residual) for i in observed]
-        pairs = zip(observed, sizes, strict=True)
-        return posterior, factors, [left.new_full((n,), posterior.unit / factors[i]) for i, n in pairs]
-    pairs = zip(observed, known, strict=True)  # one deviation a term, as the weights are
-    posterior.unit = math.sqrt(sum((factors[i] * d).square().sum().item() for i, d in pairs) / rows)
-    posterior.sigma = posterior.unit * posterior.inflation
-    return posterior, factors, known
-
-
-def _distinct(condition) -> float:
-    """Data of an observation, copies counted once."""
-    return float((1 / copies(condition.points, values_of(condition))).sum())
-
-
-def _parts(values: np.ndarray, counts) -> list[np.ndarray]:
-    return np.split(values, np.cumsum(counts)[:-1])
-
-
-def _influence(posterior: Posterior, names, observed, counts) -> dict[str, dict[str, np.ndarray]]:
-    """Shares of the variance of each unknown, by datum."""
-    if not names:
-        return {}
-    slopes = posterior.response().square()
-    shares = (slopes / slopes.sum(1, keepdim=True).clamp_min(1e-300)).numpy()
-    return {n: dict(zip(observed, _parts(row, counts), strict=True)) for n, row in zip(names, shares, strict=True)}
-
-
-def _field_deviation(problem, net, posterior: Posterior) -> Callable:
-    features, layout = Features(net), posterior.reduced.layout
-    zero, n = (0,) * problem.dim, net.linears[-1].in_features
-
-    def deviation(x: np.ndarray, output: str) -> np.ndarray:
-        c = problem.outputs.index(output)
-        columns = torch.cat([torch.arange(c * n, (c + 1) * n), torch.tensor([len(problem.outputs) * n + c])])
-        which = torch.searchsorted(layout.fields, columns)
-        x = torch.as_tensor(np.asarray(x, dtype=np.float64))
-        found = []
-        for part in x.split(2000):
-            coefficients = part.new_ones(len(part), 1, 1)
-            found.append(posterior.field_deviation(features.at(part, [zero]).rows(coefficients), which))
-        return np.concatenate(found)
-
-    return deviation
-
-
-def _said(names, direction: np.ndarray) -> str:
-    involved = [(n, w) for n, w in zip(names, direction, strict=True) if abs(w) > INVOLVED]
-    if len(involved) == 1:
-        return f"{involved[0][0]} is not determined by the data"
-    ratio = " : ".join(f"{w:+.2g}" for _, w in involved)
-    return (
-        f"{', '.join(n for n, _ in involved)} are not determined separately by the data: changes in the ratio {ratio} "
-        "(relative to their values) leave the predictions as they are"
-    )
-
-
-def _remarks(problem, examined, given: bool, contradicted: bool, chi_square: float, dof: float) -> list[str]:
-    """What is odd about data and noise."""
-    found = []
-    if contradicted:
-        found.append(
-            f"the residuals are larger than the noise given (mean square ratio {chi_square:.2g}): the noise or the "
-            "equations may be wrong; standard errors are from the residuals"
-        )
-    elif given and dof > 0.5 and stats.chi2.cdf(chi_square * dof, dof) < RARE:
-        found.append(
-            f"the residuals are smaller than the noise given (mean square ratio {chi_square:.2g}): the noise may be "
-            "smaller than that"
-        )
-    for name, condition in problem.observations.items():
-        count, alone = len(condition.points), round(_distinct(condition))
-        if alone < count:
-            found.append(
-                f"{name}: {count - alone} of {count} rows are copies of others, which count once; for readings that "
-                "are independent give their mean, with its standard deviation"
-            )
-    return found + [remark for e in examined.values() for remark in e.remarks]
-
-
-def _notes(found: Identification) -> list[str]:
-    hint = ": the estimate, the equations or the data may be wrong, and no interval is given"
-    notes = [*found.undetermined, *(doubt + hint for doubt in found.doubts), *found.remarks]
-    if found.dof < 1:
-        what = "to compare the noise given with" if found.noise_given else "to estimate the noise from"
-        notes.append(f"as many parameters as data: no degree of freedom is left {what}")
-    for name, estimate in found.estimates.items():
-        if estimate.of_its_own:
-            notes.append(f"{name}: {estimate.reason}")
-        error = estimate.standard_error
-        if error is not None and _discretised(estimate):
-            notes.append(
-                f"{name} changes by {estimate.discretisation:.1e} with other features, most of its standard error: "
-                "the discretisation counts more than the noise"
-            )
-        elif error is not None and error > abs(estimate.value):
-            notes.append(f"{name} is poorly determined: its standard error exceeds its value")
-    return notes

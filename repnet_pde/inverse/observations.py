@@ -62,16 +62,7 @@ def read_observations(path: str | os.PathLike, problem) -> Observations:
     coordinates = problem.coordinate_names
     deviations = {f"{u}_{kind}": u for u in problem.outputs for kind in ("std", "error")}
     deviations = {name: output for name, output in deviations.items() if name not in problem.outputs}
-
-    def check(names):
-        _check_names(file, names, coordinates, problem.outputs, deviations)
-
-    try:
-        columns, place = READERS[suffix](file, coordinates, check)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{file}: cannot be read as {suffix}: {said(error)}") from error
+    columns, place = _columns(file, suffix, coordinates, problem.outputs, deviations)
     rounding = [np.finfo(a.dtype if a.dtype.kind == "f" else float).eps for a in map(columns.get, coordinates)]
     columns = _numbers(file, columns)
 
@@ -89,14 +80,7 @@ def read_observations(path: str | os.PathLike, problem) -> Observations:
         refuse(np.isinf(columns[name]), f"{name!r} is infinite; a finite number is needed")
     for name in coordinates:
         refuse(np.isnan(columns[name]), f"the coordinate {name!r} is empty or NaN; a number is needed")
-    uncertainties: dict[str, np.ndarray | None] = dict.fromkeys(values)
-    for name, output in deviations.items():
-        if name in columns and output in values:
-            missing, column = np.isnan(values[output]), columns[name]
-            wrong = ~missing & ~(np.isfinite(column) & (column > 0))
-            refuse(wrong, f"{name!r} is no positive number, though {output!r} is measured")
-            uncertainties[output] = np.where(missing, np.nan, column)
-
+    uncertainties = _uncertainties(columns, values, deviations, refuse)
     count, needed = sum(np.count_nonzero(~np.isnan(v)) for v in values.values()), len(problem.unknowns) + 1
     if count < needed:
         raise InputError(
@@ -110,6 +94,18 @@ def read_observations(path: str | os.PathLike, problem) -> Observations:
         box = ", ".join(f"{c} from {a:.9g} to {b:.9g}" for c, a, b in sides)
         refuse(~found, f"the point {at} is outside the domain, which lies in {box}")
     return Observations(x, values, uncertainties, file)
+
+
+def _uncertainties(columns, values, deviations, refuse) -> dict[str, np.ndarray | None]:
+    """Output -> standard deviations (n,) where it was measured, else NaN, or None where there is no column of them."""
+    uncertainties: dict[str, np.ndarray | None] = dict.fromkeys(values)
+    for name, output in deviations.items():
+        if name in columns and output in values:
+            missing, column = np.isnan(values[output]), columns[name]
+            wrong = ~missing & ~(np.isfinite(column) & (column > 0))
+            refuse(wrong, f"{name!r} is no positive number, though {output!r} is measured")
+            uncertainties[output] = np.where(missing, np.nan, column)
+    return uncertainties
 
 
 def with_observations(problem, observations: Observations, keep: bool = False):
@@ -152,6 +148,20 @@ def _file(path) -> tuple[Path, str]:
         raise InputError(f"path: {str(path)!r} is not a file" if exists else f"path: there is no file {str(path)!r}")
     choose(f"path: {file.name}: the ending", file.suffix.lower(), READERS)
     return file, file.suffix.lower()
+
+
+def _columns(file: Path, suffix: str, coordinates, outputs, deviations):
+    """What the reader of the format returns: name -> column, and row -> where it is in the file."""
+
+    def check(names):
+        _check_names(file, names, coordinates, outputs, deviations)
+
+    try:
+        return READERS[suffix](file, coordinates, check)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{file}: cannot be read as {suffix}: {said(error)}") from error
 
 
 def _check_names(file, names: Sequence[str], coordinates, outputs, deviations) -> None:

@@ -163,6 +163,7 @@ def synthetic_motion(
     seed: int,
     duration: float = 80.0,
     dt: float = 0.02,
+    *,
     peak: float = 0.3,
     ground_frequency: float = 15.6,
     ground_damping: float = 0.6,

@@ -29,54 +29,23 @@ def fields(problem) -> None:
     """Check every field for itself and put the loose ones into their stored form."""
     _geometry(problem.geometry)
     box = box_of(problem.geometry, argument="geometry")
-    function("pde", problem.pde, "x, u")
-    function("solution", problem.solution, "x")
-    function("output_transform", problem.output_transform, "x, u")
-    function("input_transform", problem.input_transform, "x")
-    if isinstance(problem.reference, str):
-        choose("reference", problem.reference, references.names())
-    else:
-        function("reference", problem.reference, "")
-    if not hasattr(problem.sampling, "distribution"):
-        raise InputError(f"sampling: {problem.sampling!r} given; a repnet_pde.Sampling is needed")
-    if problem.sampling.initial and not problem.in_time:
-        raise InputError("sampling.initial: given, but the geometry has no time; use a GeometryXTime")
+    _functions(problem)
+    _sampling(problem)
     tolerance = problem.tolerance if problem.tolerance is None else number("tolerance", problem.tolerance)
     if tolerance is not None and tolerance <= 0:
         raise InputError(f"tolerance: {tolerance:g} given; a relative error > 0 or None is needed")
     balances = mapping("balances", problem.balances, optional=False)
     for name, balance in balances.items():
         _balance(f"balances[{name!r}]", balance, problem)
-
     if isinstance(problem.interfaces, str) or not isinstance(problem.interfaces, Sequence):
         raise InputError(f"interfaces: {problem.interfaces!r} given; a list of Interface objects is needed")
     for i, interface in enumerate(problem.interfaces):
         _interface(f"interfaces[{i}]", interface, box, problem.in_time)
-
-    outputs = names("outputs", problem.outputs)
-    if not outputs:
-        raise InputError("outputs: at least one component name is needed")
-    fields = names("unknown_fields", problem.unknown_fields)
-    for name in fields:
-        choose("unknown_fields", name, outputs)
-    if outputs and len(fields) == len(outputs):
-        raise InputError("unknown_fields: all outputs are unknown fields; at least one must be the state")
+    outputs, unknown_fields = _outputs(problem)
     residual_names = None if problem.residual_names is None else names("residual_names", problem.residual_names)
     conditions = mapping("conditions", problem.conditions, optional=False)
     for name, condition in conditions.items():
-        if isinstance(condition, type) or not (
-            hasattr(condition, "collocation_points") and hasattr(condition, "error")
-        ):
-            raise InputError(f"conditions[{name!r}]: {condition!r} given; a dde.icbc object is needed")
-        for has, dim in (
-            ("its geometry has", getattr(getattr(condition, "geom", None), "dim", box.dim)),
-            ("its points have", np.shape(getattr(condition, "points", np.empty((0, box.dim))))[-1]),
-        ):
-            if dim != box.dim:
-                raise InputError(f"conditions[{name!r}]: {has} {dim} coordinate(s), but the problem has {box.dim}")
-        if getattr(condition, "batch_size", None) is not None:
-            raise InputError(f"conditions[{name!r}]: has a batch_size; all points are used at once, leave it None")
-        _called(f"conditions[{name!r}]", condition)
+        _condition(f"conditions[{name!r}]", condition, box.dim)
     if problem.pde is None and not conditions:
         raise InputError("pde: None given and no conditions; there is nothing to solve")
     unknowns = mapping("unknowns", problem.unknowns, optional=False)
@@ -88,7 +57,7 @@ def fields(problem) -> None:
         number(f"true_unknowns[{name!r}]", value)
     problem._set(
         outputs=outputs,
-        unknown_fields=fields,
+        unknown_fields=unknown_fields,
         residual_names=residual_names,
         conditions=conditions,
         unknowns=unknowns,
@@ -98,6 +67,51 @@ def fields(problem) -> None:
         tolerance=tolerance,
         balances=balances,
     )
+
+
+def _functions(problem) -> None:
+    function("pde", problem.pde, "x, u")
+    function("solution", problem.solution, "x")
+    function("output_transform", problem.output_transform, "x, u")
+    function("input_transform", problem.input_transform, "x")
+    if isinstance(problem.reference, str):
+        choose("reference", problem.reference, references.names())
+    else:
+        function("reference", problem.reference, "")
+
+
+def _sampling(problem) -> None:
+    if not hasattr(problem.sampling, "distribution"):
+        raise InputError(f"sampling: {problem.sampling!r} given; a repnet_pde.Sampling is needed")
+    if problem.sampling.initial and not problem.in_time:
+        raise InputError("sampling.initial: given, but the geometry has no time; use a GeometryXTime")
+
+
+def _outputs(problem) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the outputs, and of those that are unknown fields."""
+    outputs = names("outputs", problem.outputs)
+    if not outputs:
+        raise InputError("outputs: at least one component name is needed")
+    unknown_fields = names("unknown_fields", problem.unknown_fields)
+    for name in unknown_fields:
+        choose("unknown_fields", name, outputs)
+    if outputs and len(unknown_fields) == len(outputs):
+        raise InputError("unknown_fields: all outputs are unknown fields; at least one must be the state")
+    return outputs, unknown_fields
+
+
+def _condition(argument: str, condition, dim: int) -> None:
+    if isinstance(condition, type) or not (hasattr(condition, "collocation_points") and hasattr(condition, "error")):
+        raise InputError(f"{argument}: {condition!r} given; a dde.icbc object is needed")
+    for has, own in (
+        ("its geometry has", getattr(getattr(condition, "geom", None), "dim", dim)),
+        ("its points have", np.shape(getattr(condition, "points", np.empty((0, dim))))[-1]),
+    ):
+        if own != dim:
+            raise InputError(f"{argument}: {has} {own} coordinate(s), but the problem has {dim}")
+    if getattr(condition, "batch_size", None) is not None:
+        raise InputError(f"{argument}: has a batch_size; all points are used at once, leave it None")
+    _called(argument, condition)
 
 
 VALUE_OF_POINTS = (dde.icbc.DirichletBC, dde.icbc.NeumannBC, dde.icbc.IC)

@@ -60,29 +60,29 @@ def collocation(
     geometry = _interior(geometry)
     if inside is not None:
         geometry = _placed(geometry, inside)
+    data = _drawn(problem, geometry, distribution or points.distribution, numbers)
     later = interval is not None and interval[0] > problem.box.lower[-1]
-    kind = dde.data.TimePDE if problem.in_time else dde.data.PDE
-    for name, condition in problem.conditions.items():
-        _selected(problem, name, condition)
-    try:
-        with quiet():
-            data = kind(
-                geometry,
-                _two_arguments(problem.pde),
-                list(problem.conditions.values()),
-                train_distribution=distribution or points.distribution,
-                **numbers,
-            )
-    except Exception as error:
-        raise InputError(f"conditions: DeepXDE cannot draw points: {type(error).__name__}: {error}") from error
-    for name, count in zip(problem.conditions, data.num_bcs, strict=True):
-        if count == 0 and not later:
+    for name, selected in zip(problem.conditions, data.num_bcs, strict=True):
+        if selected == 0 and not later:
             raise InputError(
                 f"conditions[{name!r}]: selects none of the {points.boundary} boundary and {points.initial or 0} "
                 "initial points; look at its on_boundary function and at the numbers in sampling"
             )
     hold(problem.conditions.values(), data.train_x)
     return data
+
+
+def _drawn(problem, geometry, distribution: str, numbers: dict[str, int]):
+    """The ``dde.data.PDE`` (or TimePDE) with so many points of the geometry."""
+    for name, condition in problem.conditions.items():
+        _selected(problem, name, condition)
+    kind = dde.data.TimePDE if problem.in_time else dde.data.PDE
+    conditions = list(problem.conditions.values())
+    try:
+        with quiet():
+            return kind(geometry, _two_arguments(problem.pde), conditions, train_distribution=distribution, **numbers)
+    except Exception as error:
+        raise InputError(f"conditions: DeepXDE cannot draw points: {type(error).__name__}: {error}") from error
 
 
 def _interior(geometry):

@@ -134,18 +134,6 @@ class Result:
 
     def to_dict(self) -> dict:
         """Plain types for ``result.json``; numbers that are not finite become None."""
-        reference = None
-        if self.reference is not None:
-            reference = {
-                "name": self.reference.name,
-                "relative_l2_estimate": self.reference.relative_l2_estimate,
-                "max_error_estimate": self.reference.error_estimate,
-                "converged": self.reference.converged,
-                "order": self.reference.order,
-                "wall_seconds": self.reference.wall_seconds,
-                "network_relative_l2": self.reference_errors.relative_l2,
-                "network_max_error": self.reference_errors.maximum,
-            }
         return plain(
             {
                 "problem": self.problem.name,
@@ -161,7 +149,7 @@ class Result:
                 "errors": asdict(self.errors),
                 "reference": None if self.reference is None else self.reference.name,
                 "reference_error": None if self.reference is None else self.reference.relative_l2_estimate,
-                "reference_details": reference,
+                "reference_details": self._reference_details(),
                 "residual_rms": self.residual_rms,
                 "residuals": self.residuals,
                 "status": self.check.status,
@@ -180,23 +168,27 @@ class Result:
                 "reached": self.reached,
                 "wall_seconds": self.wall_seconds,
                 "wavenumber": list(self.wavenumber),
-                "unknowns": {
-                    name: {
-                        "estimate": estimate.value,
-                        "standard_error": estimate.standard_error,
-                        "interval": estimate.interval,
-                        "identifiable": estimate.identifiable,
-                        "true": estimate.true,
-                        "discretisation": estimate.discretisation,
-                        "reason": estimate.reason,
-                    }
-                    for name, estimate in self.estimates.items()
-                },
+                "unknowns": {name: _estimated(estimate) for name, estimate in self.estimates.items()},
                 "identification": None if self.identification is None else self.identification.to_dict(),
                 "notes": self.notes,
                 "versions": self.versions,
             }
         )
+
+    def _reference_details(self) -> dict | None:
+        """The finite-difference reference and the errors of the network against it."""
+        if self.reference is None:
+            return None
+        return {
+            "name": self.reference.name,
+            "relative_l2_estimate": self.reference.relative_l2_estimate,
+            "max_error_estimate": self.reference.error_estimate,
+            "converged": self.reference.converged,
+            "order": self.reference.order,
+            "wall_seconds": self.reference.wall_seconds,
+            "network_relative_l2": self.reference_errors.relative_l2,
+            "network_max_error": self.reference_errors.maximum,
+        }
 
     def save(self, directory: str | Path, pictures: bool = True) -> Path:
         """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``."""
@@ -212,6 +204,19 @@ class Result:
         if pictures:
             draw(self, directory, data)
         return directory
+
+
+def _estimated(estimate: Estimate) -> dict:
+    """An unknown as ``result.json`` has it."""
+    return {
+        "estimate": estimate.value,
+        "standard_error": estimate.standard_error,
+        "interval": estimate.interval,
+        "identifiable": estimate.identifiable,
+        "true": estimate.true,
+        "discretisation": estimate.discretisation,
+        "reason": estimate.reason,
+    }
 
 
 def plain(value):

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -26,6 +27,7 @@ EXACT = 100 * EPS
 
 Grid = tuple[tuple[np.ndarray, ...], np.ndarray]
 Pair = tuple[float, float]  # in the maximum and the L2 norm
+Level = tuple[int, float, Grid]  # n, the seconds that its solution took, and the solution
 
 
 def refine(
@@ -64,7 +66,7 @@ def refine(
     if n > largest:
         raise InputError(f"n: the first grid has {n} intervals, more than largest={largest}")
     begun = time.perf_counter()
-    solved: list[tuple[int, float, Grid]] = []
+    solved: list[Level] = []
     differences: list[Pair] = []  # for each pair of consecutive grids
     best_order = math.nan
     while True:
@@ -74,51 +76,98 @@ def refine(
         if solved:
             differences.append(_difference(solved[-1][2], grid, holes))
         solved.append((n, level_seconds, grid))
-        (maximum, p), (l2, _) = (_estimate([pair[i] for pair in differences], order) for i in (0, 1))
-        scale, norm = _largest(grid[1], holes), _l2(*grid, holes)
-        least = EXACT * scale, EXACT * norm
-        floor, falling = (0.0, 0.0), False
-        if math.isfinite(maximum):
-            floor, falling = _rounding(solve, solved, (maximum, l2), least, holes)
-        at_rounding = math.isfinite(maximum) and differences[-1][0] <= floor[0]
-        if at_rounding:
-            maximum, l2 = (SAFETY * d for d in differences[-1])
-        stalled = not at_rounding and len(differences) > 1 and not p >= order / 2
-        if not at_rounding and not stalled and not math.isnan(p):
-            best_order = p
-        useless = not falling and (at_rounding or (floor[0] >= maximum and not stalled and len(differences) > 1))
-        maximum, l2 = max(maximum + floor[0], least[0]), max(l2 + floor[1], least[1])
-        reached = maximum <= max(tolerance * scale, least[0])
+        error = _judged(solve, solved, differences, order, holes)
+        if not error.at_rounding and not error.stalled and not math.isnan(error.order):
+            best_order = error.order
+        reached = error.maximum <= max(tolerance * error.scale, error.least)
         growth = 2.0 ** (len(grid[0]) + 1)
         late = time.perf_counter() - begun + growth * level_seconds > seconds
         # a stall on the first differences may be a grid too coarse; later, finer grids do not help
-        flat = stalled and len(differences) > 2 and differences[-1][0] < 1e-3 * differences[0][0]
-        if 2 * n > largest or late or flat or useless or (reached and (at_rounding or len(differences) > 1)):
+        flat = error.stalled and len(differences) > 2 and differences[-1][0] < 1e-3 * differences[0][0]
+        shown = error.at_rounding or len(differences) > 1
+        if 2 * n > largest or late or flat or error.useless or (reached and shown):
             break
         n *= 2
-    if stalled and math.isnan(best_order):
-        best_order = p
-    unit = norm if norm > 0 else 1.0
+    if error.stalled and math.isnan(best_order):
+        best_order = error.order
+    unit = error.norm if error.norm > 0 else 1.0
+    coarser = ((k, spent, _difference(coarse, grid, holes)[1] / unit) for k, spent, coarse in solved[:-1])
     return Reference(
         name=name,
         parameters=dict(parameters),
         axes=grid[0],
         values=grid[1],
-        error_estimate=maximum,
-        relative_l2_estimate=l2 / unit,
+        error_estimate=error.maximum,
+        relative_l2_estimate=error.l2 / unit,
         order=float(best_order),
         wall_seconds=time.perf_counter() - begun,
-        converged=bool(maximum <= 1e-2 * scale and (at_rounding or len(differences) > 1) and (reached or not stalled)),
-        levels=(
-            *((k, seconds, _difference(coarse, grid, holes)[1] / unit) for k, seconds, coarse in solved[:-1]),
-            (n, level_seconds, l2 / unit),
-        ),
+        converged=bool(error.maximum <= 1e-2 * error.scale and shown and (reached or not error.stalled)),
+        levels=(*coarser, (n, level_seconds, error.l2 / unit)),
+        rounding=error.rounding,
+    )
+
+
+@dataclass(frozen=True)
+class ErrorEstimate:
+    """The estimated error of the finest grid.
+
+    Attributes:
+        maximum: in the maximum norm, as a bound.
+        l2: in the L2 norm, as a bound.
+        rounding: the part of the maximum that stands for rounding.
+        order: the observed one; NaN where there are fewer than three grids.
+        scale: largest absolute value of the solution.
+        norm: L2 norm of the solution.
+        least: error below which no solution is said to be.
+        at_rounding: whether the two finest grids agree as well as rounding allows.
+        stalled: whether the differences fall by less than half of the nominal order.
+        useless: whether rounding counts for more than the grid, and falls no more.
+    """
+
+    maximum: float
+    l2: float
+    rounding: float
+    order: float
+    scale: float
+    norm: float
+    least: float
+    at_rounding: bool
+    stalled: bool
+    useless: bool
+
+
+def _judged(
+    solve: Callable[[int], Grid], solved: list[Level], differences: list[Pair], order: float, holes: bool
+) -> ErrorEstimate:
+    """The error of the last of the grids solved, by the differences of consecutive ones and measured rounding."""
+    (maximum, p), (l2, _) = (_estimate([pair[i] for pair in differences], order) for i in (0, 1))
+    grid = solved[-1][2]
+    scale, norm = _largest(grid[1], holes), _l2(*grid, holes)
+    least = EXACT * scale, EXACT * norm
+    floor, falling = (0.0, 0.0), False
+    if math.isfinite(maximum):
+        floor, falling = _rounding(solve, solved, (maximum, l2), least, holes)
+    at_rounding = math.isfinite(maximum) and differences[-1][0] <= floor[0]
+    if at_rounding:
+        maximum, l2 = (SAFETY * d for d in differences[-1])
+    stalled = not at_rounding and len(differences) > 1 and not p >= order / 2
+    dominated = at_rounding or (floor[0] >= maximum and not stalled and len(differences) > 1)
+    return ErrorEstimate(
+        maximum=max(maximum + floor[0], least[0]),
+        l2=max(l2 + floor[1], least[1]),
         rounding=floor[0],
+        order=p,
+        scale=scale,
+        norm=norm,
+        least=least[0],
+        at_rounding=at_rounding,
+        stalled=stalled,
+        useless=not falling and dominated,
     )
 
 
 def _rounding(
-    solve: Callable[[int], Grid], solved: list[tuple[int, float, Grid]], error: Pair, least: Pair, holes: bool
+    solve: Callable[[int], Grid], solved: list[Level], error: Pair, least: Pair, holes: bool
 ) -> tuple[Pair, bool]:
     """A bound of the rounding error on the finest grid, and whether it is falling, as an integrator's tolerance may.
 
