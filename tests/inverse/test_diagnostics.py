@@ -394,7 +394,7 @@ def test_two_unknowns_of_a_boundary_layer_from_five_exact_values(true, start):
 
 def test_features_that_limit_the_estimates_are_followed_by_finer_ones(monkeypatch):
     """Twice, then four times the wavenumber, as long as they limit; within the time that is left, or not at all."""
-    module = importlib.import_module("repnet_pde.identify")
+    module = importlib.import_module("repnet_pde.running.identify")
     limits, again = [True, False], module.run
 
     def run(*arguments, **options):

@@ -278,6 +278,6 @@ def test_no_forward_solution_is_said(file, monkeypatch):
 
 
 def test_another_method_where_the_equations_are_not_met(file, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("repnet_pde.identify"), "POOR", -1.0)
+    monkeypatch.setattr(importlib.import_module("repnet_pde.running.identify"), "POOR", -1.0)
     other = identify(load_problem(file), iterations=8, progress=False)
     assert other.method == "gauss-newton" and any("gauss-newton was used" in note for note in other.notes)

@@ -549,7 +549,7 @@ def test_a_finished_run_stays_as_it_is(files, tmp_path):
 
 def test_another_method_where_joint_does_not_meet_the_equations(files, tmp_path, monkeypatch):
     """The run directory is then that of the other method."""
-    monkeypatch.setattr(importlib.import_module("repnet_pde.identify"), "POOR", -1.0)
+    monkeypatch.setattr(importlib.import_module("repnet_pde.running.identify"), "POOR", -1.0)
     out = tmp_path / "run"
     result = begin(files, "plain", out, iterations=40)
     assert result.method == "gauss-newton" and any("joint left a relative residual" in n for n in result.notes)
@@ -621,7 +621,7 @@ def test_bad_arguments_of_identify_model():
         ({"level": 1.5}, r"level: 1.5 given"),
         ({"noise": 0}, r"noise\['PointSetBC_2'\]: 0 given"),
         ({"noise": {"data": 1.0}}, r"noise: 'data' is not known; choose from PointSetBC_2"),
-        ({"method": "joint"}, r"joint needs a RepNet"),
+        ({"method": "joint"}, r"method: 'joint' is not known; choose from least-squares"),
     ]
     for options, message in cases:
         with pytest.raises(InputError, match=message):

@@ -19,8 +19,8 @@ from repnet_pde.fitting.search import wavenumbers
 from repnet_pde.methods.adam import Adam
 from repnet_pde.networks.registry import NETWORKS
 
-from .functions import BATCH, LAYERS
-
+LAYERS = (128, 64, 64)
+BATCH = 1024
 EVERY = 25
 SHOWN = {
     "fnn": ("fnn", {}),

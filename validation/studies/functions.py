@@ -33,8 +33,6 @@ from repnet_pde.problem.points import test_points
 
 from ..table import median, spread
 
-LAYERS = (128, 64, 64)
-BATCH = 1024
 TEST_POINTS = 5000
 SEARCH_SEED = 1000
 OMEGAS = (10.0, 30.0, 60.0, 100.0, 300.0)
