@@ -32,6 +32,7 @@ from repnet_pde.fitting import samples
 from repnet_pde.problem.points import test_points
 
 from ..table import median, spread
+from .function_pictures import BATCH, LAYERS, draw
 
 TEST_POINTS = 5000
 SEARCH_SEED = 1000
@@ -231,8 +232,6 @@ def main(problems, seeds, steps, threads, runs, table, pictures) -> None:
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(text, encoding="utf-8")
     if pictures is not None:
-        from .function_pictures import draw
-
         draw(pictures, steps)
 
 
