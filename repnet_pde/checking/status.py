@@ -341,7 +341,7 @@ def convergence_status(
         return (UNVERIFIED if worst <= UNCHECKED else NOT_CONVERGED), said
     said += f"; relative distance to an independent solution {indicator:.1e}"
     if not indicator <= DOUBTED:
-        return NOT_CONVERGED, f"{said}: too few features, or the solution is hardly determined"
+        return NOT_CONVERGED, f"{said}: too few basis functions, or the solution is hardly determined"
     if worst <= SMALL and indicator < TRUSTED:
         return CONVERGED, said
     return UNVERIFIED, said

@@ -513,8 +513,8 @@ def _products(found: Search, options: dict) -> None:
         net, best = grown, error
         sigma = samples.misfit(net, samples.train).square().mean(0).sqrt()
         chosen = {"layers": [width, net.products], "wavenumber": wavenumber} | ({"slow": slow} if slow else {})
-        said = f"repnet-product with {net.products} products of up to {width} features a coordinate"
-        said += f" and {slow} slow features" if slow else ""
+        said = f"repnet-product with {net.products} products of up to {width} basis functions a coordinate"
+        said += f" and {slow} slow sines" if slow else ""
         found.tried.append(Candidate(PRODUCT.name, chosen, net, error, sigma.double().numpy(), said))
         return True
 

@@ -99,7 +99,7 @@ def analyse(
     if dominated:
         found.notes.append(
             "what is left of the equations' residuals, not the noise, limits the estimates: "
-            "with more features they may change by more than the intervals say"
+            "with more basis functions they may change by more than the intervals say"
         )
     return found
 

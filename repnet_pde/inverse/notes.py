@@ -61,8 +61,8 @@ def notes_of(found: Identification) -> list[str]:
         error = estimate.standard_error
         if error is not None and discretised(estimate):
             notes.append(
-                f"{name} changes by {estimate.discretisation:.1e} with other features, most of its standard error: "
-                "the discretisation counts more than the noise"
+                f"{name} changes by {estimate.discretisation:.1e} with other basis functions, most of its standard "
+                "error: the discretisation counts more than the noise"
             )
         elif error is not None and error > abs(estimate.value):
             notes.append(f"{name} is poorly determined: its standard error exceeds its value")

@@ -47,7 +47,7 @@ def match_layers(
     """
     choose("network", network, NETWORKS)
     if NETWORKS[network].pieces:
-        raise InputError(f"network: {network} chooses its features itself; it has no hidden layers to match")
+        raise InputError(f"network: {network} chooses its basis functions itself; it has no hidden layers to match")
     for name, value in (("inputs", inputs), ("outputs", outputs), ("parameters", parameters)):
         if value is None:
             raise InputError(f"{name}: None given; a whole number >= 1 is needed")

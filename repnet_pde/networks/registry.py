@@ -60,7 +60,7 @@ def check_network(network, options: dict | None, default: str, layers: Sequence[
         choose("network", name, NETWORKS)
         chosen = NETWORKS[name]
         if chosen.pieces and "layers" in options:
-            raise InputError(f"layers: given, but {name} chooses the features of each piece itself")
+            raise InputError(f"layers: given, but {name} chooses the basis functions of each piece itself")
         for key in options:
             choose(f"network_options of {name}", key, chosen.options)
         layers = options.get("layers", chosen.layers or layers)

@@ -53,7 +53,7 @@ class RepNet(dde.nn.NN):
             axes. None means 1, or with "auto" the ratio of the wavenumbers.
         bands: for automatic sine features in place of ``wavenumber``: for each axis the intervals (low, high) of
             wavenumbers, radians per unit length, that they fill evenly; with both signs, so low >= 0.
-        waves: for sine features in place of ``wavenumber``: the wave vector of each neuron, (first width, d), radians
+        waves: for sines in place of ``wavenumber``: the wave vector of each neuron, (first width, d), radians
             per unit length.
         warp: maps the inputs to [−1, 1]^d before the first layer, which gathers partition points where the map is
             steep; ``domain`` is then not used, and wavenumbers are those in the mapped coordinates.

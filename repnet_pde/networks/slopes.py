@@ -55,9 +55,9 @@ def start(
         numbers = normalized_wavenumbers(wavenumber, box)
         if activation == "sin":
             if stretch is not None:
-                raise InputError("stretch: the automatic sine features take the wavenumber of each axis instead")
+                raise InputError("stretch: the automatic sines take the wavenumber of each axis instead")
             direction, anchor, slope = _cover_wavenumbers(width, [[(0.0, OVERSAMPLING * k)] for k in numbers])
-            note = f"sine features spread evenly over wavenumbers up to {_list(OVERSAMPLING * numbers)} (normalised)"
+            note = f"sines spread evenly over wavenumbers up to {_list(OVERSAMPLING * numbers)} (normalised)"
             return Start(direction, anchor, slope, box, 1.0, note)
         scale, stretch, note = suggest_slopes(dim, width, activation, numbers, stretch)
         slope = torch.full((width,), scale, dtype=torch.float64)
@@ -128,7 +128,7 @@ def _list(values) -> str:
 def _with_waves(width, activation, box: Box, waves) -> Start:
     """The start for ``waves``, which are checked here."""
     if activation != "sin":
-        raise InputError(f"waves: for sine features, not for {activation}")
+        raise InputError(f"waves: for sines, not for {activation}")
     try:
         vector = torch.as_tensor(np.asarray(waves, dtype=np.float64) * box.half_width)
     except (TypeError, ValueError):
@@ -136,7 +136,7 @@ def _with_waves(width, activation, box: Box, waves) -> Start:
     if vector.shape != (width, box.dim) or not torch.isfinite(vector).all():
         raise InputError(f"waves: a wave vector for each of the {width} neurons, ({width}, {box.dim}), is needed")
     direction, anchor, slope = _of_waves(vector, sobol(width, 1)[:, 0])
-    return Start(direction, anchor, slope, box, 1.0, f"{width} sine features with the wave vectors given")
+    return Start(direction, anchor, slope, box, 1.0, f"{width} sines with the wave vectors given")
 
 
 def _of_waves(vector: torch.Tensor, place: torch.Tensor):
@@ -151,7 +151,7 @@ def _of_waves(vector: torch.Tensor, place: torch.Tensor):
 def _banded(width, activation, box: Box, wavenumber, stretch, bands) -> Start:
     """The start for ``bands``, which are checked here."""
     if activation != "sin" or wavenumber is not None or stretch is not None:
-        raise InputError("bands: for sine features, and without wavenumber and stretch")
+        raise InputError("bands: for sines, and without wavenumber and stretch")
     try:
         normalized = [[(float(a), float(b)) for a, b in axis] for axis in bands]
     except (TypeError, ValueError):
@@ -165,7 +165,7 @@ def _banded(width, activation, box: Box, wavenumber, stretch, bands) -> Start:
     normalized = [[(a * h, b * h) for a, b in axis] for axis, h in zip(normalized, box.half_width, strict=True)]
     direction, anchor, slope = _cover_wavenumbers(width, normalized)
     covered = " x ".join(" and ".join(f"{a:.3g}..{b:.3g}" for a, b in axis) for axis in normalized)
-    note = f"sine features spread evenly over the wavenumbers {covered} (normalised)"
+    note = f"sines spread evenly over the wavenumbers {covered} (normalised)"
     return Start(direction, anchor, slope, box, 1.0, note)
 
 

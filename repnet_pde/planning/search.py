@@ -200,7 +200,7 @@ class _Search:
         if other is not None and (other > MORE * np.asarray(problem_wavenumber(problem).values)).any():
             notes.append(f"also looked for with the wavenumber of the coefficients, {said(other)}")
         if best.held_out > LARGE and not self.in_turn:
-            text = "the held-out residual is large: the solution may need more features, or is not smooth"
+            text = "the held-out residual is large: the solution may need more basis functions, or is not smooth"
             if problem.wavenumber is None:
                 text += "; state wavenumber if it is faster than the data show"
             if not Patching.why_not(problem):

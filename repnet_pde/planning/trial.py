@@ -40,7 +40,8 @@ class Candidate:
 
     def __str__(self) -> str:
         rank, columns = self.outcome.rank, self.outcome.columns
-        return f"{self.features} features (numerical rank {rank} of {columns}): held-out residual {self.held_out:.1e}"
+        said = f"{self.features} basis functions (numerical rank {rank} of {columns})"
+        return f"{said}: held-out residual {self.held_out:.1e}"
 
 
 def attempt(

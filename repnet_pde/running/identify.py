@@ -220,7 +220,10 @@ def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
     if options["layers"][0] * len(problem.outputs) > FINEST:
         return None
     said = ", ".join(f"{k:.4g}" for k in wavenumber)
-    return options, f"the features limited the estimates: identified again with features up to the wavenumber {said}"
+    return (
+        options,
+        f"the basis functions limited the estimates: identified again with basis functions up to the wavenumber {said}",
+    )
 
 
 def _again(result: Result, out: Path | None, time_limit: float | None) -> float | None:

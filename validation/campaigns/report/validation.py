@@ -190,7 +190,9 @@ def _runs(v: Validation, options: dict) -> Table:
     columns = ["seed", "its own\nstatus", "relative\nL2 error", "maximum\nerror", "error\nindicator"]
     columns += ["residuals (rms)", "seconds", "with all\nelse", "memory,\nMiB", "ended"]
     rows = [[str(seed), *_run(by_seed.get(seed))] for seed in range(options["seeds"])]
-    caption = "Error indicator: distance to a solution with other features and points. Seconds: of the solution, and "
+    caption = (
+        "Error indicator: distance to a solution with other basis functions and points. Seconds: of the solution, and "
+    )
     return Table(caption + "with reference, errors and pictures.", columns, rows)
 
 
