@@ -26,6 +26,7 @@ EASY = 0.03
 LENIENT = 10.0
 """Times the tolerance that the best attempt may leave where others do not lower it: rounding limits it."""
 TRIES = 4
+"""Attempts at a window that have to lower its residual by `PROGRESS`."""
 HOPELESS = 0.1
 """Residual above which what was found says nothing about where it varies: the window is halved."""
 

@@ -20,6 +20,7 @@ MOST_ON_BOUNDARY = 40_000
 STRETCHES = 500
 """Parts of a face of which each is taken to lie inside the geometry or outside."""
 MOST_DRAWS = 100
+"""Draws of a quasi-random sequence after which fewer points than were asked for have to do."""
 
 
 @dataclass

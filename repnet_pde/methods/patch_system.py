@@ -16,8 +16,11 @@ from .patch_points import Face
 
 NEWTON_STEPS = 15
 SMALLEST_STEP = 1 / 64
+"""Of Newton's direction, after which a step is taken even where it does not lower the residual."""
 SLOW = 0.9
+"""Part of the residual above which what a step leaves is the floor."""
 AFFINE = 1e-8
+"""Relative mismatch of predicted and actual residual below which the residuals count as linear."""
 
 
 @dataclass

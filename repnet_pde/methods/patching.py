@@ -23,6 +23,7 @@ from .second_solution import MORE, random_offset
 FEATURES = {1: 40, 2: 300, 3: 1000}
 """Basis functions of a patch, by dimension."""
 ROWS_PER_COLUMN = 2.5
+"""Equations at the collocation points of a patch, over its coefficients."""
 FRESH = 100
 """Points of each patch at which its residual is judged."""
 MOST_PATCHES = 600

@@ -11,12 +11,15 @@ from .slab_solver import Attempt
 FIRST = 1 / 20
 """Length of the first slab, of the whole time."""
 GROWTH = 1.4
+"""Of the slabs, where the residual is small."""
 REST = 0.3
 """Part of a slab's length below which the time that is left beyond it is taken into it."""
 SPACE_FACTOR = 18.0
 """Largest wavenumber in space over half the number of length scales across the axis ..."""
 MOST_FACTOR = 36.0
+"""... and above which slabs are shortened only."""
 MOST_RENEWALS = 3
+"""Attempts at a slab after which its map is not renewed again."""
 HOPELESS = 1e-2
 """Residual above which an attempt tells no length scales."""
 WILD = 2.5

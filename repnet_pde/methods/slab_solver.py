@@ -24,9 +24,11 @@ from .second_solution import MORE
 TIME_WAVENUMBER = 4.0
 """Largest wavenumber in time, in the slab normalised to [−1, 1]: about twelve independent functions."""
 LEAST_WAVENUMBER = 12.0
+"""Largest wavenumber in space where the solution is smooth."""
 OVERHEAD = 10
 """Independent functions of an axis beyond 2 k / π per unit length of [−1, 1]."""
 MARGIN = 1.1
+"""Features over the independent functions."""
 MOST_FEATURES = 4000
 
 
