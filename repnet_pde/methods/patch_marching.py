@@ -8,18 +8,25 @@ from scipy.stats import qmc
 
 from ..analysis.wavenumbers import problem_wavenumber
 from ..discretization.features import jet_of
+from ..discretization.jets import Index
 from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
 from ..networks.patches import Patches
-from .marching import FAILS, GROWTH, MORE, SHORTEST, Marching, of_twin, random_offset, standing
+from .marching import SHORTEST, Marching
 from .method import looser
-from .patching import ON_FACE, PROGRESS, Carried, Patching
+from .partition import even_partition, refined, steepest_axes
+from .patch_points import ON_FACE
+from .patch_system import Carried
+from .patching import PROGRESS, Patching
+from .second_solution import FAILS, MORE, of_twin, random_offset, standing
+from .slab_length import GROWTH
 
 EASY = 0.03
 """Part of the tolerance below which windows lengthen."""
 LENIENT = 10.0
 """Times the tolerance that the best attempt may leave where others do not lower it: rounding limits it."""
 TRIES = 4
+"""Attempts at a window that have to lower its residual by `PROGRESS`."""
 HOPELESS = 0.1
 """Residual above which what was found says nothing about where it varies: the window is halved."""
 
@@ -105,7 +112,8 @@ class PatchMarching(Patching):
         self.iteration += 1
         final = float(self.problem.box.upper[-1])
         if self.boxes is None:
-            self.seed, boxes = int(torch.randint(2**31, (1,))), self._first(problem_wavenumber(self.problem).data)
+            self.seed = int(torch.randint(2**31, (1,)))
+            boxes = even_partition(self.problem, problem_wavenumber(self.problem).data, self.most_patches)
             self.length = float(boxes[0, 1, -1] - boxes[0, 0, -1])
             self.boxes = np.unique(boxes[:, :, :-1], axis=0)
         begin = self.reached
@@ -179,7 +187,7 @@ class PatchMarching(Patching):
         marked = ~(residuals <= self.tolerance)
         refine = False
         if worst <= HOPELESS:
-            steepest = [self._steep(net.patches[i], boxes[i], range(time + 1))[0] for i in np.flatnonzero(marked)]
+            steepest = [steepest_axes(net.patches[i], boxes[i], range(time + 1))[0] for i in np.flatnonzero(marked)]
             refine = 2 * steepest.count(time) < len(steepest)
         if self.failed and math.isfinite(worst) and not worst < PROGRESS * self.failed[-1]:
             refine = not self.refined
@@ -188,7 +196,7 @@ class PatchMarching(Patching):
         if self.best is None or worst < self.best["worst"]:
             self.best = {"worst": worst, "patches": net.state_dict()}
         if refine:
-            self.coarser, self.boxes = self.boxes, self._refined(net, boxes, marked, range(time))[:, :, :-1]
+            self.coarser, self.boxes = self.boxes, refined(net, boxes, marked, range(time))[:, :, :-1]
         else:
             self.length /= 2
         self.refined = refine
@@ -211,26 +219,26 @@ class PatchMarching(Patching):
             self.net.add(patch, *bounds)
         self.failed, self.refined, self.best = [], False, None
 
-    def _guess(self, start: Patches | None, x: torch.Tensor) -> torch.Tensor:
+    def _guess(self, start: Patches | None, x: torch.Tensor, indices: list[Index]) -> torch.Tensor:
         """u continued from the end of the last window by one term of Taylor's series; for the second solution the first
         one."""
         if start is None or self.twin is not None:
-            return super()._guess(start, x)
+            return super()._guess(start, x, indices)
         at = x.clone()
         at[:, -1] = self.window[0]
-        later = [(*a[:-1], a[-1] + 1) for a in self.indices]
-        every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
+        later = [(*a[:-1], a[-1] + 1) for a in indices]
+        every = sorted({*indices, *later}, key=lambda a: (sum(a), a))
         jet = jet_of(start, at, every)
         ahead = (x[:, -1:] - self.window[0])[:, :, None]
-        now, next_ = ([every.index(a) for a in which] for which in (self.indices, later))
+        now, next_ = ([every.index(a) for a in which] for which in (indices, later))
         return jet[:, now] + ahead * jet[:, next_]
 
-    def _carried(self, net: Patches, density: float) -> list[Carried]:
+    def _carried(self, net: Patches, indices: list[Index], density: float) -> list[Carried]:
         """u and its time derivatives below the order of the equations at the end of the last window."""
         if not len(self._before):
             return []
         dim, outputs = self.problem.dim, len(self.problem.outputs)
-        orders = range(max(a[-1] for a in self.indices))
+        orders = range(max(a[-1] for a in indices))
         result = []
         for i, (lower, upper) in enumerate(net.bounds):
             count = math.ceil(2 * density * ON_FACE[dim])
@@ -240,13 +248,13 @@ class PatchMarching(Patching):
             x = (lower + (upper - lower) / 2).repeat(count, 1)
             x[:, :-1] = lower[:-1] + (upper - lower)[:-1] * (1 - torch.cos(math.pi * places)) / 2
             x[:, -1] = self.window[0]
-            indices = [(0,) * (dim - 1) + (order,) for order in orders]
-            known = jet_of(self._before, x, indices)
+            of_time = [(0,) * (dim - 1) + (order,) for order in orders]
+            known = jet_of(self._before, x, of_time)
             for order in orders:
                 for output in range(outputs):
-                    a = x.new_zeros(count, len(indices), outputs)
+                    a = x.new_zeros(count, len(of_time), outputs)
                     a[:, order, output] = 1
-                    result.append(Carried(i, x, indices, a, known[:, order, output]))
+                    result.append(Carried(i, x, of_time, a, known[:, order, output]))
         return result
 
     def state_dict(self) -> dict:

@@ -1,5 +1,6 @@
 """The residuals of a problem with observations as the scaled rows of one least-squares problem."""
 
+import contextlib
 import functools
 import math
 
@@ -96,6 +97,10 @@ class Rows:
                 factors.append(1 / root if root > 0 else 1.0)
         return factors
 
+    def unit(self, factors) -> float:
+        """The scale of one standard deviation of the data among the rows with these `factors`."""
+        return float((factors[self.observed[0]] * self.effective[0])[0])
+
     def split(self, vectors, factors, data: bool) -> torch.Tensor:
         chosen = [
             scaled(v, f) for i, (v, f) in enumerate(zip(vectors, factors, strict=True)) if (i in self.observed) == data
@@ -163,6 +168,20 @@ class Rows:
         """Set the coefficients, with the unknowns as they are."""
         held = [v.detach().clone() for v in self.system.unknowns]
         self.system.set((c, self.system.jet, True, held), torch.zeros(len(c) + len(held), dtype=c.dtype))
+
+    def restore(self, c: torch.Tensor, values: list[float]) -> None:
+        """Set the coefficients (p,) and the unknowns, to the last bit."""
+        self.scales.restore(values)
+        self.put(c)
+
+    @contextlib.contextmanager
+    def kept(self):
+        """Leave coefficients and unknowns, which may be set within, as they are."""
+        c, values = self.system.c.clone(), self.scales.values()
+        try:
+            yield
+        finally:
+            self.restore(c, values)
 
     def transfer(self, net) -> None:
         """Set the coefficients to the solution in another network of the kind, with the unknowns as they are."""

@@ -7,10 +7,10 @@ import torch
 
 import repnet_pde
 from repnet_pde import Interface, Problem, load_problem, solve
-from repnet_pde.discretization.objective import Objective
 from repnet_pde.errors import InputError
 from repnet_pde.linalg.condensed import Block, condense, couple
-from repnet_pde.methods.patching import Face, Patching
+from repnet_pde.methods.continuity import matched
+from repnet_pde.methods.patch_points import Face
 from repnet_pde.networks.patches import Patches
 from repnet_pde.planning.automatic import automatic_method
 
@@ -206,21 +206,19 @@ def test_layers_are_found_by_refinement():
 def test_systems_keep_what_their_orders_ask_for():
     """First order in p, second in u and v: p is continuous, the others with their slopes."""
     problem = load_problem("kovasznay_2d")
-    net = Patches(3, problem.geometry)
     with repnet_pde.backend.seeded(0):
         data = repnet_pde.problem.points.collocation(problem, few=30)
-    method = Patching(Objective(data, net, [], problem.term_names, {}, problem), 1)
+    indices = repnet_pde.discretization.jets.needed_orders(problem, "patching", data)
     terms = repnet_pde.discretization.jets.term_jets(
         data,
         problem.term_names,
         torch.as_tensor(data.train_x),
-        torch.rand(len(data.train_x), len(method.indices), 3, dtype=torch.float64),
-        method.indices,
+        torch.rand(len(data.train_x), len(indices), 3, dtype=torch.float64),
+        indices,
     )
+    orders = repnet_pde.discretization.jets.highest(terms[: len(problem.residual_names)], indices)
     face = Face((0, 1), 1, torch.rand(3, 2, dtype=torch.float64))
-    found = [
-        (indices[-1], int(torch.nonzero(a[0, -1]))) for indices, (a, _) in method._matched(face, method._highest(terms))
-    ]
+    found = [(which[-1], int(torch.nonzero(a[0, -1]))) for which, (a, _) in matched(problem, face, orders, None)]
     assert sorted(found) == [((0, 0), 0), ((0, 0), 1), ((0, 0), 2), ((0, 1), 0), ((0, 1), 1)]
 
 

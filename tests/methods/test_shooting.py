@@ -112,14 +112,14 @@ def method_of(problem, **options):
 def solved(method, eta):
     """Residuals and sensitivities of the observations, from slabs made anew."""
     method.scales.set(eta)
-    method._anew()
+    method.forward.anew()
     evaluated = method.solutions
     method._next = lambda: None
     while method.solutions == evaluated:
         method.best = None
         method.step()
         assert method.stopped is None, method.stopped
-    residuals, slopes = method._predict()
+    residuals, slopes = method.forward.predict()
     return torch.cat(residuals), slopes
 
 
@@ -142,15 +142,14 @@ def test_solving_slabs_again_is_the_same_as_making_them(file):
     method.rough = False
     eta = method.scales.get()
     solved(method, 0.9 * eta)
-    method.best = {"tangents": list(method.tangents)}
     method.scales.set(eta)
-    method._predicted(0.1 * eta)
+    method.forward.move(method.forward.tangents, 0.1 * eta)
     count = method.solutions
     while method.solutions == count:
         method.best = None
         method.step()
-        assert method.stopped is None and method.replaying
-    again = torch.cat(method._predict()[0])
+        assert method.stopped is None and method.forward.replaying
+    again = torch.cat(method.forward.predict()[0])
     anew, _ = solved(method, eta)
     assert (again - anew).norm() < 1e-3 * anew.norm()
 
@@ -200,7 +199,7 @@ def test_stopped_and_resumed(file, tmp_path, monkeypatch):
 
         def failing(self, moment=moment):
             if self.iteration == moment:
-                seen.add((self.rough, not self.replaying))
+                seen.add((self.rough, not self.forward.replaying))
                 raise Stop
             step(self)
 
