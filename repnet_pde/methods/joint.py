@@ -155,7 +155,7 @@ class Joint(Method):
     # Uncertainty ----------------------------------------------------------------------------------------------------
 
     def _compare(self) -> None:
-        """Identify once more with other features and points: how much does that change?"""
+        """Identify once more with other basis functions and points: how much does that change?"""
         twin = getattr(self.objective, "twin", None)
         if twin is not None and not self.problem.unknown_fields:
             self.twin_values, self.twin_distance = second_estimate(self.search, twin)

@@ -43,7 +43,7 @@ def posterior(search: JointSearch) -> tuple[Posterior, list, bool]:
 
 
 def second_estimate(search: JointSearch, twin: Callable[[], Objective]) -> tuple[list[float] | None, float | None]:
-    """Identify once more with other features and points, from near the values found, which are left as they are.
+    """Identify once more with other basis functions and points, from near the values found, which are left as they are.
 
     Args:
         search: at its end. twin: makes the objective with these.

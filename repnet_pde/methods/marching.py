@@ -28,9 +28,9 @@ class Marching(Method):
     residual at validation points is below ``tolerance``; otherwise the map is renewed, the number of features raised
     or the slab shortened. Slabs lengthen where the residual is small.
 
-    When the end of time is reached the slabs are solved a second time, with other features and points, each by Newton's
-    method from the first solution and from the end of the second one's last slab. What the equations and conditions do
-    not determine is left at random values in it. ``twin_distance`` is the relative L2 distance of the two.
+    When the end of time is reached the slabs are solved a second time, with other basis functions and points, each by
+    Newton's method from the first solution and from the end of the second one's last slab. What the equations and
+    conditions do not determine is left at random values in it. ``twin_distance`` is the relative L2 distance of the two.
 
     Args:
         objective: the loss on a `Slabs` network; its weights are not used.

@@ -225,7 +225,7 @@ class Shooting(Method):
     def _failed(self, reason: str) -> None:
         """These unknowns are no better, or have no solution: a shorter step from the best ones."""
         if self.best is None:
-            self._reason = f"the features do not meet the equations: {reason}"
+            self._reason = f"the basis functions do not meet the equations: {reason}"
             return
         self._restore()
         if self.checking:
