@@ -30,7 +30,7 @@ class Marching(Method):
 
     When the end of time is reached the slabs are solved a second time, with other basis functions and points, each by
     Newton's method from the first solution and from the end of the second one's last slab. What the equations and
-    conditions do not determine is left at random values in it. ``twin_distance`` is the relative L2 distance of the two.
+    conditions do not determine is left at random values in it. ``twin_distance`` is the relative L2 distance of both.
 
     Args:
         objective: the loss on a `Slabs` network; its weights are not used.
