@@ -13,8 +13,8 @@ from ..discretization.jets import orders_of_problem
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..inverse.unknowns import Scales, check_loss, check_noise
-from .joint_posterior import posterior, second_estimate
-from .joint_search import JointSearch
+from .estimation.posterior import posterior, second_estimate
+from .estimation.search import JointSearch
 from .method import Method, by_basis
 
 MOST_STARTS = 6

@@ -8,11 +8,11 @@ from ..discretization.jets import orders_of_problem
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..networks.slabs import Slabs
-from .length_scales import GUIDING, length_scales
 from .method import Method, by_basis, looser
-from .second_solution import FAILS, of_twin, random_offset, standing
-from .slab_length import StepControl
-from .slab_solver import Attempt, SlabSolver, another_network, slab_network
+from .slabs.length import StepControl
+from .slabs.length_scales import GUIDING, length_scales
+from .slabs.second_solution import FAILS, of_twin, random_offset, standing
+from .slabs.solver import Attempt, SlabSolver, another_network, slab_network
 
 SHORTEST = 1e-4
 """Length of a slab, of the whole time, below which the march has stalled."""

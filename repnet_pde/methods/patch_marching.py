@@ -14,12 +14,12 @@ from ..errors import InputError, TrainingError
 from ..networks.patches import Patches
 from .marching import SHORTEST, Marching
 from .method import looser
-from .partition import even_partition, refined, steepest_axes
-from .patch_points import ON_FACE
-from .patch_system import Carried
 from .patching import PROGRESS, Patching
-from .second_solution import FAILS, MORE, of_twin, random_offset, standing
-from .slab_length import GROWTH
+from .slabs.length import GROWTH
+from .slabs.second_solution import FAILS, MORE, of_twin, random_offset, standing
+from .subdomains.partition import even_partition, refined, steepest_axes
+from .subdomains.points import ON_FACE
+from .subdomains.system import Carried
 
 EASY = 0.03
 """Part of the tolerance below which windows lengthen."""

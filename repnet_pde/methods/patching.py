@@ -14,11 +14,11 @@ from ..discretization.objective import Objective
 from ..errors import InputError
 from ..networks.patches import Patches
 from .method import Method, by_basis, not_plain, with_option
-from .partition import count_boxes, even_edges, even_partition, make_patches, refined
-from .patch_points import ON_FACE, PatchPoints
-from .patch_residuals import PatchResiduals
-from .patch_system import Carried, PatchSystem
-from .second_solution import MORE, random_offset
+from .slabs.second_solution import MORE, random_offset
+from .subdomains.partition import count_boxes, even_edges, even_partition, make_patches, refined
+from .subdomains.points import ON_FACE, PatchPoints
+from .subdomains.residuals import PatchResiduals
+from .subdomains.system import Carried, PatchSystem
 
 FEATURES = {1: 40, 2: 300, 3: 1000}
 """Basis functions of a patch, by dimension."""

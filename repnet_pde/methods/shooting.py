@@ -11,12 +11,12 @@ from ..discretization.objective import Objective
 from ..errors import InputError
 from ..inverse.unknowns import Scales
 from ..networks.slabs import Slabs
-from .forward_solution import ForwardSolution
-from .iterate import Iterate
+from .estimation.forward_solution import ForwardSolution
+from .estimation.iterate import Iterate
+from .estimation.observation_noise import ObservationNoise
 from .marching import Marching
 from .method import Method
-from .observation_noise import ObservationNoise
-from .slab_length import SPACE_FACTOR
+from .slabs.length import SPACE_FACTOR
 
 ROUGH = 2e-2
 """Relative residual of the forward solutions until the unknowns have nearly been found."""

@@ -9,8 +9,8 @@ import repnet_pde
 from repnet_pde import Interface, Problem, load_problem, solve
 from repnet_pde.errors import InputError
 from repnet_pde.linalg.condensed import Block, condense, couple
-from repnet_pde.methods.continuity import matched
-from repnet_pde.methods.patch_points import Face
+from repnet_pde.methods.subdomains.continuity import matched
+from repnet_pde.methods.subdomains.points import Face
 from repnet_pde.networks.patches import Patches
 from repnet_pde.planning.automatic import automatic_method
 

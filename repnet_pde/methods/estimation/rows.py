@@ -6,15 +6,15 @@ import math
 
 import torch
 
-from ..discretization.features import jet_of
-from ..discretization.jets import orders_of_problem
-from ..discretization.last_layer import JetSystem, check_finite
-from ..discretization.objective import Objective
-from ..errors import InputError
-from ..inverse.diagnostics import robust_deviation
-from ..inverse.unknowns import Scales, equal_deviations, first_deviations, huber_weights, weights_of_copies
-from ..linalg.dense import Factorization
-from ..linalg.reduced import SMOOTHNESS, Layout, Reduced
+from ...discretization.features import jet_of
+from ...discretization.jets import orders_of_problem
+from ...discretization.last_layer import JetSystem, check_finite
+from ...discretization.objective import Objective
+from ...errors import InputError
+from ...inverse.diagnostics import robust_deviation
+from ...inverse.unknowns import Scales, equal_deviations, first_deviations, huber_weights, weights_of_copies
+from ...linalg.dense import Factorization
+from ...linalg.reduced import SMOOTHNESS, Layout, Reduced
 
 SETTLED = 1e-3
 """Change of the weights of a robust loss that counts as none."""

@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 import torch
 
-from ..backend import seeded
-from ..discretization.features import Features
-from ..discretization.jets import orders, term_jets
-from ..discretization.last_layer import as_layer, time_indices, trace_rows
-from ..errors import InputError
-from ..inverse.unknowns import Scales
-from ..networks.slabs import Slabs
-from ..problem.points import collocation
-from ..problem.values import generic
-from .marching import Marching
-from .slab_solver import Attempt
+from ...backend import seeded
+from ...discretization.features import Features
+from ...discretization.jets import orders, term_jets
+from ...discretization.last_layer import as_layer, time_indices, trace_rows
+from ...errors import InputError
+from ...inverse.unknowns import Scales
+from ...networks.slabs import Slabs
+from ...problem.points import collocation
+from ...problem.values import generic
+from ..marching import Marching
+from ..slabs.solver import Attempt
 
 TRIES, GAIN, FAR = 4, 0.3, 100.0
 """The tolerance counts as out of reach when so many attempts at a slab have not brought its residual to this part, and

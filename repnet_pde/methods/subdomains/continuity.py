@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ..backend import dde
-from ..discretization.jets import Index, multi_indices, taylor
-from .patch_points import Face
+from ...backend import dde
+from ...discretization.jets import Index, multi_indices, taylor
+from .points import Face
 
 SIDE = 1e-10
 """Distance from an interface at which its flux is taken, of the width of the domain."""

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ..checking.sizes import relative_residuals
-from ..discretization.features import Features, jet_of
-from ..discretization.jets import Index, orders_of_problem
-from ..discretization.last_layer import JetSystem, Outcome, newton, time_indices, trace
-from ..errors import InputError, TrainingError
-from ..networks.repnet import RepNet
-from ..networks.slabs import Slabs
-from ..networks.warp import axis_map
-from ..problem.points import collocation
+from ...checking.sizes import relative_residuals
+from ...discretization.features import Features, jet_of
+from ...discretization.jets import Index, orders_of_problem
+from ...discretization.last_layer import JetSystem, Outcome, newton, time_indices, trace
+from ...errors import InputError, TrainingError
+from ...networks.repnet import RepNet
+from ...networks.slabs import Slabs
+from ...networks.warp import axis_map
+from ...problem.points import collocation
 from .length_scales import NODES, WIDEST, count_scales, length_scales
 from .second_solution import MORE
 

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from ..checking.sizes import derivative_sizes, sized_terms
-from ..discretization.features import jet_of
-from ..discretization.jets import Index, TermJet, highest
-from ..networks.patches import Patches
+from ...checking.sizes import derivative_sizes, sized_terms
+from ...discretization.features import jet_of
+from ...discretization.jets import Index, TermJet, highest
+from ...networks.patches import Patches
 from .continuity import matched
-from .patch_points import Face
-from .patch_system import Carried
+from .points import Face
+from .system import Carried
 
 
 class PatchResiduals:

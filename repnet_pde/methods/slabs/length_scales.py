@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ..discretization.features import jet_of
-from ..networks.slabs import Slabs
-from ..networks.warp import graded
+from ...discretization.features import jet_of
+from ...networks.slabs import Slabs
+from ...networks.warp import graded
 
 NODES = 801
 """Places of an axis at which its length scale is known."""

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..linalg.reduced import DEPENDENT
+from ...linalg.reduced import DEPENDENT
 
 POLISHING = 40
 """Most Gauss-Newton steps for the unknowns alone, from a start."""

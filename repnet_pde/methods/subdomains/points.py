@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ..backend import seeded
-from ..networks.patches import Patches
-from ..problem.points import collocation, inside, on_boundary
-from ..problem.problem import Interface
+from ...backend import seeded
+from ...networks.patches import Patches
+from ...problem.points import collocation, inside, on_boundary
+from ...problem.problem import Interface
 
 ON_FACE = {1: 1, 2: 32, 3: 400}
 """Points of a face between patches."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ..discretization.features import Features, jet_of
-from ..discretization.jets import Index, TermJet, highest, term_jets
-from ..discretization.last_layer import as_layer
-from ..errors import TrainingError
-from ..linalg.condensed import Block, condense, couple
-from ..networks.patches import Patches
+from ...discretization.features import Features, jet_of
+from ...discretization.jets import Index, TermJet, highest, term_jets
+from ...discretization.last_layer import as_layer
+from ...errors import TrainingError
+from ...linalg.condensed import Block, condense, couple
+from ...networks.patches import Patches
 from .continuity import matched
-from .patch_points import Face
+from .points import Face
 
 NEWTON_STEPS = 15
 SMALLEST_STEP = 1 / 64

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ..checking.accuracy import distance
+from ...checking.accuracy import distance
 
 MORE = 1.1
 """Features of the second solution over those of the first; its wavenumbers grow by the root of that along each axis."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .length_scales import count_scales
-from .slab_solver import Attempt
+from .solver import Attempt
 
 FIRST = 1 / 20
 """Length of the first slab, of the whole time."""

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import torch
 
-from ..analysis.linearity import is_linear
+from ...analysis.linearity import is_linear
 from .coordinates import POLISHING
 from .projection import Projection
 from .smooth_state import set_fields, set_from_equations, smooth_state

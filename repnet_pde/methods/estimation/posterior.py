@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import torch
 
-from ..discretization.objective import Objective
-from ..errors import InputError, TrainingError
-from ..inverse.unknowns import huber_inflation
-from ..linalg.reduced import Posterior
-from .joint_search import JointSearch
+from ...discretization.objective import Objective
+from ...errors import InputError, TrainingError
+from ...inverse.unknowns import huber_inflation
+from ...linalg.reduced import Posterior
+from .search import JointSearch
 from .stages import MOST_ROUNDS, SHARES
 
 ASIDE = 1e-3

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from ..errors import TrainingError
-from ..linalg.dense import Factorization
+from ...errors import TrainingError
+from ...linalg.dense import Factorization
 from .coordinates import Coordinates
 from .rows import Rows, scaled
 

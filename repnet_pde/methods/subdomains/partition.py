@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ..backend import seeded
-from ..discretization.features import jet_of
-from ..networks.patches import Patches
-from ..problem.points import inside
+from ...backend import seeded
+from ...discretization.features import jet_of
+from ...networks.patches import Patches
+from ...problem.points import inside
 
 WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}
 """Largest wavenumber of the features on a patch normalised to [−1, 1], by dimension."""

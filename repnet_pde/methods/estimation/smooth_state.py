@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from ..discretization.jets import values as jet_values
-from ..errors import TrainingError
+from ...discretization.jets import values as jet_values
+from ...errors import TrainingError
 from .coordinates import POLISHING, Coordinates
 from .rows import Rows, scaled, wavenumbers
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from ..discretization.objective import Objective
-from ..inverse.unknowns import Scales, first_deviations
+from ...discretization.objective import Objective
+from ...inverse.unknowns import Scales, first_deviations
 from .projection import Projection
 from .rows import Rows
 from .stages import ROUNDS, STAGES, Stages

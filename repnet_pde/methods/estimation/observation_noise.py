@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from ..inverse.diagnostics import robust_deviation
-from ..inverse.unknowns import (
+from ...inverse.diagnostics import robust_deviation
+from ...inverse.unknowns import (
     check_loss,
     check_noise,
     equal_deviations,
@@ -14,7 +14,7 @@ from ..inverse.unknowns import (
     huber_weights,
     weights_of_copies,
 )
-from ..linalg.reduced import Layout, Posterior, Reduced
+from ...linalg.reduced import Layout, Posterior, Reduced
 from .rows import SETTLED
 
 

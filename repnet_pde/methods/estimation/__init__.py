@@ -1,0 +1,1 @@
+"""What the methods for unknowns are made of: rows, starts, noise, the state that is eliminated, the posterior."""

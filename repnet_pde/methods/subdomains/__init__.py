@@ -1,0 +1,1 @@
+"""What the methods on subdomains are made of: the partition, its points, rows and continuity conditions."""
