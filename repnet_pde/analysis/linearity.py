@@ -1,6 +1,7 @@
 """Whether the residuals of a problem are affine in u, by trying."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -56,18 +57,18 @@ def _is_linear(problem) -> bool:
         found = [zero, *(residuals(*p) for p in (first, second, both))]
         if not all(torch.isfinite(r).all() for vectors in found for r in vectors):
             return False
-        suspects = [n for n, rows in enumerate(zip(*found, strict=True)) if (_mismatch(*rows, LINEAR) > 0).any()]
+        suspects = [n for n in range(len(zero)) if (_mismatch([vectors[n] for vectors in found]) > 0).any()]
         if not suspects:
             continue
         path = [found[-1], *(residuals(*(both * (1 + n * NOISE_STEP))) for n in range(1, NOISE_STEPS + 1))]
         for n in suspects:
             noise = torch.stack([vectors[n] for vectors in path]).diff(n=2, dim=0).abs().amax(0)
-            if (_mismatch(*(vectors[n] for vectors in found), LINEAR) > NOISE * torch.quantile(noise, 0.9)).any():
+            if (_mismatch([vectors[n] for vectors in found]) > NOISE * torch.quantile(noise, 0.9)).any():
                 return False
     return True
 
 
-def _mismatch(zero, first, second, both, tolerance: float) -> torch.Tensor:
-    """|r(p + q) − r(p) − r(q) + r(0)| of every row (n,), less ``tolerance`` times its size."""
-    size = torch.stack([zero, first, second, both]).abs().amax(0)
-    return (both - first - second + zero).abs() - tolerance * size
+def _mismatch(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """|r(p + q) − r(p) − r(q) + r(0)| of every row (n,), less `LINEAR` times its size, from r at 0, p, q and p + q."""
+    zero, first, second, both = rows
+    return (both - first - second + zero).abs() - LINEAR * torch.stack([zero, first, second, both]).abs().amax(0)

@@ -79,7 +79,8 @@ def _problem_wavenumber(problem) -> Wavenumber:
     values = np.maximum(found, _waves(problem, found))
     if (values > MORE * found).any():
         note += f"; from the equations' coefficients: {said(values)}"
-    return Wavenumber(*(tuple(float(k) for k in v) for v in (found, values)), tuple(resolved.tolist()), note)
+    data, wanted = (tuple(float(k) for k in v) for v in (found, values))
+    return Wavenumber(data, wanted, tuple(resolved.tolist()), note)
 
 
 def said(wavenumber) -> str:
@@ -114,8 +115,9 @@ def _coefficient_wavenumber(problem) -> np.ndarray | None:
         return None
 
     def coefficients(x: np.ndarray) -> np.ndarray:
-        _, a = operator(problem, x)
-        return a.reshape(len(x), -1)
+        found = operator(problem, x)
+        assert found is not None  # as at the centre: that does not depend on the points
+        return found[1].reshape(len(x), -1)
 
     found = symbol_wavenumber(problem, known if is_linear(problem) else None)
     lines = 1 if problem.dim == 1 else COEFFICIENT_LINES
@@ -144,8 +146,8 @@ def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None
         warnings.simplefilter("ignore")
         for function, domain, axes in _functions(problem):
             try:
-                for axis, found in zip(axes, spectral_peaks(function, domain), strict=True):
-                    peaks[axis].extend(found)
+                for axis, own in zip(axes, spectral_peaks(function, domain), strict=True):
+                    peaks[axis].extend(own)
             except Exception:  # the user's functions may not be made for the whole bounding box
                 return None
     bands, narrow = [], False
@@ -209,8 +211,8 @@ def _zero(problem, x: torch.Tensor) -> torch.Tensor:
 def _source(problem, x: np.ndarray) -> np.ndarray:
     """The PDE's residuals (n, equations) at u = 0, without those that are but the rounding of others."""
     dde.grad.clear()
-    x = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
-    residuals = problem.pde(x, _zero(problem, x))
+    inputs = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
+    residuals = problem.pde(inputs, _zero(problem, inputs))
     residuals = residuals if isinstance(residuals, (list, tuple)) else [residuals]
     values = torch.cat([r.detach().reshape(len(x), 1) for r in residuals], 1).cpu().numpy()
     dde.grad.clear()

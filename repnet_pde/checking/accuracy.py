@@ -66,7 +66,9 @@ class Target:
     def __init__(self, problem, count: int):
         self.problem = problem
         self.reference = reference_of(problem)
-        self.x = self.u = self.against = None
+        self.x: np.ndarray | None = None
+        self.u: np.ndarray | None = None
+        self.against: str | None = None
         if problem.solution is not None:
             self.x, self.against = test_points(problem, count), "solution"
             self.u = np.asarray(problem.solution(self.x), dtype=np.float64)
@@ -76,13 +78,13 @@ class Target:
             (self.x, self.u), self.against = self.reference.points(REFERENCE_POINTS), "reference"
 
     def errors(self, net) -> Errors:
-        if self.against is None:
+        if self.x is None or self.u is None or self.against is None:
             return Errors()
         return compare(self.problem, net, self.x, self.u, self.against)
 
     def quick_error(self, net) -> float | None:
         """The relative L2 error on at most `QUICK_POINTS` of the points: for the history."""
-        if self.against is None:
+        if self.x is None or self.u is None or self.against is None:
             return None
         some = slice(None, None, -(-len(self.x) // QUICK_POINTS))
         return compare(self.problem, net, self.x[some], self.u[some], self.against).relative_l2
@@ -91,7 +93,8 @@ class Target:
         """Against the reference on its own nodes, whether there is an exact solution or not."""
         if self.reference is None:
             return Errors()
-        return compare(self.problem, net, *self.reference.points(REFERENCE_POINTS), "reference")
+        x, u = self.reference.points(REFERENCE_POINTS)
+        return compare(self.problem, net, x, u, "reference")
 
 
 def distance(problem, net, other) -> float:

@@ -30,12 +30,12 @@ def loosest(problem, system: JetSystem, factor) -> float:
     at = system.features.at(y, [zero])
     size = system.jet[:, system.indices.index(zero)].square().mean(0).sqrt()
     size = torch.where(size > 0, size, size.max().clamp_min(1e-300))
-    values = []
+    rows = []
     for c in range(outputs):
         one = y.new_zeros(len(y), 1, outputs)
         one[:, 0, c] = 1 / size[c]
-        values.append(at.rows(one))
-    values = torch.cat(values)
+        rows.append(at.rows(one))
+    values = torch.cat(rows)
     v = torch.ones(factor.columns, 1, dtype=values.dtype)
     v[::2] = -0.5  # no symmetry that a function could be orthogonal to
     for _ in range(STEPS):

@@ -91,7 +91,7 @@ def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index])
     for i, term in enumerate(terms):
         if len(term.residual):
             parts = [a.abs() * (local[part] if i < len(equations) else mean) for part, a in term.parts]
-            yield term, rms(sum(parts).sum((1, 2)))
+            yield term, rms(sum(parts, start=torch.zeros_like(parts[0])).sum((1, 2)))
 
 
 def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least=None) -> torch.Tensor:

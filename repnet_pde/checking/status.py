@@ -398,7 +398,7 @@ def compared(found: Verification, problem, terms: "_Terms", errors: accuracy.Err
     stated = stated_residuals(problem, terms.data, terms.indices, wavenumber)
     unmet = {name: v for name, v in stated.items() if v > UNMET}
     if unmet:
-        name = max(unmet, key=unmet.get)
+        name = max(unmet, key=lambda name: unmet[name])
         text = f"the stated solution does not meet {name!r} (relative residual {unmet[name]:.1e}), which this one does"
         return replace(found, notes=(*found.notes, text))
     if set(stated) == set(found.relative):

@@ -284,7 +284,7 @@ def _outer(uses: _Uses, leaves, columns, rows: slice, width: int, block_bytes: i
             of_bias = [g[part] for g, _, with_bias in pairs if with_bias]
             if bias is not None and bias.requires_grad and of_bias:
                 outputs.append(bias)
-                gradients.append(sum(of_bias))
+                gradients.append(sum(of_bias, start=torch.zeros_like(of_bias[0])))
             inner = [(o, g) for o, g in zip(outputs, gradients, strict=True) if id(o) not in columns]
             for output, gradient in zip(outputs, gradients, strict=True):
                 if id(output) in columns:
@@ -385,7 +385,7 @@ def _by_rows(data, net, names, parameters, unknowns, width) -> list[Linearizatio
         for chosen in torch.eye(len(v), dtype=v.dtype).split(ROWS_AT_ONCE):
             options = {"retain_graph": True, "allow_unused": True}
             try:
-                grads = torch.autograd.grad(v, inputs, chosen, is_grads_batched=True, **options)
+                grads = list(torch.autograd.grad(v, inputs, chosen, is_grads_batched=True, **options))
             except RuntimeError:  # an operation without a batching rule
                 each = [torch.autograd.grad(v, inputs, one, materialize_grads=True, **options) for one in chosen]
                 grads = [torch.stack(g) for g in zip(*each, strict=True)]

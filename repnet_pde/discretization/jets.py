@@ -242,7 +242,7 @@ def _tried(data, outputs: int, transform, indices: Sequence[Index] | None = None
     x = torch.as_tensor(data.train_x)
     highest = HIGHEST if x.shape[1] <= 3 else 4
     every = indices is None
-    indices = multi_indices(x.shape[1], highest) if every else list(indices)
+    indices = multi_indices(x.shape[1], highest) if indices is None else list(indices)
     generator = torch.Generator().manual_seed(0)
 
     def random() -> torch.Tensor:
@@ -273,7 +273,7 @@ def _tried(data, outputs: int, transform, indices: Sequence[Index] | None = None
         rows = slice(starts[-1], len(x)) if condition is None else slice(starts[i - n_pde], starts[i - n_pde + 1])
         slopes = slopes.detach()
         parts = _parts(condition, rows, slopes, len(v))
-        product = sum((a * change[part]).sum((1, 2)) for part, a in parts)
+        product = sum(((a * change[part]).sum((1, 2)) for part, a in parts), start=torch.zeros_like(exact))
         size = max(exact.abs().max().item(), product.abs().max().item(), 1e-300)
         if not math.isfinite(size) or (exact - product).abs().max().item() > 1e-8 * size:
             dde.grad.clear()
@@ -314,7 +314,7 @@ def _orders_of_problem(problem) -> list[Index] | None:
 
 def highest(equations: Sequence[TermJet], indices: Sequence[Index]) -> np.ndarray:
     """The order of the equations in each output along each axis (outputs, d)."""
-    used = sum((a != 0).any(0).to(int) for term in equations for _, a in term.parts).numpy() > 0
+    used = torch.stack([(a != 0).any(0) for term in equations for _, a in term.parts]).any(0).numpy()
     return np.max(used[:, :, None] * np.array(indices)[:, None], axis=0)
 
 

@@ -5,7 +5,7 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..linalg.dense import Factorization
 from ..methods.alternating import Alternating
 from ..networks.product import PRODUCT, SLOW_WAVENUMBER, ProductRepNet, waves_to_features
 from ..networks.registry import NETWORKS
-from ..networks.repnet import SINE
+from ..networks.repnet import SINE, RepNet
 from ..networks.warp import axis_map, graded
 from .samples import CHUNK, Samples, denormalize, peaks
 
@@ -444,6 +444,7 @@ def _length_scale(best: Candidate, samples: Samples, nodes: np.ndarray) -> np.nd
     Never so small that the features in between the samples would be more than these: `WAVES`[0] / π of their spacing.
     """
     x = torch.as_tensor(samples.box.center + samples.box.half_width * nodes[:, None], dtype=samples.x.dtype)
+    assert isinstance(best.net, RepNet)
     jet = jet_of(best.net, x, [(n,) for n in range(4)]).double().numpy()
     size = np.sqrt(np.mean(jet[:, 0] ** 2, axis=0)).clip(1e-12)
     roots = [(np.abs(jet[:, n]) / size) ** (1 / n) * samples.box.half_width[0] for n in (1, 2, 3)]
@@ -487,7 +488,8 @@ def _products(found: Search, options: dict) -> None:
         width = math.ceil(1.15 * waves_to_features(fast))
     width = max(2, min(width, len(rows) // (4 * samples.dim)))
     free = "slow" not in options and samples.dim > 2
-    net, best = None, math.inf
+    net: ProductRepNet | None = None
+    best = math.inf
 
     def improved(starts: list, slow: int, base=None) -> bool:
         """Whether ``base`` with further products and with slow sines has a much smaller held-out error; then kept."""
@@ -496,7 +498,7 @@ def _products(found: Search, options: dict) -> None:
         method, error = Alternating(grown, x, y), math.inf
         for _ in range(SWEEPS):
             method.sweep()
-            sizes = [grown.products * (f.in_features + 1) for f in grown.factors]
+            sizes = [grown.products * (grown.factor(axis).in_features + 1) for axis in range(samples.dim)]
             found.work += 2.0 * len(rows) * sum(size * (size + slow) for size in sizes)
             before, error = error, held_out(grown, samples)
             if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
@@ -518,7 +520,7 @@ def _products(found: Search, options: dict) -> None:
     more = min(SLOW_FEATURES, len(rows) // 16)
     if free and fast and best > LARGE and not found.over and improved(fast, more):
         slow = more
-    while not found.over:
+    while net is not None and not found.over:
         starts = _starts(at, -samples.misfit(net, samples.train).double().numpy(), most - net.products)
         if not starts or not improved(starts, slow, net):
             break
@@ -553,7 +555,14 @@ def _product(part: list[tuple[int, float]], x: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: int) -> ProductRepNet:
+def _grown(
+    net: ProductRepNet | None,
+    samples: Samples,
+    widths: list[int],
+    wavenumber: Sequence[float],
+    starts: list[list[tuple[int, float]]],
+    seed: int,
+) -> ProductRepNet:
     """A network with the products of ``net`` (or None) and those of ``starts``, with small weights.
 
     widths: features of the fastest coordinate, and slow ones.
@@ -563,7 +572,8 @@ def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: i
         sizes = [samples.dim, width, old + len(starts), samples.outputs]
         grown = ProductRepNet(sizes, domain=samples.box, wavenumber=wavenumber, slow=slow)
     some = torch.linspace(-1, 1, 4 * width, dtype=samples.x.dtype)
-    for axis, factor in enumerate(grown.factors):
+    for axis in range(samples.dim):
+        factor = grown.factor(axis)
         x = torch.zeros(len(some), samples.dim, dtype=some.dtype)
         center, half = samples.box.center[axis], samples.box.half_width[axis]
         x[:, axis] = center + half * some
@@ -572,11 +582,11 @@ def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: i
             wanted = torch.stack([torch.cos(math.pi * start[axis][0] * some + start[axis][1]) for start in starts], 1)
             fitted = Factorization(features, 1e-8).solve(-wanted).T
             factor.weight[old:], factor.bias[old:] = fitted[:, :-1], fitted[:, -1]
-        if old:
-            factor.weight[:old], factor.bias[:old] = net.factors[axis].weight, net.factors[axis].bias
+        if net is not None:
+            factor.weight[:old], factor.bias[:old] = net.factor(axis).weight, net.factor(axis).bias
     grown.last.weight[:, old:] = 0.1 if net is None else 1e-2 * net.last.weight.abs().max()
     grown.last.weight[:, grown.products :] = 0.0
-    if old:
+    if net is not None:
         grown.last.weight[:, :old] = net.last.weight[:, :old]
         grown.last.weight[:, grown.products :] = net.last.weight[:, old:] if net.slow is not None else 0.0
         grown.last.bias.copy_(net.last.bias)

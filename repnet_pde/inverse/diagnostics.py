@@ -89,10 +89,10 @@ def examine(name: str, axes, points, values, residuals, leverage, floor: float, 
         worst = outliers[0]
         at = ", ".join(f"{c} = {v:.6g}" for c, v in zip(axes, points[worst], strict=True))
         spread = float(np.sqrt(np.mean(np.square(np.delete(residuals, outliers)))))
-        many = f"{len(outliers)} outlier{'s' if len(outliers) > 1 else ''} among {n} data"
+        counted = f"{len(outliers)} outlier{'s' if len(outliers) > 1 else ''} among {n} data"
         remarks.append(
-            f"{name}: {many} (the largest at {at}, {abs(residuals[worst]) / max(spread, 1e-300):.3g} times the spread "
-            "of the others), "
+            f"{name}: {counted} (the largest at {at}, {abs(residuals[worst]) / max(spread, 1e-300):.3g} times the "
+            "spread of the others), "
             + ("which count less" if robust else "which may move the estimates: loss='huber' counts them less")
         )
     elif raised and not misses and not robust and n >= LEAST_SHAPE and _chance_of_shape(residuals) < VERY_RARE:

@@ -105,7 +105,8 @@ class LowRank(Method):
         needed_orders(problem, "low-rank")
         self.iteration = 0
         self.damping: float | None = None
-        self.scales, self.goal = [], 0.0
+        self.scales: list[float] = []
+        self.goal = 0.0
         self.worst: list[float] = []
         self.best: dict | None = None
         self.done = self.slow = 0
@@ -163,6 +164,7 @@ class LowRank(Method):
         ):
             self._reason = f"{said}: two enlargements do not lower it"
         if self._reason is not None:
+            assert self.best is not None
             self.net.load_state_dict(self.best)
             self._system = None
             self._compare()
@@ -210,7 +212,7 @@ class LowRank(Method):
 
 def coefficients(net: ProductRepNet) -> int:
     """Those of `TYPICAL` products, which set the numbers of points."""
-    return TYPICAL * sum(f.in_features + 1 for f in getattr(net, "factors", ()))
+    return TYPICAL * sum(f.in_features + 1 for f in getattr(net, "factors", ()))  # other networks have none
 
 
 class _System:
@@ -223,12 +225,13 @@ class _System:
         self.indices = needed_orders(problem, "low-rank", data)
         self.x = torch.as_tensor(data.train_x)
         self.tables = [self._table(axis) for axis in range(net.box.dim)]
-        self.scales, self.goal = [], 0.0
+        self.scales: list[float] = []
+        self.goal = 0.0
         self.c = [table[0].new_empty(0, table[0].shape[1]) for table in self.tables]
 
     def _table(self, axis: int) -> list[torch.Tensor]:
         """The derivatives (n, features + 1) of the sines of one coordinate and of the constant, by order."""
-        weight, bias = self.net.first[axis].linear_equivalent()
+        weight, bias = self.net.sines(axis).linear_equivalent()
         z = self.x[:, axis : axis + 1] @ weight.detach().T + bias.detach()
         one = torch.ones_like(z[:, :1])
         result = []
@@ -240,7 +243,8 @@ class _System:
     @torch.no_grad()
     def load(self) -> "_System":
         """Take the coefficients of the network, with its output layer multiplied into the first factor."""
-        self.c = [torch.cat([f.weight, f.bias[:, None]], 1) for f in self.net.factors]
+        factors = [self.net.factor(axis) for axis in range(len(self.tables))]
+        self.c = [torch.cat([f.weight, f.bias[:, None]], 1) for f in factors]
         number = len(self.c[0])
         used = self.net.last.weight[torch.arange(number) % self.outputs, torch.arange(number)]
         self.c[0] = self.c[0] * used[:, None]
@@ -250,7 +254,8 @@ class _System:
     def store(self) -> None:
         """Write the coefficients into the network, which is given as many products."""
         self.net.resize(len(self.c[0]))
-        for c, factor in zip(self.c, self.net.factors, strict=True):
+        for axis, c in enumerate(self.c):
+            factor = self.net.factor(axis)
             factor.weight.copy_(c[:, :-1])
             factor.bias.copy_(c[:, -1])
         number = len(self.c[0])
@@ -291,7 +296,7 @@ class _System:
         for axis, table in enumerate(self.tables):
             c = torch.randn(self.outputs, table[0].shape[1], dtype=self.x.dtype)
             if smooth:
-                slopes = self.net.first[axis].slopes()
+                slopes = self.net.sines(axis).slopes()
                 c[:, :-1] *= slopes <= max(SLOW_WAVENUMBER, slopes.min().item())
             start.append(c)
         return start
@@ -358,27 +363,28 @@ class _System:
         for term, scale in zip(
             term_jets(self.data, names, self.x, self.jet(), self.indices, transform), self.scales, strict=True
         ):
-            rows = sum(
+            parts = [
                 torch.cat([self._rows(values, axis, p, scale * a, which) for axis in axes], 1) for p, a in term.parts
-            )
-            yield scale * term.residual[:, 0], rows
+            ]
+            yield scale * term.residual[:, 0], sum(parts, start=torch.zeros_like(parts[0]))
 
     def _rows(self, values, axis: int, part: slice, a: torch.Tensor, which) -> torch.Tensor:
         """Σ_α A_α D^α u for u linear in the coefficients of one coordinate: (m, products · features)."""
         products = torch.arange(len(self.c[0]))[which]
-        result = 0
+        result: torch.Tensor | None = None
         for order, table in enumerate(self.tables[axis]):
-            inner = 0
+            inner: torch.Tensor | None = None
             for i, index in enumerate(self.indices):
                 if index[axis] == order and a[:, i].any():
                     others = a[:, i][:, products % self.outputs]
                     for other, v in enumerate(values):
                         if other != axis:
                             others = others * v[index[other]][part][:, products]
-                    inner = inner + others
-            if torch.is_tensor(inner):
-                result = result + inner[:, :, None] * table[part][:, None]
-        if not torch.is_tensor(result):
+                    inner = others + (0 if inner is None else inner)
+            if inner is not None:
+                product = inner[:, :, None] * table[part][:, None]
+                result = product + (0 if result is None else result)
+        if result is None:
             return a.new_zeros(len(a), len(products) * self.c[axis].shape[1])
         return result.flatten(1)
 
@@ -441,7 +447,8 @@ class _System:
 
 def _add(system: _System) -> None:
     """Add one product for each output: that of the `_System.starts` which alternating least squares brings furthest."""
-    before, best = system.c, None
+    before = system.c
+    best: tuple[float, list[torch.Tensor]] | None = None
     new = range(len(before[0]), len(before[0]) + system.outputs)
     starts = system.starts()
     if not new.start:
@@ -454,13 +461,15 @@ def _add(system: _System) -> None:
         norm = system.norm()
         if best is None or norm < best[0]:
             best = norm, system.c
+    assert best is not None  # there are random starts at least
     system.c = best[1]
 
 
 @torch.no_grad()
 def _imitate(net: ProductRepNet, other: ProductRepNet) -> None:
     """Fit the products of another network of the same sizes by the sines of ``net``, factor by factor."""
-    for axis, (mine, theirs) in enumerate(zip(net.factors, other.factors, strict=True)):
+    for axis in range(net.box.dim):
+        mine, theirs = net.factor(axis), other.factor(axis)
         x = _nodes(net.box, axis, NODES * mine.in_features)[:, None].expand(-1, net.box.dim)
         sines = torch.cat([net.features(x, axis), torch.ones_like(x[:, :1])], 1)
         found = Factorization(sines).solve(-theirs(other.features(x, axis)))

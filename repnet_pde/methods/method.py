@@ -2,11 +2,13 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..discretization.jets import check_plain, needed_orders
 from ..discretization.objective import Objective
 from ..errors import InputError
+from ..problem.problem import Problem
 
 
 class Method(ABC):
@@ -47,6 +49,8 @@ class Method(ABC):
     """Iterations between two entries of the history of `train`."""
 
     iteration: int
+    twin_distance: float | None
+    """Only where it has one."""
 
     @abstractmethod
     def __init__(self, objective: Objective, iterations: int, **options: Any):
@@ -90,6 +94,11 @@ class Method(ABC):
     def network_options(cls, problem, options: dict, wavenumber) -> dict:
         """The options of its network, with what it chooses itself filled in."""
         return options
+
+    @classmethod
+    def coarse_options(cls, problem: Problem, wavenumber: Sequence[float]) -> dict[str, Any]:
+        """The options of a network with fewer basis functions, for a `twin`; only of those that have one."""
+        raise NotImplementedError
 
     @classmethod
     def start_wavenumber(cls, problem, wavenumber):

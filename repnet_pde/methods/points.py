@@ -62,7 +62,8 @@ class Points:
             trial.train_aux_vars = trial.auxiliary_var_fn(x).astype(x.dtype)
         vectors = residual_vectors(with_auxiliary(trial), net)
         dde.grad.clear()
-        square = sum((s * v.detach()).square().sum(1) for s, v in zip(scales, vectors, strict=False)).numpy()
+        squares = [(s * v.detach()).square().sum(1) for s, v in zip(scales, vectors, strict=False)]
+        square = sum(squares, start=torch.zeros_like(squares[0])).numpy()
         size = np.sqrt(square)
         if not np.isfinite(size).all():
             return np.inf

@@ -34,7 +34,7 @@ def array(argument: str, value, shape: Sequence[int | str | None]) -> np.ndarray
 
 def positive_number(argument: str, value, unit: str = "") -> float:
     """``value`` as a float > 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or value <= 0 or not value < np.inf:
         raise InputError(f"{argument}: {value!r} given; a number{f' of {unit}' if unit else ''} > 0 is needed")
     return float(value)
 

@@ -154,11 +154,12 @@ class ConvolutionOperator(dde.nn.NN):
             rows = torch.cat([self.features(a[records]), u[records]], 2).flatten(0, 1)
             rows = rows if upper is None else torch.cat([upper, rows])
             upper = torch.linalg.qr(rows, mode="r")[1]
+        assert upper is not None  # there is a record
         features, right = upper[:, : -self.outputs], upper[:, -self.outputs :]
         scale = torch.linalg.norm(features, dim=0)
         scale = torch.where(scale > 0, 1 / scale, 1.0)
         weights = scale[:, None] * Factorization(features * scale, cutoff).solve(-right)
-        last = self.kernel_net.linears[-1]
+        last = self.kernel_net.output_layer()
         width = last.weight.shape[1]
         last.weight.copy_(weights[:width].T)
         last.bias.copy_(weights[width])

@@ -109,8 +109,8 @@ def gaussian_fields(n: int, length_scale: float, period: float = 2.0, seed: int 
     k = np.arange(modes)
     variance = np.exp(-0.5 * (2 * math.pi * k * length_scale / period) ** 2) * np.where(k == 0, 1, 2)
     deviation = np.sqrt(variance / variance.sum())
-    draws = np.random.default_rng(seed).standard_normal((2, n, modes))
-    return FourierFields(*(deviation * draws), period)
+    cosine, sine = deviation * np.random.default_rng(seed).standard_normal((2, n, modes))
+    return FourierFields(cosine, sine, period)
 
 
 def antiderivative(

@@ -103,7 +103,8 @@ class HysteresisOperator:
     @staticmethod
     def _solve(a, u, thresholds) -> tuple[np.ndarray, float]:
         """The weights and the relative error of one step, by the normal equations of columns of length one."""
-        matrix, right = 0.0, 0.0
+        matrix: np.ndarray = np.zeros(())
+        right: np.ndarray = np.zeros(())
         for first in range(0, len(a), BLOCK):
             part = slice(first, first + BLOCK)
             rows = _rows(a[part], u[part], thresholds)

@@ -1,6 +1,8 @@
 """The pictures of a run: solution, error, history, and the first layer before and after training."""
 
+import functools
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import xarray
@@ -25,7 +27,7 @@ def draw(result, directory: str | Path, data: xarray.Dataset | None = None) -> l
     written = []
     for name, figure in figures.items():
         if figure is not None:
-            write_atomically(directory / name, lambda path, f=figure: f.savefig(path, dpi=130))
+            write_atomically(directory / name, functools.partial(figure.savefig, dpi=130))
             written.append(directory / name)
     return written
 
@@ -66,7 +68,7 @@ def error(result, data: xarray.Dataset) -> Figure | None:
         return None
     figure = _figure(len(outputs), 1)
     for axes, output in zip(list(figure.axes), outputs, strict=True):
-        values = np.abs(data[f"{output}_error"])
+        values = cast(xarray.DataArray, np.abs(data[f"{output}_error"]))
         label = f"|{output} − {result.errors.against}|"
         if values.ndim == 1:
             _line(axes, values.clip(min=1e-17), linewidth=0.8)
@@ -134,7 +136,7 @@ def first_layer(result) -> Figure | None:
     axes[0].legend(loc="upper right", fontsize="small")
     both = np.concatenate([slopes_before, slopes_after])
     low, high = max(float(both.min()), 1e-12), float(both.max())
-    bins = np.geomspace(low * 0.9, high * 1.1, 40)
+    bins = np.geomspace(low * 0.9, high * 1.1, 40).tolist()
     axes[1].hist(slopes_before, bins, color="0.6", label="before training")
     axes[1].hist(slopes_after, bins, alpha=0.7, label="after training")
     axes[1].set(xscale="log", xlabel="slope, normalised", ylabel="neurons")

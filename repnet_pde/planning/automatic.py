@@ -137,7 +137,9 @@ def _dispersive(asked: Asked) -> str | None:
     places, not single fronts."""
     if not (asked.one_layer and asked.network is None) or Marching.why_not(asked.problem):
         return None
-    highest = max(max(index[:-1]) for index in orders_of_problem(asked.problem))
+    orders = orders_of_problem(asked.problem)
+    assert orders is not None  # else marching does not suit
+    highest = max(max(index[:-1]) for index in orders)
     if highest > 2 and highest % 2 == 1:
         return "nonlinear dispersive problem in time: Newton's method on patches, in windows"
     return None

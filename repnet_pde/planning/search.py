@@ -5,7 +5,7 @@ Nothing of the solution is used for that.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -174,7 +174,7 @@ class _Search:
         free = "layers" not in self.options and best.features < self.most
         grow = [(GROW, np.ones(len(scale)))] if free else []
         if self.sines:  # what the data do not show is most often along the axis where they vary least, such as time
-            order = np.argsort(scale * self.half_width) if len(scale) else []
+            order: Iterable[int] = np.argsort(scale * self.half_width) if len(scale) else []
             change = [(1.0, np.where(np.arange(len(scale)) == axis, SPEED, 1.0)) for axis in order]
         else:
             change = [(1.0, np.array([factor])) for factor in (SPREAD, 1 / SPREAD)] if len(scale) else []
@@ -220,9 +220,9 @@ def search_of_samples(problem, network: str, options: dict, seed: int, limit: fl
 
     A network that was chosen by default (without options) may give way to another.
     """
-    data = samples.make(
-        *samples.of_problem(problem), domain=problem.box, validation=samples.HELD_OUT, seed=seed, dtype=problem.dtype
-    )
+    given = samples.of_problem(problem)
+    assert given is not None  # the problem consists of samples
+    data = samples.make(*given, domain=problem.box, validation=samples.HELD_OUT, seed=seed, dtype=problem.dtype)
     asked = None if network == LeastSquares.network and not options else network
     found = search_samples(data, asked, options, seed=seed, limit=limit)
     best = found.best

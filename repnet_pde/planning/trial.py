@@ -66,6 +66,7 @@ def attempt(
             size = start(x).square().mean(0).sqrt()
         size = torch.where(size > 0, size, 1.0)
         centre = noise.to(size) * torch.cat([size.repeat_interleave(features), size]) / math.sqrt(features)
+    system: CopySystem | JetSystem
     if indices is None:
         system = CopySystem(data, net, names)
         system.set(system.get(), -system.size())
@@ -80,9 +81,9 @@ def attempt(
     except TrainingError:
         outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
     left = None
-    if start is not None and indices is not None and outcome.factor is not None:
+    if start is not None and isinstance(system, JetSystem) and outcome.factor is not None:
         left = loosest(problem, system, outcome.factor)
-    if indices is None:
+    if indices is None or isinstance(system, CopySystem):
         residuals = CopySystem(held_out, net, names).residuals()
     else:
         system.store()

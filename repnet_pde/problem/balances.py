@@ -153,8 +153,8 @@ def _imbalances(problem, net, panels: np.ndarray, nodes: np.ndarray) -> dict[str
         gain[name] += rate
         size[name] += magnitude
     for axis in range(len(space)):
-        ends = np.array([[box.lower[axis]], [box.upper[axis]]]), np.array([-1.0, 1.0])
-        faces = [*space[:axis], ends, *space[axis + 1 :]]
+        face = np.array([[box.lower[axis]], [box.upper[axis]]]), np.array([-1.0, 1.0])
+        faces = [*space[:axis], face, *space[axis + 1 :]]
         for name, (flux, magnitude) in _integrals(problem, net, "flux", axis, faces, times).items():
             gain[name] -= flux
             size[name] += magnitude

@@ -63,7 +63,7 @@ def _entry(path: Path, measured: float | None) -> Entry:
     (function,) = (node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "problem")
     names = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
     defaults = [*function.args.defaults, *function.args.kw_defaults]
-    parameters = {name: _arithmetic(d) for name, d in zip(names[-len(defaults) :], defaults, strict=True) if defaults}
+    parameters = {name: _arithmetic(d) for name, d in zip(names[-len(defaults) :], defaults, strict=True) if d}
     return Entry(path.stem, equation.partition("\n")[0].rstrip("."), equation, parameters, path, measured)
 
 
@@ -79,7 +79,7 @@ _OPERATIONS = {
 def _arithmetic(node: ast.expr) -> float:
     """The value of a default such as ``0.01 / math.pi``."""
     match node:
-        case ast.Constant(value=value):
+        case ast.Constant(value=float() | int() as value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_arithmetic(operand)
@@ -147,6 +147,7 @@ def source_digest(path: str | Path) -> str:
 
 def _module(path: Path):
     spec = importlib.util.spec_from_file_location(f"repnet_pde_problem_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, path  # as of every file *.py
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickle look their module up here
     _run(path, spec.loader.exec_module, module)

@@ -177,7 +177,8 @@ def _observed(problem, request: Request):
     if noise is None and stated and len(stated) < len(found.uncertainties):
         raise InputError(f"data: standard deviations for {', '.join(stated)} only; all outputs need them, or none")
     if noise is None and stated:
-        noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
+        pairs = found.uncertainties.items()
+        noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in pairs if v is not None}
     return problem, noise
 
 

@@ -109,9 +109,9 @@ def write_description(directory: Path, problem: Problem, settings: Settings, dat
 
     A file of observations ``data`` is copied into it.
     """
-    source = problem.source
+    source, copied = problem.source, None
     if data is not None:
-        settings.data = f"observations{data.suffix.lower()}"
+        settings.data = copied = f"observations{data.suffix.lower()}"
     description = {
         "format": FORMAT,
         "problem": {
@@ -125,6 +125,6 @@ def write_description(directory: Path, problem: Problem, settings: Settings, dat
         "versions": versions(),
     }
     directory.mkdir(parents=True, exist_ok=True)
-    if data is not None:
-        shutil.copyfile(data, directory / settings.data)
+    if data is not None and copied is not None:
+        shutil.copyfile(data, directory / copied)
     write_json(directory / RUN, description)

@@ -75,7 +75,7 @@ def solve(
         network_options=network_options,
         method_options=method_options,
     )
-    return run(problem, request, Storing(out, progress, checkpoint_seconds))
+    return run(problem, request, Storing(None if out is None else Path(out), progress, checkpoint_seconds))
 
 
 def run(problem: Problem, request: Request, storing: Storing) -> Result:
@@ -104,6 +104,7 @@ def _on_patches(ready: Run, iterations, storing: Storing) -> Result | None:
     """The result on patches, in what is left of the time, where it leaves less at the held-out points of the least
     squares that did not reach the solution; None where it does not. The notes of ``ready`` say so."""
     problem, tried = ready.problem, ready.plan.unreached
+    assert tried is not None and tried.judge is not None
     spent, limit, directory = ready.training.seconds, ready.plan.time_limit, storing.out
     left = None if limit is None else limit - spent
     said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
