@@ -9,6 +9,7 @@ import torch
 from ..backend import dde, seeded
 from ..discretization.jets import some
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 
 TRIAL_ROWS = 400
@@ -19,7 +20,7 @@ NOISE, NOISE_STEP, NOISE_STEPS = 30.0, 2.0**-8, 8
 what curvature adds to these is smaller than to the mismatch by the square of the step."""
 
 
-def is_linear(problem) -> bool:
+def is_linear(problem: Problem) -> bool:
     """Whether all residuals are affine in u, as far as trying tells.
 
     r(p + q) − r(p) − r(q) + r(0) = 0 for waves and constants p, q, of sizes from 1e-6 to 1e6 and around the size of the
@@ -29,7 +30,7 @@ def is_linear(problem) -> bool:
     return problem.remembered("linear", lambda: _is_linear(problem))
 
 
-def _is_linear(problem) -> bool:
+def _is_linear(problem: Problem) -> bool:
     with seeded(0):
         data = some(collocation(problem), TRIAL_ROWS)
     d, c = problem.dim, len(problem.outputs)
@@ -38,7 +39,7 @@ def _is_linear(problem) -> bool:
     half = torch.as_tensor(problem.box.half_width, dtype=waves.dtype)
 
     def residuals(a: float, b: float, constant: float) -> list[torch.Tensor]:
-        def u(x):
+        def u(x: torch.Tensor) -> torch.Tensor:
             value = a * torch.sin(x / half @ (1 + waves[0])) + b * torch.cos(x / half @ (1 + waves[1])) + constant
             return value if problem.output_transform is None else problem.output_transform(x, value)
 

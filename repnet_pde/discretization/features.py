@@ -11,6 +11,7 @@ matrix product of small inner dimension for each order of σ's derivatives.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ class Features:
         self.antiperiodic = net.first_activation == "sin"  # σ″ = −σ
 
     @staticmethod
-    def known(net) -> bool:
+    def known(net: Any) -> bool:
         """Whether the network is one whose features are differentiated here."""
         return (
             isinstance(net, RepNet)
@@ -56,7 +57,9 @@ class Features:
             result = result * self.weight[:, axis] ** n
         return result
 
-    def _chain(self, x: torch.Tensor, indices: Sequence[Index]):
+    def _chain(
+        self, x: torch.Tensor, indices: Sequence[Index]
+    ) -> tuple[tuple[list[Index], torch.Tensor], torch.Tensor]:
         """((k's, (n or 1, k's, indices) with D^α_x = Σ_k B_kα D^k_ξ), ξ(x))."""
         if self.warp is None:
             return (list(indices), torch.eye(len(indices), dtype=x.dtype, device=x.device)[None]), x

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,7 +119,15 @@ class Search:
         return found
 
 
-def search(samples: Samples, network: str | None, options: dict, *, seed=0, noise=None, limit=None) -> Search:
+def search(
+    samples: Samples,
+    network: str | None,
+    options: dict,
+    *,
+    seed: int = 0,
+    noise: np.ndarray | None = None,
+    limit: float | None = None,
+) -> Search:
     """Least squares for the last layer with the first layers that suit the samples; the best is `Search.best`.
 
     Sine features first, for wavenumbers that the samples show, more and faster ones as long as the held-out error
@@ -156,7 +165,7 @@ def many(samples: Samples) -> bool:
 
 
 @torch.no_grad()
-def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
+def solve_last_layer(net: Any, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
     """Least squares for the last layer on the fitted samples; the standard deviation (c,) of what is left.
 
     Where something is left, sine features are penalised in proportion to their slopes; the weight of the penalty is
@@ -189,7 +198,9 @@ def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> 
     return sigma.double().numpy()
 
 
-def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
+def _penalised(
+    triangle: torch.Tensor, z: torch.Tensor, rest: torch.Tensor, n: int, noise: np.ndarray | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Coefficients (p, c) of min ‖U c − z‖² + λ ‖c‖² and standard deviations (c,), λ by marginal likelihood.
 
     For y = H c + e, e ~ N(0, σ²), c ~ N(0, σ²/λ): −2 log p(y) = n log σ² + Σ log(1 + s²/λ) + S/σ² with
@@ -200,10 +211,10 @@ def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
     w, s2 = left.T @ z, s.square()
     known = None if noise is None else torch.as_tensor(noise, dtype=z.dtype).square()
 
-    def sums(weight):
+    def sums(weight: float) -> torch.Tensor:
         return rest + (w.square() * (weight / (s2 + weight))[:, None]).sum(0)
 
-    def minus_log(power):
+    def minus_log(power: float) -> float:
         weight = 10.0**power
         total = sums(weight).clamp_min(1e-300)
         spread = torch.log1p(s2 / weight).sum() * len(total)
@@ -218,13 +229,13 @@ def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
     return right.T @ ((s / (s2 + weight))[:, None] * w), sigma
 
 
-def held_out(net, samples: Samples) -> float:
+def held_out(net: Any, samples: Samples) -> float:
     """Root mean square error of the normalised values on the samples that are judged; infinite where it is NaN."""
     error = samples.misfit(net, samples.judged).square().mean().sqrt().item()
     return error if math.isfinite(error) else math.inf
 
 
-def _white(net, samples: Samples) -> bool:
+def _white(net: Any, samples: Samples) -> bool:
     """Whether the residuals of neighbours are uncorrelated, to three standard errors: then only noise is left.
 
     In one and two dimensions; in more, neighbours are so far apart that this says nothing.
@@ -239,7 +250,7 @@ def _white(net, samples: Samples) -> bool:
     return bool((correlation < 3 / math.sqrt(n)).all() and (np.sqrt(size) > CLEAN).all())
 
 
-def finish(net, name: str, samples: Samples, noise: np.ndarray | None = None) -> None:
+def finish(net: Any, name: str, samples: Samples, noise: np.ndarray | None = None) -> None:
     """Solve for the last layer once more, with the samples that were held out, and give values in their units.
 
     Products of RepNets, whose layers were solved for in turn, stay as they are.
@@ -308,7 +319,7 @@ def _steepness(x: np.ndarray, y: np.ndarray) -> float:
     return float((slopes / np.abs(y).max(0).clip(1e-300)).max())
 
 
-def _wanted(numbers) -> float:
+def _wanted(numbers: np.ndarray) -> float:
     """Sine features for wavenumbers in x̂ up to 1.25 times these."""
     return MARGIN * math.prod(rank_of_bands([(0, 1.25 * k)], 1.0) for k in numbers)
 
@@ -491,7 +502,7 @@ def _products(found: Search, options: dict) -> None:
     net: ProductRepNet | None = None
     best = math.inf
 
-    def improved(starts: list, slow: int, base=None) -> bool:
+    def improved(starts: list, slow: int, base: ProductRepNet | None = None) -> bool:
         """Whether ``base`` with further products and with slow sines has a much smaller held-out error; then kept."""
         nonlocal net, best
         grown = _grown(base, samples, [width, slow], wavenumber, starts, found.seed)

@@ -1,7 +1,9 @@
 """Gauss-Newton with Levenberg-Marquardt damping on all parameters and unknowns."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from ..discretization.objective import Objective
 from ..errors import InputError, SeveralPointsError, TrainingError
 from ..linalg.damped import Dense, MatrixFree
 from ..linalg.dense import row_scales
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 from .method import Method
 from .points import Points
@@ -70,11 +73,13 @@ class GaussNewton(Method):
     any_network = True
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return {"least": ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()), "wavenumber": wavenumber}
 
     @classmethod
-    def start_wavenumber(cls, problem, wavenumber):
+    def start_wavenumber(
+        cls, problem: Problem, wavenumber: Sequence[float] | np.ndarray
+    ) -> Sequence[float] | np.ndarray:
         return np.minimum(wavenumber, GENTLE / problem.box.half_width)
 
     def __init__(
@@ -113,7 +118,7 @@ class GaussNewton(Method):
         """Smallest mean square on validation points, at a redrawing."""
         self._reason: str | None = None
 
-    def _is_matrix_free(self, memory, matrix_free) -> bool:
+    def _is_matrix_free(self, memory: int | None, matrix_free: bool | None) -> bool:
         need = bytes_needed(self._points.data, self.objective.net, self.width, len(self.objective.names))
         if matrix_free is False and memory is not None and need > memory:
             raise InputError(f"memory: {memory:,} bytes given; {need:,} are needed unless the method is matrix-free")
@@ -165,7 +170,7 @@ class GaussNewton(Method):
         if self.slow >= PATIENCE:
             self._reason = f"stagnation: {PATIENCE} steps each lowered the loss by less than {STAGNATION:g} of it"
 
-    def _bent(self, system: Dense, before, delta: torch.Tensor) -> torch.Tensor:
+    def _bent(self, system: Dense, before: Sequence[torch.Tensor], delta: torch.Tensor) -> torch.Tensor:
         """The step with geodesic acceleration: half the response to the second derivative of r along it."""
         assert self.scales is not None
         self._set(before, PROBE * delta)
@@ -180,7 +185,7 @@ class GaussNewton(Method):
         small = 2 * (size * correction).norm() <= BEND * (size * delta).norm()
         return delta + correction if small else delta
 
-    def _set(self, values, delta: torch.Tensor | None = None) -> None:
+    def _set(self, values: Sequence[torch.Tensor], delta: torch.Tensor | None = None) -> None:
         """Set the parameters to ``values``, plus ``delta`` (p,).
 
         Unseen by autograd: the graph of the matrix-free products holds the parameters, and is used only while they
@@ -207,10 +212,11 @@ class GaussNewton(Method):
         except SeveralPointsError:
             self.matrix_free = True
 
-    def _system(self):
+    def _system(self) -> tuple[Dense | MatrixFree, float]:
         """The scaled rows at the current parameters, and their sum of squares."""
         objective, data = self.objective, self._points.data
         names, unknowns = objective.names, objective.unknowns
+        system: Dense | MatrixFree
         if self.iteration == 0 and not self.matrix_free:
             self._choose_route()
         if self.matrix_free:
@@ -239,7 +245,7 @@ class GaussNewton(Method):
             system = Dense(terms, self.scales, self.n_unknowns)
         return system, system.residual.square().sum().item()
 
-    def _given_scales(self, data) -> list[float]:
+    def _given_scales(self, data: Any) -> list[float]:
         vectors = residual_vectors(data, self.objective.net)
         dde.grad.clear()
         return [math.sqrt(w / max(v.numel(), 1)) for w, v in zip(self.objective.weights.tolist(), vectors, strict=True)]

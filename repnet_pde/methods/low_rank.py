@@ -1,6 +1,8 @@
 """Low rank: sums of few products of functions of one coordinate each, by Gauss-Newton on all of their coefficients."""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +17,13 @@ from ..checking.status import FRESH
 from ..discretization.features import DERIVATIVES
 from ..discretization.jets import check_plain, needed_orders, term_jets
 from ..discretization.objective import Objective
+from ..domain import Box
 from ..errors import InputError, TrainingError
 from ..linalg.damped import Dense
 from ..linalg.dense import Factorization, Linearization
 from ..networks.product import SLOW_WAVENUMBER, ProductRepNet
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from .method import Method, not_plain, with_option
 
 SWEEPS = 4
@@ -70,22 +74,22 @@ class LowRank(Method):
     identifies = False
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         return "there is only one coordinate" if problem.dim == 1 else not_plain(problem)
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return {"features": coefficients(net)}
 
     @classmethod
-    def network_options(cls, problem, options: dict, wavenumber) -> dict:
+    def network_options(cls, problem: Problem, options: dict, wavenumber: Sequence[float] | np.ndarray) -> dict:
         """One product at first, sines that reach the wavenumbers."""
         numbers = [max(k, np.pi / h) for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
         most = max(rank_of_bands([(0, 1.25 * k)], h) for k, h in zip(numbers, problem.box.half_width, strict=True))
         return {"layers": [math.ceil(MARGIN * most), 1], "wavenumber": numbers} | options
 
     @classmethod
-    def coarser(cls, result: dict, problem):
+    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
         most = cls.options()["most_products"]
         steps = [round(most * factor) for factor in (1 / 12, 1 / 4, 1 / 2)]
         return "products", most, [(n, with_option(cls, "most_products", n)) for n in steps]
@@ -219,7 +223,7 @@ class _System:
     """The residuals at fixed points as functions of the factors' coefficients, one (products, features + 1) tensor for
     each coordinate, without any product at first; ``store`` writes them into the network."""
 
-    def __init__(self, problem, net: ProductRepNet, data):
+    def __init__(self, problem: Problem, net: ProductRepNet, data: Any):
         self.names, self.transform, self.outputs = problem.term_names, net._output_transform, len(problem.outputs)
         self.problem, self.net, self.data = problem, net, data
         self.indices = needed_orders(problem, "low-rank", data)
@@ -304,7 +308,7 @@ class _System:
     def _lines(self) -> list[torch.Tensor] | None:
         """Functions that vary like the residual of an equation along the lines through the point where it is largest
         (as in cross approximation); None where there is none."""
-        count = len(self.problem.residual_names)
+        count = len(self.problem.residual_names or ())
         raw = [r.abs() * s for r, s in zip(self._raw(self.jet()), self.scales or [1.0] * len(self.names), strict=True)]
         worst = max(range(count), key=lambda i: raw[i].max())
         if raw[worst].max() == 0:
@@ -355,7 +359,9 @@ class _System:
     def norm(self) -> float:
         return self.residual().norm().item()
 
-    def _linearized(self, axes, which=slice(None)):
+    def _linearized(
+        self, axes: Sequence[int], which: slice | list[int] = slice(None)
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(residual (m,), its derivatives (m, coefficients)) of every term, scaled, for the coefficients of ``axes``
         of the products ``which``."""
         values = self.values()
@@ -368,7 +374,9 @@ class _System:
             ]
             yield scale * term.residual[:, 0], sum(parts, start=torch.zeros_like(parts[0]))
 
-    def _rows(self, values, axis: int, part: slice, a: torch.Tensor, which) -> torch.Tensor:
+    def _rows(
+        self, values: list[list[torch.Tensor]], axis: int, part: slice, a: torch.Tensor, which: slice | list[int]
+    ) -> torch.Tensor:
         """Σ_α A_α D^α u for u linear in the coefficients of one coordinate: (m, products · features)."""
         products = torch.arange(len(self.c[0]))[which]
         result: torch.Tensor | None = None
@@ -388,7 +396,7 @@ class _System:
             return a.new_zeros(len(a), len(products) * self.c[axis].shape[1])
         return result.flatten(1)
 
-    def _dense(self, axes, which=slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
+    def _dense(self, axes: Sequence[int], which: slice | list[int] = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
         residuals, rows = zip(*self._linearized(axes, which), strict=True)
         return torch.cat(residuals), torch.cat(rows)
 
@@ -404,7 +412,7 @@ class _System:
             self.c[axis][chosen] = self._solved(axis, chosen)
             self.balance()
 
-    def _solved(self, axis: int, which=slice(None)) -> torch.Tensor:
+    def _solved(self, axis: int, which: slice | list[int] = slice(None)) -> torch.Tensor:
         """The coefficients of one coordinate for the products ``which`` that leave least, all others fixed."""
         residual, rows = self._dense([axis], which)
         now = self.c[axis][which]
@@ -478,7 +486,7 @@ def _imitate(net: ProductRepNet, other: ProductRepNet) -> None:
     net.last.load_state_dict(other.last.state_dict())
 
 
-def _nodes(box, axis: int, count: int) -> torch.Tensor:
+def _nodes(box: Box, axis: int, count: int) -> torch.Tensor:
     """Chebyshev nodes (count,) of one axis."""
     places = torch.cos(math.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count)
     return float(box.lower[axis]) + float(box.upper[axis] - box.lower[axis]) * (1 - places) / 2

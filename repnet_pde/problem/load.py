@@ -9,10 +9,16 @@ import math
 import operator
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, RepNetPDEError, choose
+
+if TYPE_CHECKING:  # which imports torch
+    from .problem import Problem
 
 MEASURED = "measured.json"
 """Beside the problems: name -> error, as `repnet_pde.validation.campaigns.measured` writes it."""
@@ -105,7 +111,7 @@ def locate(name_or_path: str | Path) -> tuple[str, Path]:
     return text, entries[text]
 
 
-def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: float):
+def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: float) -> "Problem":
     """Make the `Problem` of a catalogue name or of a user's file.
 
     Args:
@@ -145,7 +151,7 @@ def source_digest(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _module(path: Path):
+def _module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"repnet_pde_problem_{path.stem}", path)
     assert spec is not None and spec.loader is not None, path  # as of every file *.py
     module = importlib.util.module_from_spec(spec)
@@ -154,7 +160,7 @@ def _module(path: Path):
     return module
 
 
-def _run(path: Path, function, *args, **kwargs):
+def _run(path: Path, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``function`` from the file with the file's folder importable; an exception says where it was raised."""
     sys.path.insert(0, str(path.parent))
     try:
@@ -173,7 +179,7 @@ def _run(path: Path, function, *args, **kwargs):
         sys.path.remove(str(path.parent))
 
 
-def _arguments(name: str, function, given: dict) -> dict[str, float]:
+def _arguments(name: str, function: Callable[..., Any], given: dict) -> dict[str, float]:
     """All parameters with their values; raises for one that ``function`` does not have or that is no number."""
     from ..arguments import number
 

@@ -12,7 +12,7 @@ import torch
 
 from ..backend import dde, seeded
 from ..checking import accuracy
-from ..checking.status import NOT_CONVERGED, of_equations, verify
+from ..checking.status import NOT_CONVERGED, Verification, of_equations, verify
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..files import CHECKPOINT, remove_temporaries
@@ -133,7 +133,7 @@ class Run:
             return None
         return f"there is no solution beyond {self.net.standing}"
 
-    def _verify(self, errors):
+    def _verify(self, errors: accuracy.Errors) -> Verification:
         settings, training = self.settings, self.training
         own = hasattr(training.ended, "twin_distance")
         if settings.planned:
@@ -148,7 +148,7 @@ class Run:
             None if self.piecewise else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
-            indicator=training.ended.twin_distance if own else second.distance,
+            indicator=getattr(training.ended, "twin_distance", None) if own else second.distance,
             loosest=second.loosest,
             finished=training.finished or training.verifying,
             errors=errors,

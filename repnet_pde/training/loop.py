@@ -95,7 +95,7 @@ class Training:
         self,
         *,
         time_limit: float | None,
-        progress,
+        progress: Any,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> str:
@@ -140,7 +140,7 @@ class Training:
                 save()
         return self.stopped
 
-    def _report(self, progress) -> None:
+    def _report(self, progress: Any) -> None:
         name, _, _ = self.stages[self.stage]
         loss = float(self.objective.weights @ self.objective.terms)
         progress.update(name, self.iteration, loss, self.last_error, getattr(self.method, "standing", None))
