@@ -4,50 +4,53 @@ import inspect
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from .errors import InputError
 
 
-def whole(argument: str, value, least: int) -> None:
+def whole(argument: str, value: object, least: int) -> None:
     """Raise unless ``value`` is None or a whole number of at least ``least``."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
         raise InputError(f"{argument}: {value!r} given; a whole number >= {least} or None is needed")
 
 
-def fraction(argument: str, value) -> None:
+def fraction(argument: str, value: object) -> None:
     """Raise unless ``value`` is a number between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
         raise InputError(f"{argument}: {value!r} given; a number between 0 and 1 is needed")
 
 
-def number(argument: str, value) -> float:
+def number(argument: str, value: object) -> float:
     """``value`` as a float; raise unless it is a finite number."""
     try:
-        good = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+        if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value):
+            return float(value)
     except OverflowError:  # a whole number beyond the range of floats
-        good = False
-    if not good:
-        raise InputError(f"{argument}: {cut(repr(value))} given; a finite number is needed")
-    return float(value)
+        pass
+    raise InputError(f"{argument}: {cut(repr(value))} given; a finite number is needed")
 
 
-def seed_number(seed) -> None:
+def seed_number(seed: Any) -> None:
     """Raise unless ``seed`` suits NumPy's and torch's generators, also one above it."""
     whole("seed", seed, 0)
     if seed is None or seed > 2**32 - 2:
         raise InputError(f"seed: {seed!r} given; a whole number from 0 to 2**32 - 2 is needed")
 
 
-def seconds(argument: str, value) -> None:
+def seconds(argument: str, value: object) -> None:
     """Raise unless ``value`` is None or a positive number."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not value > 0):
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Real) or value <= 0 or value != value:
         raise InputError(f"{argument}: {value!r} given; a number of seconds > 0 is needed")
 
 
-def function(argument: str, value, arguments: str) -> None:
+def function(argument: str, value: object, arguments: str) -> None:
     """Raise unless ``value`` is None or can be called with as many positional arguments as named."""
     if value is None:
         return
@@ -61,7 +64,7 @@ def function(argument: str, value, arguments: str) -> None:
         pass
 
 
-def names(argument: str, value) -> tuple[str, ...]:
+def names(argument: str, value: Any) -> tuple[str, ...]:
     """``value`` as a tuple; raise unless it is a sequence of different, non-empty strings."""
     names = () if isinstance(value, str) or not hasattr(value, "__iter__") else tuple(value)
     if isinstance(value, str) or not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
@@ -69,7 +72,7 @@ def names(argument: str, value) -> tuple[str, ...]:
     return names
 
 
-def mapping(argument: str, value, *, optional: bool = True) -> dict:
+def mapping(argument: str, value: object, *, optional: bool = True) -> dict[str, Any]:
     """``value`` as a dict; raise unless it is a mapping with names as keys. If ``optional``, None is an empty one."""
     value = {} if value is None and optional else value
     if not isinstance(value, Mapping) or not all(isinstance(key, str) and key for key in value):
@@ -77,13 +80,13 @@ def mapping(argument: str, value, *, optional: bool = True) -> dict:
     return dict(value)
 
 
-def wavenumber(value, dim: int) -> tuple[float, ...] | None:
+def wavenumber(value: ArrayLike | None, dim: int) -> tuple[float, ...] | None:
     """``value`` for each of ``dim`` axes, or None; raise unless it is numbers > 0."""
     if value is None:
         return None
     try:
         array = np.broadcast_to(np.asarray(value, dtype=np.float64), (dim,))
-        good = np.isfinite(array).all() and (array > 0).all()
+        good = bool(np.isfinite(array).all() and (array > 0).all())
     except (TypeError, ValueError):
         good = False
     if not good:
@@ -91,7 +94,7 @@ def wavenumber(value, dim: int) -> tuple[float, ...] | None:
     return tuple(float(k) for k in array)
 
 
-def finite(field: str, value) -> None:
+def finite(field: str, value: torch.Tensor | np.ndarray) -> None:
     """Raise unless all entries of a tensor or array are finite; ``field`` is what gave it."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     bad = np.count_nonzero(~np.isfinite(array))
@@ -99,7 +102,7 @@ def finite(field: str, value) -> None:
         raise InputError(f"{field}: {bad} of {array.size} values are not finite at {len(array)} points of the domain")
 
 
-def shape(value) -> str:
+def shape(value: object) -> str:
     """The shape of a tensor or array, or the type of something else, for a message."""
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return ("" if isinstance(value, torch.Tensor) else "a NumPy array ") + str(tuple(value.shape))

@@ -9,6 +9,7 @@ import io
 import os
 import random
 import sys
+from collections.abc import Iterator
 
 if "deepxde" not in sys.modules:
     os.environ.setdefault("DDE_BACKEND", "pytorch")
@@ -40,7 +41,7 @@ def set_precision(dtype: str) -> None:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Swallow what DeepXDE prints to standard output, such as its point-count warnings."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
@@ -48,7 +49,9 @@ def quiet():
 
 def random_state() -> dict:
     """The states of the three global generators that DeepXDE draws from, as plain types and tensors."""
-    kind, keys, position, has_gauss, cached = np.random.get_state()
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    kind, keys, position, has_gauss, cached = state
     version, internal, gauss = random.getstate()
     return {
         "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],
@@ -67,7 +70,7 @@ def set_random_state(state: dict) -> None:
 
 
 @contextlib.contextmanager
-def seeded(seed: int):
+def seeded(seed: int) -> Iterator[None]:
     """Run with all generators seeded by ``seed``, and leave the caller's generators as they were."""
     before = random_state()
     random.seed(seed)

@@ -1,6 +1,7 @@
 """The box to which a network's inputs are normalised."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Box:
         return len(self.lower)
 
 
-def box_of(domain, dim: int | None = None, argument: str = "domain") -> Box:
+def box_of(domain: Any, dim: int | None = None, argument: str = "domain") -> Box:
     """The bounding box of a DeepXDE geometry (also GeometryXTime), of a (lower, upper) pair, or [-1, 1]^d for None.
 
     Args:

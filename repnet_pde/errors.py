@@ -1,5 +1,7 @@
 """The exceptions of the package. The command line turns each into one line and an exit code."""
 
+from collections.abc import Iterable
+
 
 class RepNetPDEError(Exception):
     """Base of every error that the package raises on purpose (exit code 1)."""
@@ -28,7 +30,7 @@ MOST_LISTED = 16
 """Names that a message lists; of more the four that are most like the one given."""
 
 
-def choose(argument: str, given: str, allowed) -> None:
+def choose(argument: str, given: object, allowed: Iterable[object]) -> None:
     """Raise `InputError` unless ``given`` is one of ``allowed``; the message lists the good ones."""
     if given not in list(allowed):  # a list, so that what cannot be hashed is refused too
         import difflib

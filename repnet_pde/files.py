@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import xarray
@@ -25,7 +26,7 @@ TEMPORARY = re.compile(
 """Names of unfinished files."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` make a temporary file beside ``path`` and put it in its place at once."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(descriptor)
@@ -49,7 +50,7 @@ def remove_temporaries(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False)
     write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
 
@@ -102,7 +103,8 @@ def open_netcdf(path: Path) -> xarray.Dataset:
         start = stream.read(4)
     if start not in (b"CDF\1", b"CDF\2", b"CDF\5", b"\x89HDF"):
         raise InputError(f"{path}: is not a NetCDF file" if start else f"{path}: is empty")
-    engine, options = "scipy", {"mmap": False}
+    engine = "scipy"
+    options: dict[str, Any] = {"mmap": False}
     if start not in (b"CDF\1", b"CDF\2"):
         engines = [name for name in ("netCDF4", "h5netcdf") if importlib.util.find_spec(name)]
         if not engines:

@@ -1,6 +1,7 @@
 """Whether the residuals of a problem are affine in u, by trying."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ import torch
 from ..backend import dde, seeded
 from ..discretization.jets import some
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 
 TRIAL_ROWS = 400
@@ -19,7 +21,7 @@ NOISE, NOISE_STEP, NOISE_STEPS = 30.0, 2.0**-8, 8
 what curvature adds to these is smaller than to the mismatch by the square of the step."""
 
 
-def is_linear(problem) -> bool:
+def is_linear(problem: Problem) -> bool:
     """Whether all residuals are affine in u, as far as trying tells.
 
     r(p + q) − r(p) − r(q) + r(0) = 0 for waves and constants p, q, of sizes from 1e-6 to 1e6 and around the size of the
@@ -29,7 +31,7 @@ def is_linear(problem) -> bool:
     return problem.remembered("linear", lambda: _is_linear(problem))
 
 
-def _is_linear(problem) -> bool:
+def _is_linear(problem: Problem) -> bool:
     with seeded(0):
         data = some(collocation(problem), TRIAL_ROWS)
     d, c = problem.dim, len(problem.outputs)
@@ -38,7 +40,7 @@ def _is_linear(problem) -> bool:
     half = torch.as_tensor(problem.box.half_width, dtype=waves.dtype)
 
     def residuals(a: float, b: float, constant: float) -> list[torch.Tensor]:
-        def u(x):
+        def u(x: torch.Tensor) -> torch.Tensor:
             value = a * torch.sin(x / half @ (1 + waves[0])) + b * torch.cos(x / half @ (1 + waves[1])) + constant
             return value if problem.output_transform is None else problem.output_transform(x, value)
 
@@ -57,18 +59,18 @@ def _is_linear(problem) -> bool:
         found = [zero, *(residuals(*p) for p in (first, second, both))]
         if not all(torch.isfinite(r).all() for vectors in found for r in vectors):
             return False
-        suspects = [n for n, rows in enumerate(zip(*found, strict=True)) if (_mismatch(*rows, LINEAR) > 0).any()]
+        suspects = [n for n in range(len(zero)) if (_mismatch([vectors[n] for vectors in found]) > 0).any()]
         if not suspects:
             continue
         path = [found[-1], *(residuals(*(both * (1 + n * NOISE_STEP))) for n in range(1, NOISE_STEPS + 1))]
         for n in suspects:
             noise = torch.stack([vectors[n] for vectors in path]).diff(n=2, dim=0).abs().amax(0)
-            if (_mismatch(*(vectors[n] for vectors in found), LINEAR) > NOISE * torch.quantile(noise, 0.9)).any():
+            if (_mismatch([vectors[n] for vectors in found]) > NOISE * torch.quantile(noise, 0.9)).any():
                 return False
     return True
 
 
-def _mismatch(zero, first, second, both, tolerance: float) -> torch.Tensor:
-    """|r(p + q) − r(p) − r(q) + r(0)| of every row (n,), less ``tolerance`` times its size."""
-    size = torch.stack([zero, first, second, both]).abs().amax(0)
-    return (both - first - second + zero).abs() - tolerance * size
+def _mismatch(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """|r(p + q) − r(p) − r(q) + r(0)| of every row (n,), less `LINEAR` times its size, from r at 0, p, q and p + q."""
+    zero, first, second, both = rows
+    return (both - first - second + zero).abs() - LINEAR * torch.stack([zero, first, second, both]).abs().amax(0)

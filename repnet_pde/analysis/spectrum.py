@@ -7,7 +7,8 @@ accuracy, so every choice here errs on the high side.
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,7 +30,7 @@ _PADDING = 4
 
 def estimate_wavenumber(
     function: Callable[[np.ndarray], np.ndarray],
-    domain,
+    domain: Any,
     *,
     significance: float = 1e-3,
     lines: int | None = None,
@@ -70,7 +71,13 @@ def estimate_wavenumber(
     return found
 
 
-def of_function(function, domain, significance: float = 1e-3, lines: int | None = None, max_samples: int = 20000):
+def of_function(
+    function: Callable[..., Any],
+    domain: Any,
+    significance: float = 1e-3,
+    lines: int | None = None,
+    max_samples: int = 20000,
+) -> tuple[np.ndarray, np.ndarray, int]:
     """(what `estimate_wavenumber` returns, along which axes it is resolved (d,) bool, most samples along a line)."""
     box = box_of(domain)
     _check_significance(significance)
@@ -85,7 +92,7 @@ def of_function(function, domain, significance: float = 1e-3, lines: int | None 
 
 
 def spectral_peaks(
-    function: Callable[[np.ndarray], np.ndarray], domain, significance: float = 1e-4
+    function: Callable[[np.ndarray], np.ndarray], domain: Any, significance: float = 1e-4
 ) -> list[np.ndarray]:
     """Wavenumbers of all local maxima of the spectrum of ``function`` along each axis, radians per unit x.
 
@@ -157,7 +164,9 @@ def of_samples(x: ArrayLike, y: ArrayLike, significance: float = 0.05) -> tuple[
 # Spectra along lines. Wavenumbers are counted in waves across the domain: one is π in normalised coordinates. -----
 
 
-def _resolve(function, box: Box, lines: int, counts, significance: float):
+def _resolve(
+    function: Callable[..., Any], box: Box, lines: int, counts: Sequence[int], significance: float
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """(waves per axis, which of them are resolved, values along lines), with samples added until three agree."""
     places = qmc.Sobol(box.dim, seed=0).random_base2(math.ceil(math.log2(lines)))[: int(lines)]
     estimates = []
@@ -172,7 +181,7 @@ def _resolve(function, box: Box, lines: int, counts, significance: float):
     return estimate, resolved, values
 
 
-def _along_lines(function, box: Box, axis: int, places: np.ndarray, n: int) -> np.ndarray:
+def _along_lines(function: Callable[..., Any], box: Box, axis: int, places: np.ndarray, n: int) -> np.ndarray:
     """Values (lines, n, c) at n even samples, ends included, on lines parallel to ``axis``."""
     points = np.repeat(box.lower + (box.upper - box.lower) * places, n, axis=0)
     points[:, axis] = np.tile(np.linspace(box.lower[axis], box.upper[axis], n), len(places))
@@ -236,12 +245,12 @@ def _edge(spectrum: np.ndarray, threshold: float) -> float:
 # Observations -----------------------------------------------------------------------------------------------------
 
 
-def _check_significance(significance) -> None:
+def _check_significance(significance: float) -> None:
     if not (isinstance(significance, (int, float)) and 0 < significance < 1):
         raise InputError(f"significance: {significance!r} given; a number between 0 and 1 is needed")
 
 
-def _observations(x, y) -> tuple[np.ndarray, np.ndarray]:
+def _observations(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """x as (n, d) and y as (n, c), checked."""
     arrays = {}
     for name, value in (("x", x), ("y", y)):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ import torch
 from ..backend import dde
 from ..discretization.jets import Index, closed, orders_of_problem, taylor
 from ..problem.points import test_points
+from ..problem.problem import Problem
 
 POINTS = 200
 """Places at which the symbol is formed."""
@@ -20,13 +22,13 @@ NEGLIGIBLE = 1e-11
 """Coefficient of a determinant, relative to the largest, that may be rounding."""
 
 
-def operator(problem, x: np.ndarray) -> tuple[list[Index], np.ndarray] | None:
+def operator(problem: Problem, x: np.ndarray) -> tuple[list[Index], np.ndarray] | None:
     """(indices α, A_α (n, equations, indices, outputs)) of the equations' linearisation Σ_α A_α D^α u at u = 0 and
     points x (n, d); None where the residuals are not functions of jets. Without the output transform."""
-    indices = problem.pde and orders_of_problem(problem)
-    if not indices:
+    known = None if problem.pde is None else orders_of_problem(problem)
+    if problem.pde is None or not known:
         return None
-    indices = closed(indices)
+    indices = closed(known)
     inputs = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
     jet = inputs.new_zeros(len(x), len(indices), len(problem.outputs)).requires_grad_()
     dde.grad.clear()
@@ -42,7 +44,7 @@ def operator(problem, x: np.ndarray) -> tuple[list[Index], np.ndarray] | None:
     return indices, torch.stack(found, 1).detach().cpu().numpy().astype(np.float64)
 
 
-def symbol_wavenumber(problem, known=None) -> np.ndarray:
+def symbol_wavenumber(problem: Problem, known: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
     """The largest wavenumber (d,) of waves that solve the equations with constant coefficients, 0 where there are none.
 
     exp(λ x_l) does along axis l where det Σ_n A_n λ^n = 0, with the coefficients A_n of ∂_l^n at a point. It is a wave
@@ -69,7 +71,7 @@ def symbol_wavenumber(problem, known=None) -> np.ndarray:
     return found
 
 
-def _others(dim: int, axis: int, known):
+def _others(dim: int, axis: int, known: Sequence[float] | np.ndarray | None) -> Iterator[np.ndarray]:
     """Wavenumbers (d,) along the other axes: none, and with any signs those known."""
     yield np.zeros(dim)
     if known is not None and dim > 1:

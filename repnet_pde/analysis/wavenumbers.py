@@ -1,8 +1,11 @@
 """The largest wavenumber of a problem's solution: stated by the problem, or estimated from its data and equations."""
 
 import contextlib
+import functools
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ import torch
 from ..backend import dde
 from ..domain import box_of
 from ..problem.points import hold
+from ..problem.problem import Problem
 from .linearity import is_linear
 from .spectrum import of_function, of_samples, spectral_peaks
 from .symbol import operator, symbol_wavenumber
@@ -41,7 +45,7 @@ class Wavenumber:
     note: str | None
 
 
-def problem_wavenumber(problem) -> Wavenumber:
+def problem_wavenumber(problem: Problem) -> Wavenumber:
     """The wavenumbers to plan for.
 
     Where the problem does not state them they are the largest found, along each axis, in what is known before the
@@ -52,7 +56,7 @@ def problem_wavenumber(problem) -> Wavenumber:
     return problem.remembered("wavenumber", lambda: _problem_wavenumber(problem))
 
 
-def _problem_wavenumber(problem) -> Wavenumber:
+def _problem_wavenumber(problem: Problem) -> Wavenumber:
     dim = problem.dim
     if problem.wavenumber is not None:
         stated = tuple(float(k) for k in np.broadcast_to(problem.wavenumber, dim))
@@ -79,15 +83,16 @@ def _problem_wavenumber(problem) -> Wavenumber:
     values = np.maximum(found, _waves(problem, found))
     if (values > MORE * found).any():
         note += f"; from the equations' coefficients: {said(values)}"
-    return Wavenumber(*(tuple(float(k) for k in v) for v in (found, values)), tuple(resolved.tolist()), note)
+    data, wanted = (tuple(float(k) for k in v) for v in (found, values))
+    return Wavenumber(data, wanted, tuple(resolved.tolist()), note)
 
 
-def said(wavenumber) -> str:
+def said(wavenumber: Iterable[float]) -> str:
     """Wavenumbers in words."""
     return ", ".join(f"{k:.4g}" for k in wavenumber)
 
 
-def _waves(problem, known) -> np.ndarray:
+def _waves(problem: Problem, known: Sequence[float] | np.ndarray) -> np.ndarray:
     """`symbol_wavenumber` of linear equations without unknowns, whose start values may be far off; else 0."""
     if problem.pde is None or problem.unknowns or not is_linear(problem):
         return np.zeros(problem.dim)
@@ -98,7 +103,7 @@ COEFFICIENT_LINES, COEFFICIENT_SAMPLES = 4, 2200
 """Lines across the domain along which coefficients are sampled, and samples on each."""
 
 
-def coefficient_wavenumber(problem) -> np.ndarray | None:
+def coefficient_wavenumber(problem: Problem) -> np.ndarray | None:
     """Wavenumbers (d,) that the coefficients of the equations suggest, at least those of the data; None where they are
     not larger than these.
 
@@ -109,14 +114,15 @@ def coefficient_wavenumber(problem) -> np.ndarray | None:
     return problem.remembered("coefficients", lambda: _coefficient_wavenumber(problem))
 
 
-def _coefficient_wavenumber(problem) -> np.ndarray | None:
+def _coefficient_wavenumber(problem: Problem) -> np.ndarray | None:
     known = np.asarray(problem_wavenumber(problem).data)
     if problem.pde is None or operator(problem, problem.box.center[None]) is None:
         return None
 
     def coefficients(x: np.ndarray) -> np.ndarray:
-        _, a = operator(problem, x)
-        return a.reshape(len(x), -1)
+        found = operator(problem, x)
+        assert found is not None  # as at the centre: that does not depend on the points
+        return found[1].reshape(len(x), -1)
 
     found = symbol_wavenumber(problem, known if is_linear(problem) else None)
     lines = 1 if problem.dim == 1 else COEFFICIENT_LINES
@@ -131,7 +137,7 @@ BAND = 4.0
 """Half width of a band of wavenumbers around a peak of the spectrum, in the normalised domain."""
 
 
-def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None:
+def problem_bands(problem: Problem, wavenumber: Sequence[float] | np.ndarray) -> list[list[tuple[float, float]]] | None:
     """For each axis the intervals of wavenumbers that the problem's data show, or None where they say nothing.
 
     They surround the peaks in the spectra of source term, boundary and initial values, and the lowest wavenumbers.
@@ -145,8 +151,8 @@ def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None
         warnings.simplefilter("ignore")
         for function, domain, axes in _functions(problem):
             try:
-                for axis, found in zip(axes, spectral_peaks(function, domain), strict=True):
-                    peaks[axis].extend(found)
+                for axis, own in zip(axes, spectral_peaks(function, domain), strict=True):
+                    peaks[axis].extend(own)
             except Exception:  # the user's functions may not be made for the whole bounding box
                 return None
     bands, narrow = [], False
@@ -166,12 +172,12 @@ def problem_bands(problem, wavenumber) -> list[list[tuple[float, float]]] | None
     return bands if narrow else None
 
 
-def rank_of_bands(bands, half_width: float) -> float:
+def rank_of_bands(bands: Sequence[tuple[float, float]], half_width: float) -> float:
     """About how many independent functions the bands of one axis hold: (b − a) h / π + 12, with each sign."""
     return sum((1 if a == 0 else 2) * ((b - a) * half_width * (2 if a == 0 else 1) / np.pi + 12) for a, b in bands)
 
 
-def _functions(problem):
+def _functions(problem: Problem) -> Iterator[tuple[Callable[[np.ndarray], np.ndarray], Any, list[int]]]:
     """(function, its domain, its axes) of the source term and of every condition on a face of the bounding box."""
     every = list(range(problem.dim))
     yield lambda x: _source(problem, x), problem.geometry, every
@@ -183,7 +189,7 @@ def _functions(problem):
                     yield function, domain, [i for i in every if i != axis]
 
 
-def _estimates(problem):
+def _estimates(problem: Problem) -> Iterator[tuple[str, Callable[[], tuple[np.ndarray, Any]]]]:
     """(what, function that returns wavenumbers (d,) and whether they are resolved) for each source of knowledge."""
     if problem.pde is not None:
         yield "not from the source term", lambda: _moderate(lambda x: _source(problem, x), problem.geometry)
@@ -193,25 +199,26 @@ def _estimates(problem):
             values = np.broadcast_to(
                 values.reshape(len(values), -1) if values.ndim else values, (len(condition.points), 1)
             )
-            yield f"not from {name}", lambda c=condition, v=values: of_samples(c.points, v)
+            yield f"not from {name}", functools.partial(of_samples, condition.points, values)
             continue
         for axis in range(problem.dim if problem.dim > 1 else 0):
             for side in (problem.box.lower[axis], problem.box.upper[axis]):
                 if _covers(problem, condition, axis, side):
-                    yield f"not from {name}", lambda c=condition, a=axis, s=side: _on_face(problem, c, a, s)
+                    yield f"not from {name}", functools.partial(_on_face, problem, condition, axis, side)
 
 
-def _zero(problem, x: torch.Tensor) -> torch.Tensor:
+def _zero(problem: Problem, x: torch.Tensor) -> torch.Tensor:
     """u = 0 (n, c) as a function of x that can be differentiated, with the problem's hard constraint."""
     u = (0 * torch.sin(x.sum(1, keepdim=True))).expand(-1, len(problem.outputs))
     return u if problem.output_transform is None else problem.output_transform(x, u)
 
 
-def _source(problem, x: np.ndarray) -> np.ndarray:
+def _source(problem: Problem, x: np.ndarray) -> np.ndarray:
     """The PDE's residuals (n, equations) at u = 0, without those that are but the rounding of others."""
+    assert problem.pde is not None
     dde.grad.clear()
-    x = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
-    residuals = problem.pde(x, _zero(problem, x))
+    inputs = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
+    residuals = problem.pde(inputs, _zero(problem, inputs))
     residuals = residuals if isinstance(residuals, (list, tuple)) else [residuals]
     values = torch.cat([r.detach().reshape(len(x), 1) for r in residuals], 1).cpu().numpy()
     dde.grad.clear()
@@ -219,11 +226,11 @@ def _source(problem, x: np.ndarray) -> np.ndarray:
     return np.where(sizes > ROUNDING * sizes.max(), values, 0.0)
 
 
-def _face_points(problem, axis: int, side: float, free: np.ndarray) -> np.ndarray:
+def _face_points(problem: Problem, axis: int, side: float, free: np.ndarray) -> np.ndarray:
     return np.insert(free, axis, side, axis=1).astype(problem.dtype)
 
 
-def _covers(problem, condition, axis: int, side: float) -> bool:
+def _covers(problem: Problem, condition: Any, axis: int, side: float) -> bool:
     """Whether the condition holds on the whole face of the bounding box (tried at scattered points)."""
     lower, upper = (np.delete(end, axis) for end in (problem.box.lower, problem.box.upper))
     free = lower + (upper - lower) * (0.02 + 0.96 * np.random.default_rng(0).random((32, problem.dim - 1)))
@@ -237,13 +244,15 @@ def _covers(problem, condition, axis: int, side: float) -> bool:
     return bool(np.all(selected))
 
 
-def _face(problem, condition, axis: int, side: float):
+def _face(
+    problem: Problem, condition: Any, axis: int, side: float
+) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The condition's residual at u = 0 on a face as a function of the other coordinates, and their box.
 
     The box leaves out the edges of the face.
     """
 
-    def values(free):
+    def values(free: np.ndarray) -> np.ndarray:
         x = _face_points(problem, axis, side, free)
         hold([condition], x)
         inputs = torch.as_tensor(x).requires_grad_()
@@ -257,13 +266,13 @@ def _face(problem, condition, axis: int, side: float):
     return values, (lower + inset, upper - inset)
 
 
-def _on_face(problem, condition, axis: int, side: float) -> tuple[np.ndarray, np.ndarray]:
+def _on_face(problem: Problem, condition: Any, axis: int, side: float) -> tuple[np.ndarray, np.ndarray]:
     """Wavenumbers (d,) of the condition's residual at u = 0 on a face; along ``axis`` none."""
     found, resolved = _moderate(*_face(problem, condition, axis, side))
     return np.insert(found, axis, 0.0), np.insert(resolved, axis, True)
 
 
-def _moderate(function, domain) -> tuple[np.ndarray, np.ndarray]:
+def _moderate(function: Callable[..., Any], domain: Any) -> tuple[np.ndarray, np.ndarray]:
     """The largest wavenumbers of a function and along which axes they are resolved; where not, it has a jump, noise or
     faster waves, and what was found says nothing: at most `MODERATE` waves."""
     found, resolved, _ = of_function(function, domain)

@@ -1,12 +1,15 @@
 """How good is a network? Errors against a solution or a reference, and residuals on validation points."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..problem.points import test_points
+from ..problem.problem import Problem
 from ..problem.references import Reference, reference
 
 REFERENCE_POINTS = 20_000
@@ -38,7 +41,7 @@ class Errors:
     until: float | None = None
 
 
-def predict(net, x, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
+def predict(net: Any, x: ArrayLike, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
     """The network at x (n, d), as NumPy (n, c) in ``dtype``, in chunks of rows and without graphs.
 
     NaN at times that a march has not reached.
@@ -66,10 +69,12 @@ def predict(net, x, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
 class Target:
     """What the network is compared with: the exact solution on test points, else the reference on its nodes."""
 
-    def __init__(self, problem, count: int):
+    def __init__(self, problem: Problem, count: int):
         self.problem = problem
         self.reference = reference_of(problem)
-        self.x = self.u = self.against = None
+        self.x: np.ndarray | None = None
+        self.u: np.ndarray | None = None
+        self.against: str | None = None
         if problem.solution is not None:
             self.x, self.against = test_points(problem, count), "solution"
             self.u = np.asarray(problem.solution(self.x), dtype=np.float64)
@@ -78,26 +83,27 @@ class Target:
         elif self.reference is not None:
             (self.x, self.u), self.against = self.reference.points(REFERENCE_POINTS), "reference"
 
-    def errors(self, net) -> Errors:
-        if self.against is None:
+    def errors(self, net: Any) -> Errors:
+        if self.x is None or self.u is None or self.against is None:
             return Errors()
         return compare(self.problem, net, self.x, self.u, self.against)
 
-    def quick_error(self, net) -> float | None:
+    def quick_error(self, net: Any) -> float | None:
         """The relative L2 error on at most `QUICK_POINTS` of the points: for the history."""
-        if self.against is None:
+        if self.x is None or self.u is None or self.against is None:
             return None
         some = slice(None, None, -(-len(self.x) // QUICK_POINTS))
         return compare(self.problem, net, self.x[some], self.u[some], self.against).relative_l2
 
-    def reference_errors(self, net) -> Errors:
+    def reference_errors(self, net: Any) -> Errors:
         """Against the reference on its own nodes, whether there is an exact solution or not."""
         if self.reference is None:
             return Errors()
-        return compare(self.problem, net, *self.reference.points(REFERENCE_POINTS), "reference")
+        x, u = self.reference.points(REFERENCE_POINTS)
+        return compare(self.problem, net, x, u, "reference")
 
 
-def distance(problem, net, other) -> float:
+def distance(problem: Problem, net: Any, other: Any) -> float:
     """The L2 distance of another network from ``net`` over the larger of the two, at scattered points; of one that has
     yet to grow at those that it covers."""
     x = test_points(problem, 1000)
@@ -107,7 +113,7 @@ def distance(problem, net, other) -> float:
     return float(np.linalg.norm(u - v) / max(np.linalg.norm(u), np.linalg.norm(v), 1e-300))
 
 
-def compare(problem, net, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
+def compare(problem: Problem, net: Any, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
     """Errors of the network at x (n, d) against the values u (n, c); of one that has not reached the end of time at
     those points that it covers."""
     until = None
@@ -133,7 +139,7 @@ def _relative(difference: np.ndarray, u: np.ndarray) -> float:
     return float(np.linalg.norm(difference)) / (norm if norm > 0 else 1.0)
 
 
-def reference_of(problem) -> Reference | None:
+def reference_of(problem: Problem) -> Reference | None:
     """The problem's reference, through the cache when it is the catalogue's; `InputError` when it cannot be had."""
     if problem.reference is None:
         return None

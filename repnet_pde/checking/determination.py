@@ -4,7 +4,9 @@ import torch
 
 from ..discretization.jets import term_jets
 from ..discretization.last_layer import JetSystem, as_layer
+from ..linalg.dense import Factorization
 from ..problem.points import test_points
+from ..problem.problem import Problem
 from .sizes import term_sizes
 
 STEPS = 3
@@ -13,7 +15,7 @@ POINTS = 2
 """Points a feature at which a function's size is measured."""
 
 
-def loosest(problem, system: JetSystem, factor) -> float:
+def loosest(problem: Problem, system: JetSystem, factor: Factorization) -> float:
     """How well the function v that equations and conditions see least, among those of the features, meets them all
     without their data: the largest relative residual of the terms (`sizes.term_sizes`), linearised at the solution.
 
@@ -30,12 +32,12 @@ def loosest(problem, system: JetSystem, factor) -> float:
     at = system.features.at(y, [zero])
     size = system.jet[:, system.indices.index(zero)].square().mean(0).sqrt()
     size = torch.where(size > 0, size, size.max().clamp_min(1e-300))
-    values = []
+    rows = []
     for c in range(outputs):
         one = y.new_zeros(len(y), 1, outputs)
         one[:, 0, c] = 1 / size[c]
-        values.append(at.rows(one))
-    values = torch.cat(values)
+        rows.append(at.rows(one))
+    values = torch.cat(rows)
     v = torch.ones(factor.columns, 1, dtype=values.dtype)
     v[::2] = -0.5  # no symmetry that a function could be orthogonal to
     for _ in range(STEPS):
@@ -45,7 +47,8 @@ def loosest(problem, system: JetSystem, factor) -> float:
     jet = jet / jet.abs().amax().clamp_min(1e-300)
     terms = term_jets(system.data, system.names, system.x, system.jet, system.indices, system.transform)
     worst = 0.0
-    for term, size in term_sizes(terms, system.data, system.x, jet, system.indices):
-        left = sum((a * jet[part]).sum((1, 2)) for part, a in term.parts).square().mean().sqrt().item()
-        worst = max(worst, left / size if size > 0 else 0.0)
+    for term, scale in term_sizes(terms, system.data, system.x, jet, system.indices):
+        products = [(a * jet[part]).sum((1, 2)) for part, a in term.parts]
+        left = sum(products, start=torch.zeros_like(products[0])).square().mean().sqrt().item()
+        worst = max(worst, left / scale if scale > 0 else 0.0)
     return worst

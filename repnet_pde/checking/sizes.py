@@ -1,7 +1,8 @@
 """How large are the terms of a problem at a given u? Residuals relative to that are dimensionless."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ NOTHING = 1e-9
 """Part of what other outputs' terms would ask of an output below which it counts as zero."""
 
 
-def network_jet(net, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
+def network_jet(net: Any, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
     """D^α u (n, indices, outputs) of any network at x (n, d), transforms included; in general by reverse mode."""
     if (Features.known(net) or isinstance(net, Patches)) and net._output_transform is None:
         return jet_of(net, x, indices)
@@ -42,7 +43,9 @@ def _slope(v: torch.Tensor, inputs: torch.Tensor, axis: int) -> torch.Tensor:
     return slope[:, axis]
 
 
-def relative_residuals(data, net, names: Sequence[str], indices: Sequence[Index], plain=None) -> dict[str, float]:
+def relative_residuals(
+    data: Any, net: Any, names: Sequence[str], indices: Sequence[Index], plain: dict[str, float] | None = None
+) -> dict[str, float]:
     """Root mean square of each term's residual at the points of ``data`` over its size (`sized_terms`).
 
     Args:
@@ -69,12 +72,21 @@ def rms(v: torch.Tensor) -> float:
     return v.detach().square().mean().sqrt().item() if v.numel() else 0.0
 
 
-def sized_terms(data, names: Sequence[str], x, jet, indices: Sequence[Index], transform=None):
+def sized_terms(
+    data: Any,
+    names: Sequence[str],
+    x: torch.Tensor,
+    jet: torch.Tensor,
+    indices: Sequence[Index],
+    transform: Callable[..., torch.Tensor] | None = None,
+) -> Iterator[tuple[TermJet, float]]:
     """Every term that has rows as (`TermJet`, its size by `term_sizes`), at u given by its jet at x."""
     yield from term_sizes(term_jets(data, names, x, jet, indices, transform), data, x, jet, indices)
 
 
-def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index]):
+def term_sizes(
+    terms: Sequence[TermJet], data: Any, x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index]
+) -> Iterator[tuple[TermJet, float]]:
     """Every term that has rows as (term, its size) for a function given by its jet (n, indices, outputs) at x.
 
     The size of an equation is the root mean square of Σ_α |∂r/∂D^α u| |D^α u|, both at the same point: where a
@@ -91,10 +103,12 @@ def term_sizes(terms: Sequence[TermJet], data, x, jet, indices: Sequence[Index])
     for i, term in enumerate(terms):
         if len(term.residual):
             parts = [a.abs() * (local[part] if i < len(equations) else mean) for part, a in term.parts]
-            yield term, rms(sum(parts).sum((1, 2)))
+            yield term, rms(sum(parts, start=torch.zeros_like(parts[0])).sum((1, 2)))
 
 
-def derivative_sizes(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least=None) -> torch.Tensor:
+def derivative_sizes(
+    x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], least: torch.Tensor | None = None
+) -> torch.Tensor:
     """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
 
     None is smaller than `NEXT` times those of the next lower order over the half width of the points along their axis,
@@ -124,7 +138,9 @@ def half_widths(x: torch.Tensor) -> torch.Tensor:
     return ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
 
 
-def _natural(equations, x, jet, indices) -> torch.Tensor:
+def _natural(
+    equations: Sequence[TermJet], x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index]
+) -> torch.Tensor:
     """For each output (outputs,) a size below which it counts as zero: `NOTHING` of what the terms of the other outputs
     in the equations would ask it to be. Zero where an output stands alone."""
     half, outputs = half_widths(x), jet.shape[2]

@@ -2,12 +2,14 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..discretization.jets import Index
+from ..problem.problem import Problem
 from .sizes import sized_terms
 
 UNMET = 1e-4
@@ -18,13 +20,16 @@ STENCIL = 9
 """Nodes of the central differences; of order 8 for a first derivative."""
 
 
-def stated_residuals(problem, data, indices: Sequence[Index], wavenumber) -> dict[str, float]:
+def stated_residuals(
+    problem: Problem, data: Any, indices: Sequence[Index], wavenumber: Sequence[float] | np.ndarray
+) -> dict[str, float]:
     """Relative residuals of the problem's ``solution`` at the points of ``data``, its derivatives by differences of
     order 8 and less.
 
     The median over the points, and only of terms for which half the step gives the same within a half: elsewhere the
     differences do not resolve the solution, or it is not defined beside the domain.
     """
+    assert problem.solution is not None
     x = data.train_x.astype(np.float64)
     results = []
     for factor in (1.0, 0.5):
@@ -46,7 +51,13 @@ def stated_residuals(problem, data, indices: Sequence[Index], wavenumber) -> dic
     }
 
 
-def _numerical_jet(function, x: np.ndarray, indices, steps: np.ndarray, outputs: int) -> np.ndarray:
+def _numerical_jet(
+    function: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+    indices: Sequence[Index],
+    steps: np.ndarray,
+    outputs: int,
+) -> np.ndarray:
     """D^α of a function (n, d) -> (n, outputs) by products of central differences: (n, indices, outputs)."""
     reach, result = STENCIL // 2, np.empty((len(x), len(indices), outputs))
     offsets = np.arange(-reach, reach + 1.0)

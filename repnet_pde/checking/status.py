@@ -1,16 +1,19 @@
 """Is a solution to be believed? Residuals at validation points, an independent solution, ranges, and a status."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..backend import dde, seeded
-from ..discretization.jets import highest, multi_indices, orders, some, taylor, term_jets
+from ..discretization.jets import TermJet, highest, multi_indices, orders, some, taylor, term_jets
 from ..networks.patches import Patches
 from ..networks.slabs import Slabs
 from ..problem.points import collocation, inside, test_points
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 from . import accuracy
 from .sizes import CHUNK, derivative_sizes, half_widths, network_jet, relative_residuals, relative_to, rms
@@ -78,12 +81,12 @@ class Verification:
 
 
 def verify(
-    problem,
-    net,
-    data,
+    problem: Problem,
+    net: Any,
+    data: Any,
     *,
     seed: int,
-    wavenumber,
+    wavenumber: Sequence[float] | np.ndarray,
     indicator: float | None = None,
     loosest: float | None = None,
     finished: bool = True,
@@ -124,12 +127,12 @@ def verify(
     return found if errors is None else compared(found, problem, terms, errors, wavenumber)
 
 
-def expected_to_remain(problem) -> set[str]:
+def expected_to_remain(problem: Problem) -> set[str]:
     """Names of the terms whose residuals noise keeps from vanishing: observations from which unknowns are found."""
     return set(problem.observations) if problem.unknowns or problem.unknown_fields else set()
 
 
-def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
+def of_equations(relative: dict[str, float], problem: Problem) -> dict[str, float]:
     """Those of the relative residuals that should vanish."""
     remain = expected_to_remain(problem)
     return {name: v for name, v in relative.items() if name not in remain}
@@ -138,7 +141,7 @@ def of_equations(relative: dict[str, float], problem) -> dict[str, float]:
 class _Terms:
     """The terms of a problem at given points, and how their residuals are sized."""
 
-    def __init__(self, problem, data):
+    def __init__(self, problem: Problem, data: Any):
         self.problem, self.data, self.names = problem, data, problem.term_names
         self.indices = orders(data, len(problem.outputs))
 
@@ -147,20 +150,20 @@ class _Terms:
         """Whether the residuals depend on u at one point each."""
         return self.indices is not None
 
-    def relative(self, net, plain=None) -> dict[str, float]:
+    def relative(self, net: Any, plain: dict[str, float] | None = None) -> dict[str, float]:
         """Relative residuals of a network by name; ``plain``: their root mean squares, where they are known."""
-        if self.pointwise:
+        if self.indices is not None:
             return relative_residuals(self.data, net, self.names, self.indices, plain)
         plain = plain or dict(zip(self.names, map(rms, self._residuals(net)), strict=True))
         sizes = dict(zip(self.names, self._probed(net), strict=True))
         return {name: relative_to(plain[name], sizes[name]) for name in self.names if plain[name] or sizes[name]}
 
-    def _residuals(self, u) -> list[torch.Tensor]:
+    def _residuals(self, u: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
         found = [v.detach() for v in residual_vectors(self.data, u)]
         dde.grad.clear()
         return found
 
-    def _probed(self, net) -> list[float]:
+    def _probed(self, net: Any) -> list[float]:
         """Sizes of residuals that depend on u at several points: what the data leave at u = 0, and what a smooth
         function as large as u changes."""
         x, problem = torch.as_tensor(self.data.train_x), self.problem
@@ -169,8 +172,8 @@ class _Terms:
         half, middle = half_widths(x), (x.amax(0) + x.amin(0)) / 2
         phases = torch.arange(len(problem.outputs), dtype=x.dtype)
 
-        def wave(factor):
-            def u(inputs):
+        def wave(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
+            def u(inputs: torch.Tensor) -> torch.Tensor:
                 angle = ((inputs - middle) / half).sum(1, keepdim=True)
                 value = factor * size * (torch.sin(1.3 * angle + phases) + 0.7)
                 return value if problem.output_transform is None else problem.output_transform(inputs, value)
@@ -180,18 +183,18 @@ class _Terms:
         zero, one = self._residuals(wave(0.0)), self._residuals(wave(1.0))
         return [max(rms(a), rms(b - a)) for a, b in zip(zero, one, strict=True)]
 
-    def jumps(self, net) -> dict[str, float]:
+    def jumps(self, net: Any) -> dict[str, float]:
         """What jumps between the pieces of a network: u and its normal derivatives below the order of the equations.
 
         The total variation of the jumps along a line is related to the size of what jumps (`derivative_sizes`). Inside
         the pieces no residual shows them, and small ones at many faces add up to the solution of another problem.
         """
-        if not isinstance(net, (Patches, Slabs)) or not self.pointwise:
+        if not isinstance(net, (Patches, Slabs)) or self.indices is None:
             return {}
         problem, data = self.problem, some(self.data)
         x = torch.as_tensor(data.train_x)
         terms = term_jets(data, self.names, x, network_jet(net, x, self.indices), self.indices)
-        order, worst = highest(terms[: len(problem.residual_names)], self.indices), 0.0
+        order, worst = highest(terms[: len(problem.residual_names or ())], self.indices), 0.0
         x = x[net.covers(x)]
         for axis, at, share in net.faces(FACES, ON_FACE):
             within = torch.as_tensor(inside(problem, at.cpu().numpy())) & net.covers(at).cpu()
@@ -215,7 +218,7 @@ class _Terms:
     def unstarted(self) -> bool:
         """Whether the equations have derivatives in time, and no condition holds inside the domain when it starts."""
         problem = self.problem
-        if not problem.in_time or problem.output_transform is not None or not self.pointwise:
+        if not problem.in_time or problem.output_transform is not None or self.indices is None:
             return False
         if not any(index[-1] for index in self.indices):
             return False
@@ -224,13 +227,13 @@ class _Terms:
         start, length = problem.box.lower[-1], 2 * problem.box.half_width[-1]
         return not (inner & (x[:, -1] - start <= 1e-6 * length)).any()
 
-    def beyond(self, net, ranges: dict[str, tuple[float, float]]) -> str | None:
+    def beyond(self, net: Any, ranges: dict[str, tuple[float, float]]) -> str | None:
         """A sentence about outputs that are far larger than the data suggest, or None.
 
         The data are what remains of each term at u = 0. Over the typical coefficient of D^α u, and times the half
         widths to the power α, they say how large u may be expected to be.
         """
-        if not self.pointwise:
+        if self.indices is None:
             return None
         problem, x = self.problem, torch.as_tensor(self.data.train_x)
         jet = torch.cat([network_jet(net, part, self.indices) for part in x.split(CHUNK)])
@@ -260,15 +263,15 @@ def _typical(a: torch.Tensor) -> torch.Tensor:
     return torch.nan_to_num(torch.where(a > 0, a, math.nan).nanmedian(0).values)
 
 
-def _zero_of(problem):
-    def u(x):
+def _zero_of(problem: Problem) -> Callable[[torch.Tensor], torch.Tensor]:
+    def u(x: torch.Tensor) -> torch.Tensor:
         value = (0 * torch.sin(x.sum(1, keepdim=True))).expand(-1, len(problem.outputs))
         return value if problem.output_transform is None else problem.output_transform(x, value)
 
     return u
 
 
-def ranges_of(problem, net) -> dict[str, tuple[float, float]]:
+def ranges_of(problem: Problem, net: Any) -> dict[str, tuple[float, float]]:
     """By output (lowest, highest) value at scattered points."""
     u = accuracy.predict(net, test_points(problem, RANGE_POINTS), problem.dim, problem.dtype)
     if not np.isfinite(u).any(0).all():
@@ -286,7 +289,7 @@ def _beside(x: torch.Tensor, axis: int, away: float) -> tuple[torch.Tensor, torc
     return x - step, x + step
 
 
-def interface_jumps(problem, net) -> dict[str, float]:
+def interface_jumps(problem: Problem, net: Any) -> dict[str, float]:
     """The jumps of u and of the flux across each interface, relative to their sizes there."""
     found = {}
     for number, interface in enumerate(problem.interfaces, 1):
@@ -314,7 +317,11 @@ def interface_jumps(problem, net) -> dict[str, float]:
 
 
 def convergence_status(
-    fresh, training, indicator: float | None, finished: bool, loosest: float | None = None
+    fresh: dict[str, float],
+    training: dict[str, float] | None,
+    indicator: float | None,
+    finished: bool,
+    loosest: float | None = None,
 ) -> tuple[str, str]:
     """(status, why).
 
@@ -347,9 +354,9 @@ def convergence_status(
     return UNVERIFIED, said
 
 
-def contradictions(problem, at: "_Terms", relative: dict[str, float]) -> list[str]:
+def contradictions(problem: Problem, at: "_Terms", relative: dict[str, float]) -> list[str]:
     """Sentences about pairs of conditions that say different things of u at the same points."""
-    if not at.pointwise:
+    if at.indices is None:
         return []
     x = torch.as_tensor(at.data.train_x)
     terms = term_jets(at.data, at.names, x, network_jet(_zero_of(problem), x, at.indices), at.indices)
@@ -367,7 +374,7 @@ def contradictions(problem, at: "_Terms", relative: dict[str, float]) -> list[st
     return found
 
 
-def _contradiction(x, one, other) -> list[float] | None:
+def _contradiction(x: torch.Tensor, one: TermJet, other: TermJet) -> list[float] | None:
     """A point at which most rows that two conditions have in common say the same thing of u with different values."""
     (first, a), (second, b) = one.parts[0], other.parts[0]
     places = {tuple(p): i for i, p in enumerate(x[first].tolist())}
@@ -386,7 +393,13 @@ def _contradiction(x, one, other) -> list[float] | None:
     return bad[0] if 2 * len(bad) > len(pairs) else None
 
 
-def compared(found: Verification, problem, terms: "_Terms", errors: accuracy.Errors, wavenumber) -> Verification:
+def compared(
+    found: Verification,
+    problem: Problem,
+    terms: "_Terms",
+    errors: accuracy.Errors,
+    wavenumber: Sequence[float] | np.ndarray,
+) -> Verification:
     """The status with what the error against the stated solution adds, where it contradicts it.
 
     Where the error is `MISSED` times the indicator or more, the stated solution is put into the equations and
@@ -394,14 +407,14 @@ def compared(found: Verification, problem, terms: "_Terms", errors: accuracy.Err
     """
     error, indicator = errors.relative_l2, found.error_indicator
     claimed = found.status != NOT_CONVERGED and errors.against == "solution"
-    if not claimed or error is None or not terms.pointwise:
+    if not claimed or error is None or terms.indices is None:
         return found
     if not error > max(MISSED * (indicator or 0.0), 10 * DOUBTED):
         return found
     stated = stated_residuals(problem, terms.data, terms.indices, wavenumber)
     unmet = {name: v for name, v in stated.items() if v > UNMET}
     if unmet:
-        name = max(unmet, key=unmet.get)
+        name = max(unmet, key=lambda name: unmet[name])
         text = f"the stated solution does not meet {name!r} (relative residual {unmet[name]:.1e}), which this one does"
         return replace(found, notes=(*found.notes, text))
     if set(stated) == set(found.relative):

@@ -4,7 +4,9 @@ import contextlib
 import math
 import shlex
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,7 +22,7 @@ _CAMPAIGN = [
 ]
 
 
-def _of_a_campaign(command):
+def _of_a_campaign(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_CAMPAIGN):
         command = option(command)
     return command
@@ -32,7 +34,7 @@ def _of_a_campaign(command):
 @click.option("--convergence/--no-convergence", default=True, help="Solve the first seed again with less.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/validation", show_default=True)
-def validate(names, out, **options) -> None:
+def validate(names: tuple[str, ...], out: Path, **options: Any) -> None:
     """Solve NAMES (default: the catalogue) and check errors, references, convergence and balances.
 
     Exit code 1 when a problem fails its stated tolerance. The same command goes on where it was interrupted; a report
@@ -79,15 +81,24 @@ def _known() -> tuple[list[str], list[str]]:
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/comparison", show_default=True)
-def compare(names, networks, methods, budget, out, jobs, scheduler, **options) -> None:
+def compare(
+    names: tuple[str, ...],
+    networks: str,
+    methods: str | None,
+    budget: str,
+    out: Path,
+    jobs: int,
+    scheduler: str | None,
+    **options: Any,
+) -> None:
     """Compare networks and methods on NAMES at equal wall-clock budget, threads and number of parameters."""
     from ..validation.campaigns.campaign import say
     from ..validation.campaigns.compare import Plan, seconds_of
     from ..validation.campaigns.compare import compare as run
 
-    methods = _known()[1] if methods is None else methods.split(",")
+    chosen = _known()[1] if methods is None else methods.split(",")
     budgets = tuple(seconds_of(text) for text in budget.split(","))
-    plan = Plan(names, tuple(networks.split(",")), tuple(methods), budgets, **options)
+    plan = Plan(names, tuple(networks.split(",")), tuple(chosen), budgets, **options)
     with _reported(out):
         run(plan, out=out, jobs=jobs, scheduler=scheduler, command=_command_line(), say=say)
 
@@ -102,7 +113,7 @@ def report(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _reported(out: Path):
+def _reported(out: Path) -> Iterator[None]:
     """Write the report at the end, also where some runs could not be done."""
     from ..validation.campaigns.report import write
 
@@ -119,7 +130,7 @@ def _command_line() -> str:
     return shlex.join(["repnet-pde", *sys.argv[1:]])
 
 
-def _outcomes(found):
+def _outcomes(found: Any) -> Any:
     from rich.table import Table
 
     table = Table("problem", "outcome", "relative L2", "s", "why")

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from typing import TextIO
 
 import click
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(_run(arguments))
 
 
-def _run(arguments) -> int:
+def _run(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="repnet-pde", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -67,5 +68,12 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     print(f"repnet-pde: warning: {' '.join(str(message).split())}", file=sys.stderr)

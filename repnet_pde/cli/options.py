@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,16 +15,16 @@ from ..errors import InputError
 class Listed(click.Option):
     """An option whose help is made when it is asked for: importing a table takes seconds."""
 
-    def __init__(self, *args, listed: Callable[[], str], **kwargs):
+    def __init__(self, *args: Any, listed: Callable[[], str], **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.listed = listed
 
-    def get_help_record(self, context):
+    def get_help_record(self, context: click.Context) -> tuple[str, str] | None:
         self.help = self.listed()
         return super().get_help_record(context)
 
 
-def number(option: str, text: str, whole: bool = False):
+def number(option: str, text: str, whole: bool = False) -> float:
     """A number as Python writes it: 50, 1e-3, -0.5, 1_000."""
     try:
         value = ast.literal_eval(text.strip())
@@ -39,14 +40,14 @@ def number(option: str, text: str, whole: bool = False):
     return value
 
 
-def setting(text: str):
+def setting(text: str) -> Any:
     key, equals, value = text.partition("=")
     if not equals or not key.strip().isidentifier():
         raise InputError(f"--set: {text!r} given; KEY=VALUE, such as high=50, is needed")
     return key.strip(), number(f"--set {key.strip()}", value)
 
 
-def bounds(text: str):
+def bounds(text: str) -> Any:
     name, equals, pair = text.partition("=")
     ends = pair.split(":")
     if not equals or len(ends) != 2:
@@ -54,7 +55,7 @@ def bounds(text: str):
     return name.strip(), tuple(number(f"--bounds {name.strip()}", end) if end.strip() else None for end in ends)
 
 
-def slope_scale(text: str):
+def slope_scale(text: str) -> Any:
     if text == "auto":
         return text
     parts = [number("--slope-scale", part) for part in text.split(":")]
@@ -63,7 +64,7 @@ def slope_scale(text: str):
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
-def iterations(text: str | None):
+def iterations(text: str | None) -> Any:
     if text is None:
         return None
     if "=" not in text:

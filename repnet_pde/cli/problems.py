@@ -47,6 +47,7 @@ def show(name: str) -> None:
     problem = load_problem(name)
     click.echo(sys.modules[f"repnet_pde_problem_{path.stem}"].__doc__ or problem.name)
     points = problem.points()
+    assert not isinstance(problem.wavenumber, float)  # the problem has made it one number per axis
     numbers = {"domain": points.domain, "boundary": points.boundary}
     numbers |= {"initial": points.initial} if problem.in_time else {}
     show_table(

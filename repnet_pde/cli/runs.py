@@ -1,7 +1,9 @@
 """The commands on a run: plan, solve, identify, resume, plot and export."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,7 +34,7 @@ def _formats() -> str:
     return f"{' or '.join(FORMATS)}.  [default: by the ending of --out, or vtk]"
 
 
-def _of_a_run(identifies: bool = False, stored: bool = True):
+def _of_a_run(identifies: bool = False, stored: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The arguments and options that `plan`, `solve` and `identify` share; ``stored``: has a run directory."""
     shared = [
         click.argument("name_or_file"),
@@ -60,7 +62,7 @@ def _of_a_run(identifies: bool = False, stored: bool = True):
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
     )
 
-    def decorate(command):
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(shared):
             command = option(command)
         return command
@@ -68,14 +70,22 @@ def _of_a_run(identifies: bool = False, stored: bool = True):
     return decorate
 
 
-def _asked(settings, layers, slope_scale, iterations, learning_rate, method, **rest) -> tuple[dict, dict]:
+def _asked(
+    settings: tuple[str, ...],
+    layers: str | None,
+    slope_scale: str | None,
+    iterations: str | None,
+    learning_rate: float | None,
+    method: str,
+    **rest: Any,
+) -> tuple[dict, dict]:
     """The parameters of the problem, and the arguments of `solve`, from the options of the command line."""
     parameters = dict(options.setting(text) for text in settings)
     if len(parameters) < len(settings):
         raise InputError("--set: the same parameter is given twice")
     if "dtype" in parameters:
         raise InputError("--set dtype: the precision is no parameter of a problem; use --dtype float64 or float32")
-    network_options = {}
+    network_options: dict[str, Any] = {}
     if layers is not None:
         network_options["layers"] = [options.number("--layers", text, whole=True) for text in layers.split(",")]
     if slope_scale is not None:
@@ -98,7 +108,7 @@ def _paced(method: str, learning_rate: float) -> dict:
     return {name: {"learning_rate": learning_rate} for name in paced}
 
 
-def _run(run, name_or_file, out, as_json: bool, **given) -> None:
+def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: bool, **given: Any) -> None:
     """Have ``run``, which imports `solve` or `identify` and calls it, do what the command line asks for."""
     parameters, asked = _asked(**given)
     options.writable(out)
@@ -111,7 +121,7 @@ def _run(run, name_or_file, out, as_json: bool, **given) -> None:
 
 @click.command()
 @_of_a_run(stored=False)
-def plan(name_or_file, as_json: bool, **given) -> None:
+def plan(name_or_file: str, as_json: bool, **given: Any) -> None:
     """Show what solve would do with NAME_OR_FILE, and why: method, network, points, and what does not suit.
 
     Nothing is trained and nothing is written. For least squares the search for the first layer is done, which takes
@@ -132,10 +142,10 @@ def plan(name_or_file, as_json: bool, **given) -> None:
 
 @click.command()
 @_of_a_run()
-def solve(**given) -> None:
+def solve(**given: Any) -> None:
     """Solve NAME_OR_FILE: a problem of the catalogue, or a Python file that defines problem()."""
 
-    def run(problem, **asked):
+    def run(problem: Any, **asked: Any) -> Any:
         from ..running.solve import solve
 
         return solve(problem, **asked)
@@ -167,15 +177,24 @@ def solve(**given) -> None:
     help="Of the measurements: huber is not moved by few outliers (joint, shooting).",
 )
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
-def identify(data, noise, positive, bounds, starts, loss, level, **given) -> None:
+def identify(
+    data: Path | None,
+    noise: float | None,
+    positive: tuple[str, ...],
+    bounds: tuple[str, ...],
+    starts: int | None,
+    loss: str,
+    level: float,
+    **given: Any,
+) -> None:
     """Identify the unknowns of NAME_OR_FILE from observations, with standard errors and intervals."""
     pairs = dict(options.bounds(text) for text in bounds)
     if len(pairs) < len(bounds):
         raise InputError("--bounds: the same unknown is given twice")
-    more = {"data": data, "noise": noise, "positive": positive, "bounds": pairs, "starts": starts}
+    more: dict[str, Any] = {"data": data, "noise": noise, "positive": positive, "bounds": pairs, "starts": starts}
     more |= {"loss": loss, "level": level}
 
-    def run(problem, **asked):
+    def run(problem: Any, **asked: Any) -> Any:
         from ..running.identify import identify
 
         return identify(problem, **more, **asked)
@@ -188,7 +207,7 @@ def identify(data, noise, positive, bounds, starts, loss, level, **given) -> Non
 @click.option("--time-limit", type=float, metavar="S", help="Stop training after S more seconds.")
 @click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
-def resume(directory: Path, time_limit, checkpoint_seconds, as_json: bool) -> None:
+def resume(directory: Path, time_limit: float | None, checkpoint_seconds: float, as_json: bool) -> None:
     """Continue the run in DIRECTORY to the result that it would have had without a stop."""
     from ..running.resume import resume as run
 

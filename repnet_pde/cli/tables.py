@@ -3,7 +3,9 @@
 import contextlib
 import json
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,12 +15,12 @@ from ..validation.table import digits
 INTERRUPTED_CODE = 130
 
 
-def only_json(as_json: bool):
+def only_json(as_json: bool) -> AbstractContextManager[Any]:
     """With --json, what a user's file prints goes to standard error."""
     return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
-def finish(result, directory: Path, as_json: bool) -> None:
+def finish(result: Any, directory: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_dict(), allow_nan=False))
     else:
@@ -31,7 +33,7 @@ def finish(result, directory: Path, as_json: bool) -> None:
         raise RepNetPDEError(f"ended before the end of time: {result.stopped}")
 
 
-def result_table(result, directory: Path):
+def result_table(result: Any, directory: Path) -> Any:
     errors, reference = result.errors, result.reference
     rows = {
         "problem": f"{result.problem.name} ({', '.join(f'{k}={v:g}' for k, v in result.problem.parameters.items())})"
@@ -67,7 +69,7 @@ def result_table(result, directory: Path):
     return key_values(rows)
 
 
-def errors_of(errors) -> str:
+def errors_of(errors: Any) -> str:
     if errors.until is None:
         return f"relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
     if errors.relative_l2 is None:
@@ -75,7 +77,7 @@ def errors_of(errors) -> str:
     return f"up to t = {errors.until:.6g} only: relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
 
 
-def estimate(estimate, identification) -> str:
+def estimate(estimate: Any, identification: Any) -> str:
     true = "" if estimate.true is None else f" (true {estimate.true:.6g})"
     if estimate.interval is None:
         reason = estimate.reason if identification and estimate.reason else ""
@@ -86,7 +88,7 @@ def estimate(estimate, identification) -> str:
     return f"{estimate.value:.{n}g} ± {estimate.standard_error:.2g}, {interval}{true}"
 
 
-def key_values(rows: dict[str, str]):
+def key_values(rows: dict[str, str]) -> Any:
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -97,7 +99,7 @@ def key_values(rows: dict[str, str]):
     return table
 
 
-def show_table(table) -> None:
+def show_table(table: Any) -> None:
     from rich.console import Console
 
     Console(highlight=False, width=None if sys.stdout.isatty() else 110).print(table, markup=False)

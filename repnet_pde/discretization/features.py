@@ -11,6 +11,7 @@ matrix product of small inner dimension for each order of σ's derivatives.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ class Features:
         self.antiperiodic = net.first_activation == "sin"  # σ″ = −σ
 
     @staticmethod
-    def known(net) -> bool:
+    def known(net: Any) -> bool:
         """Whether the network is one whose features are differentiated here."""
         return (
             isinstance(net, RepNet)
@@ -56,7 +57,9 @@ class Features:
             result = result * self.weight[:, axis] ** n
         return result
 
-    def _chain(self, x: torch.Tensor, indices: Sequence[Index]):
+    def _chain(
+        self, x: torch.Tensor, indices: Sequence[Index]
+    ) -> tuple[tuple[list[Index], torch.Tensor], torch.Tensor]:
         """((k's, (n or 1, k's, indices) with D^α_x = Σ_k B_kα D^k_ξ), ξ(x))."""
         if self.warp is None:
             return (list(indices), torch.eye(len(indices), dtype=x.dtype, device=x.device)[None]), x
@@ -81,9 +84,9 @@ def jet_of(net: RepNet | Patches, x: torch.Tensor, indices: Sequence[Index]) -> 
     if isinstance(net, Patches):
         result = x.new_zeros(len(x), len(indices), net.outputs)
         for i, rows in net.parts(x):
-            result[rows] = jet_of(net.patches[i], x[rows], indices)
+            result[rows] = jet_of(net.patch(i), x[rows], indices)
         return net.known(x, result)
-    linear = net.linears[-1]
+    linear = net.output_layer()
     return Features(net).at(x, indices).jet(linear.weight.detach(), linear.bias.detach())
 
 
@@ -154,8 +157,8 @@ def _bell(derivatives: torch.Tensor) -> list[list[torch.Tensor]]:
 
     B_{a,k} = Σ_i C(a − 1, i − 1) ξ^(i) B_{a−i,k−1} (L. Comtet, Advanced Combinatorics, 1974, section 3.3).
     """
-    highest, zero = len(derivatives), torch.zeros_like(derivatives[0]) if len(derivatives) else None
-    table = [[torch.ones_like(zero) if zero is not None else None] + [zero] * highest]
+    highest, zero = len(derivatives), derivatives.new_zeros(derivatives.shape[1:])
+    table = [[torch.ones_like(zero)] + [zero] * highest]
     for a in range(1, highest + 1):
         row = [zero]
         for k in range(1, highest + 1):

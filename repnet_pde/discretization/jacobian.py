@@ -9,6 +9,7 @@ Three routes give the same matrix (`ROUTES`), from the fastest to the most gener
 
 import types
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from ..backend import dde
 from ..errors import InputError, SeveralPointsError
 from ..linalg.dense import Linearization
 from ..problem.residuals import residual_vectors, unknown_columns
+
+Tensors = dict[str, torch.Tensor]
 
 BLOCK_BYTES = 2**29
 """Most memory for the parameter copies of one block of rows; the graph of them takes several times as much."""
@@ -38,19 +41,21 @@ class _Mixed(Exception):
 class _WithAuxiliary:
     """A data object whose ``losses_train`` hands the auxiliary variables of its points to ``pde``."""
 
-    def __init__(self, data):
+    def __init__(self, data: Any):
         self.data = data
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.data, name)
 
-    def losses_train(self, targets, outputs, loss_fn, inputs, model, aux=None):
+    def losses_train(
+        self, targets: Any, outputs: Any, loss_fn: Any, inputs: Any, model: Any, aux: Any = None
+    ) -> list[torch.Tensor]:
         holder = types.SimpleNamespace(auxiliary_vars=torch.as_tensor(self.data.train_aux_vars))
         model = types.SimpleNamespace(net=holder)
         return self.data.losses_train(targets, outputs, loss_fn, inputs, model, aux=aux)
 
 
-def with_auxiliary(data):
+def with_auxiliary(data: Any) -> Any:
     """``data`` itself, or where it has an ``auxiliary_var_function`` a stand-in that hands the variables to ``pde``."""
     if isinstance(data, _WithAuxiliary) or getattr(data, "auxiliary_var_fn", None) is None:
         return data
@@ -58,7 +63,7 @@ def with_auxiliary(data):
 
 
 def linearize(
-    data,
+    data: Any,
     net: torch.nn.Module,
     names: Sequence[str],
     parameters: Sequence[str] | None = None,
@@ -116,18 +121,18 @@ def linearize(
     return _by_copies(data, net, names, chosen, unknowns, block_bytes)
 
 
-def bytes_needed(data, net, width: int, n_terms: int, route: str | None = None) -> int:
+def bytes_needed(data: Any, net: Any, width: int, n_terms: int, route: str | None = None) -> int:
     """Bytes that a dense step takes at least, for ``width`` columns."""
     return 8 * width * (MATRICES * _rows(data, n_terms) + (1 if route == "rows" else 2))
 
 
-def _rows(data, n_terms: int) -> int:
+def _rows(data: Any, n_terms: int) -> int:
     """Residual rows, several components of a condition counted once."""
     n_bc = sum(data.num_bcs)
     return n_bc + (n_terms - len(data.num_bcs)) * (len(data.train_x) - n_bc)
 
 
-def _check_type(data) -> None:
+def _check_type(data: Any) -> None:
     if not isinstance(getattr(data, "data", data), dde.data.PDE):
         kind = type(data).__name__
         raise InputError(f"model: has a dde.data.{kind}; dde.data.PDE or TimePDE is supported, or adam and lbfgs")
@@ -152,12 +157,12 @@ class _Uses:
         """Break the cycle between the graph's nodes and what they recorded."""
         self.weights, self.pairs = [], {}
 
-    def linear(self, h, weight, bias):
+    def linear(self, h: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         self.weights.append((weight, bias))
         detached = None if bias is None else bias.detach()
         return _Linear.apply(h, self.token, weight.detach(), detached, self, len(self.weights) - 1)
 
-    def add(self, key: int, g, h, with_bias: bool) -> None:
+    def add(self, key: int, g: torch.Tensor, h: torch.Tensor, with_bias: bool) -> None:
         if self.active:
             self.pairs.setdefault(key, []).append((g, h, with_bias))
 
@@ -166,13 +171,21 @@ class _Linear(torch.autograd.Function):
     """h Wᵀ + b, whose reverse pass records the factors of the gradient of W."""
 
     @staticmethod
-    def forward(ctx, h, token, weight, bias, uses, key):
+    def forward(
+        ctx: Any,
+        h: torch.Tensor,
+        token: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        uses: _Uses,
+        key: int,
+    ) -> torch.Tensor:
         ctx.save_for_backward(h, weight)
         ctx.uses, ctx.key, ctx.with_bias = uses, key, bias is not None
         return torch.nn.functional.linear(h, weight, bias)
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx: Any, g: torch.Tensor) -> Any:
         h, weight = ctx.saved_tensors
         ctx.uses.add(ctx.key, g, h, ctx.with_bias)
         back = _Transposed.apply(g, ctx.uses.token, weight, ctx.uses, ctx.key) if ctx.needs_input_grad[0] else None
@@ -183,13 +196,15 @@ class _Transposed(torch.autograd.Function):
     """g W, the reverse pass of `_Linear`, which takes part in derivatives with respect to the input."""
 
     @staticmethod
-    def forward(ctx, g, token, weight, uses, key):
+    def forward(
+        ctx: Any, g: torch.Tensor, token: torch.Tensor, weight: torch.Tensor, uses: _Uses, key: int
+    ) -> torch.Tensor:
         ctx.save_for_backward(g, weight)
         ctx.uses, ctx.key = uses, key
         return g @ weight
 
     @staticmethod
-    def backward(ctx, k):
+    def backward(ctx: Any, k: torch.Tensor) -> Any:
         g, weight = ctx.saved_tensors
         ctx.uses.add(ctx.key, g, k, False)
         back = _Linear.apply(k, ctx.uses.token, weight, None, ctx.uses, ctx.key) if ctx.needs_input_grad[0] else None
@@ -204,11 +219,12 @@ class _Intercept(TorchFunctionMode):
     def __init__(self, uses: _Uses, rows: int):
         self.uses, self.rows = uses, rows
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.nn.functional.linear:
             names = ("input", "weight", "bias")
-            h, weight, bias = ({**dict(zip(names, args, strict=False)), **kwargs}.get(n) for n in names)
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            h, weight, bias = given["input"], given["weight"], given.get("bias")
             trained = weight.requires_grad or (bias is not None and bias.requires_grad)
             if trained and h.ndim == 2 and len(h) == self.rows:
                 return self.uses.linear(h, weight, bias)
@@ -219,13 +235,15 @@ class _Intercept(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _by_layers(data, net, names, chosen, unknowns, block_bytes) -> list[Linearization]:
+def _by_layers(
+    data: Any, net: Any, names: Sequence[str], chosen: Tensors, unknowns: Sequence[torch.Tensor], block_bytes: int
+) -> list[Linearization]:
     x = torch.as_tensor(data.train_x).clone().requires_grad_()
     leaves = {k: v.clone().requires_grad_() for k, v in chosen.items()}
     fixed = {k: v.detach() for k, v in net.named_parameters() if k not in chosen}
     uses = _Uses(x)
 
-    def recorded(inputs):
+    def recorded(inputs: torch.Tensor) -> torch.Tensor:
         with _Intercept(uses, len(inputs)):
             return functional_call(net, {**fixed, **leaves, **dict(net.named_buffers())}, (inputs,))
 
@@ -259,14 +277,16 @@ def _by_layers(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
     return terms
 
 
-def _grads(scalar, inputs) -> Sequence[torch.Tensor | None]:
+def _grads(scalar: torch.Tensor, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor | None]:
     if not scalar.requires_grad:
         return [None] * len(inputs)
     return torch.autograd.grad(scalar, inputs, retain_graph=True, allow_unused=True)
 
 
 @torch.no_grad()
-def _outer(uses: _Uses, leaves, columns, rows: slice, width: int, block_bytes: int) -> torch.Tensor:
+def _outer(
+    uses: _Uses, leaves: Tensors, columns: dict[int, slice], rows: slice, width: int, block_bytes: int
+) -> torch.Tensor:
     """The recorded pairs of the rows multiplied out, (rows, parameters)."""
     n = rows.stop - rows.start
     jacobian = uses.token.new_zeros(n, width)
@@ -285,7 +305,7 @@ def _outer(uses: _Uses, leaves, columns, rows: slice, width: int, block_bytes: i
             of_bias = [g[part] for g, _, with_bias in pairs if with_bias]
             if bias is not None and bias.requires_grad and of_bias:
                 outputs.append(bias)
-                gradients.append(sum(of_bias))
+                gradients.append(sum(of_bias, start=torch.zeros_like(of_bias[0])))
             inner = [(o, g) for o, g in zip(outputs, gradients, strict=True) if id(o) not in columns]
             for output, gradient in zip(outputs, gradients, strict=True):
                 if id(output) in columns:
@@ -313,7 +333,9 @@ def _paired(jacobian: torch.Tensor, rows: int) -> torch.Tensor:
 # Route "copies" ------------------------------------------------------------------------------------------------------
 
 
-def _by_copies(data, net, names, chosen, unknowns, block_bytes) -> list[Linearization]:
+def _by_copies(
+    data: Any, net: Any, names: Sequence[str], chosen: Tensors, unknowns: Sequence[torch.Tensor], block_bytes: int
+) -> list[Linearization]:
     buffers = dict(net.named_buffers())
     shared = {k: v.detach() for k, v in net.named_parameters() if k not in chosen}
     width = sum(v.numel() for v in chosen.values())
@@ -323,14 +345,14 @@ def _by_copies(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
     # DeepXDE drops the PDE's residual at the points of the conditions, which come first: no block mixes the two.
     blocks = [*torch.arange(starts[-1]).split(block), *torch.arange(starts[-1], len(x)).split(block)]
 
-    def one(copy, row):
+    def one(copy: Tensors, row: torch.Tensor) -> torch.Tensor:
         return functional_call(net, {**shared, **copy, **buffers}, (row[None],))[0]
 
     pieces: list[list[torch.Tensor]] = [[] for _ in names]
     for rows in (rows for rows in blocks if len(rows)):
         copies = {k: v.expand(len(rows), *v.shape).clone().requires_grad_() for k, v in chosen.items()}
 
-        def per_row(inputs, rows=rows, copies=copies):
+        def per_row(inputs: torch.Tensor, rows: torch.Tensor = rows, copies: Tensors = copies) -> torch.Tensor:
             with torch.no_grad():
                 others = net(inputs)
             return others.index_copy(0, rows, vmap(one)(copies, inputs[rows]))
@@ -376,7 +398,9 @@ def _by_copies(data, net, names, chosen, unknowns, block_bytes) -> list[Lineariz
 # Route "rows" --------------------------------------------------------------------------------------------------------
 
 
-def _by_rows(data, net, names, parameters, unknowns, width) -> list[Linearization]:
+def _by_rows(
+    data: Any, net: Any, names: Sequence[str], parameters: Sequence[str], unknowns: Sequence[torch.Tensor], width: int
+) -> list[Linearization]:
     everything = dict(net.named_parameters())
     inputs = [*(everything[name] for name in parameters), *unknowns]
     vectors = [v.reshape(-1) for v in residual_vectors(data, net)]
@@ -386,7 +410,7 @@ def _by_rows(data, net, names, parameters, unknowns, width) -> list[Linearizatio
         for chosen in torch.eye(len(v), dtype=v.dtype).split(ROWS_AT_ONCE):
             options = {"retain_graph": True, "allow_unused": True}
             try:
-                grads = torch.autograd.grad(v, inputs, chosen, is_grads_batched=True, **options)
+                grads = list(torch.autograd.grad(v, inputs, chosen, is_grads_batched=True, **options))
             except RuntimeError:  # an operation without a batching rule
                 each = [torch.autograd.grad(v, inputs, one, materialize_grads=True, **options) for one in chosen]
                 grads = [torch.stack(g) for g in zip(*each, strict=True)]
@@ -401,7 +425,14 @@ def _by_rows(data, net, names, parameters, unknowns, width) -> list[Linearizatio
 # Checks --------------------------------------------------------------------------------------------------------------
 
 
-def choose_route(data, net, names, parameters=None, unknowns=(), memory: int | None = None) -> str | None:
+def choose_route(
+    data: Any,
+    net: Any,
+    names: Sequence[str],
+    parameters: Sequence[str] | None = None,
+    unknowns: Sequence[torch.Tensor] = (),
+    memory: int | None = None,
+) -> str | None:
     """The route that gives the right Jacobian of this model, found by `check_rows`: None (automatic), or "rows".
 
     Raises:
@@ -421,7 +452,7 @@ def choose_route(data, net, names, parameters=None, unknowns=(), memory: int | N
     return "rows"
 
 
-def check_rows(data, net, terms: Sequence[Linearization], parameters: Sequence[str] | None = None) -> None:
+def check_rows(data: Any, net: Any, terms: Sequence[Linearization], parameters: Sequence[str] | None = None) -> None:
     """Raise `InputError` unless every residual row depends on its own input row only, as `linearize` assumes.
 
     The product of each Jacobian with one random direction is compared with the exact directional derivative, taken
@@ -447,19 +478,20 @@ def check_rows(data, net, terms: Sequence[Linearization], parameters: Sequence[s
     dde.grad.clear()
 
 
-def directional(v: torch.Tensor, inputs, direction) -> torch.Tensor:
+def directional(v: torch.Tensor, inputs: Sequence[torch.Tensor], direction: Sequence[torch.Tensor]) -> torch.Tensor:
     """J d of a residual vector (r,) by a double backward pass; ``direction`` has the shapes of ``inputs``."""
     if not v.requires_grad:
         return torch.zeros_like(v)
     weights = torch.zeros_like(v, requires_grad=True)
     slopes = torch.autograd.grad(v, inputs, weights, create_graph=True, allow_unused=True, materialize_grads=True)
-    along = sum((s * d).sum() for s, d in zip(slopes, direction, strict=True))
+    products = ((s * d).sum() for s, d in zip(slopes, direction, strict=True))
+    along = sum(products, start=v.new_zeros(()))
     if not along.requires_grad:
         return torch.zeros_like(v)
     return torch.autograd.grad(along, weights, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
 
 
-def not_finite(data, names: Sequence[str], residuals: Sequence[torch.Tensor]) -> str | None:
+def not_finite(data: Any, names: Sequence[str], residuals: Sequence[torch.Tensor]) -> str | None:
     """Which residual is NaN or infinite and at which point, in words; None where all are finite."""
     starts = np.cumsum([0, *data.num_bcs])
     n_pde = len(names) - len(data.num_bcs)

@@ -15,8 +15,9 @@ import contextlib
 import copy
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ import torch
 from ..backend import dde, seeded
 from ..errors import InputError
 from ..problem.points import collocation, hold
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors, unknown_columns
 from ..problem.values import generic
 
@@ -60,7 +62,9 @@ def closed(indices: Sequence[Index]) -> list[Index]:
     return sorted(every, key=lambda a: (sum(a), a))
 
 
-def taylor(x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], transform=None) -> torch.Tensor:
+def taylor(
+    x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index], transform: Callable[..., torch.Tensor] | None = None
+) -> torch.Tensor:
     """The local polynomials at their own points: (n, outputs) with all their derivatives with respect to x.
 
     Args:
@@ -86,7 +90,15 @@ def _monomial(known: dict[Index, torch.Tensor], offset: torch.Tensor, index: Ind
     return known[index]
 
 
-def term_jets(data, names: Sequence[str], x: torch.Tensor, jet: torch.Tensor, indices, transform=None, unknowns=()):
+def term_jets(
+    data: Any,
+    names: Sequence[str],
+    x: torch.Tensor,
+    jet: torch.Tensor,
+    indices: Sequence[Index],
+    transform: Callable[..., torch.Tensor] | None = None,
+    unknowns: Sequence[torch.Tensor] = (),
+) -> list[TermJet]:
     """Every term of a DeepXDE data object as a `TermJet`, at u given by its jet (n, indices, outputs) at ``x``."""
     jet = jet.detach().requires_grad_()
     inputs = x.detach().clone().requires_grad_()
@@ -109,14 +121,16 @@ def term_jets(data, names: Sequence[str], x: torch.Tensor, jet: torch.Tensor, in
     return terms
 
 
-def _parts(condition, rows: slice, found: torch.Tensor, count: int) -> list[tuple[slice, torch.Tensor]]:
+def _parts(condition: Any, rows: slice, found: torch.Tensor, count: int) -> list[tuple[slice, torch.Tensor]]:
     if hasattr(condition, "component_x"):  # a periodic condition: its second half are the partners of the first
         middle = rows.start + count
         return [(part, found[part]) for part in (slice(rows.start, middle), slice(middle, rows.stop))]
     return [(rows, found[rows])]
 
 
-def orders(data, outputs: int, transform=None, known: Sequence[Index] | None = None) -> list[Index] | None:
+def orders(
+    data: Any, outputs: int, transform: Callable[..., torch.Tensor] | None = None, known: Sequence[Index] | None = None
+) -> list[Index] | None:
     """The derivatives of u that the residuals depend on at any of the points; None where the rows are not functions of
     jets.
 
@@ -150,11 +164,11 @@ ROUNDING = 1e-10
 """Relative change of a row that may be rounding."""
 
 
-def _ordered(indices) -> list[Index]:
+def _ordered(indices: Iterable[Index]) -> list[Index]:
     return sorted(indices, key=lambda a: (sum(a), a))
 
 
-def some(data, most: int = SOME, chosen: torch.Tensor | None = None):
+def some(data: Any, most: int = SOME, chosen: torch.Tensor | None = None) -> Any:
     """A copy of ``data`` with at most ``most`` points inside and of each condition, of those ``chosen`` (n,).
 
     Conditions whose values go with their points keep them all.
@@ -185,7 +199,13 @@ def some(data, most: int = SOME, chosen: torch.Tensor | None = None):
     return result
 
 
-def _felt(data, outputs: int, transform, indices: Sequence[Index], tolerance: float = 0.0) -> torch.Tensor:
+def _felt(
+    data: Any,
+    outputs: int,
+    transform: Callable[..., torch.Tensor] | None,
+    indices: Sequence[Index],
+    tolerance: float = 0.0,
+) -> torch.Tensor:
     """Which of the points (n,) have a row that depends on other derivatives of u than ``indices``.
 
     Two functions that agree in these at every point, and differ in all others of any order: Taylor polynomials, and
@@ -237,12 +257,14 @@ def _felt(data, outputs: int, transform, indices: Sequence[Index], tolerance: fl
     return result
 
 
-def _tried(data, outputs: int, transform, indices: Sequence[Index] | None = None) -> list[Index] | None:
+def _tried(
+    data: Any, outputs: int, transform: Callable[..., torch.Tensor] | None, indices: Sequence[Index] | None = None
+) -> list[Index] | None:
     """Those of ``indices`` (or of all up to the sixth order) that the rows depend on; None as `orders`."""
     x = torch.as_tensor(data.train_x)
     highest = HIGHEST if x.shape[1] <= 3 else 4
     every = indices is None
-    indices = multi_indices(x.shape[1], highest) if every else list(indices)
+    indices = multi_indices(x.shape[1], highest) if indices is None else list(indices)
     generator = torch.Generator().manual_seed(0)
 
     def random() -> torch.Tensor:
@@ -273,7 +295,7 @@ def _tried(data, outputs: int, transform, indices: Sequence[Index] | None = None
         rows = slice(starts[-1], len(x)) if condition is None else slice(starts[i - n_pde], starts[i - n_pde + 1])
         slopes = slopes.detach()
         parts = _parts(condition, rows, slopes, len(v))
-        product = sum((a * change[part]).sum((1, 2)) for part, a in parts)
+        product = sum(((a * change[part]).sum((1, 2)) for part, a in parts), start=torch.zeros_like(exact))
         size = max(exact.abs().max().item(), product.abs().max().item(), 1e-300)
         if not math.isfinite(size) or (exact - product).abs().max().item() > 1e-8 * size:
             dde.grad.clear()
@@ -285,7 +307,7 @@ def _tried(data, outputs: int, transform, indices: Sequence[Index] | None = None
     return _ordered(used | {(0,) * x.shape[1]})
 
 
-def orders_of_problem(problem, *data) -> list[Index] | None:
+def orders_of_problem(problem: Problem, *data: Any) -> list[Index] | None:
     """`orders` of a problem's residuals, at the points of its own distribution, of another, and of ``data``.
 
     What is found is kept with the problem: what acts at the points of ``data`` alone is known from then on. Every
@@ -298,7 +320,7 @@ def orders_of_problem(problem, *data) -> list[Index] | None:
     return found[0]
 
 
-def _orders_of_problem(problem) -> list[Index] | None:
+def _orders_of_problem(problem: Problem) -> list[Index] | None:
     data, outputs, transform = [], len(problem.outputs), problem.output_transform
     with seeded(0):
         data.append(collocation(problem))
@@ -314,11 +336,11 @@ def _orders_of_problem(problem) -> list[Index] | None:
 
 def highest(equations: Sequence[TermJet], indices: Sequence[Index]) -> np.ndarray:
     """The order of the equations in each output along each axis (outputs, d)."""
-    used = sum((a != 0).any(0).to(int) for term in equations for _, a in term.parts).numpy() > 0
+    used = torch.stack([(a != 0).any(0) for term in equations for _, a in term.parts]).any(0).numpy()
     return np.max(used[:, :, None] * np.array(indices)[:, None], axis=0)
 
 
-def needed_orders(problem, method: str, *data) -> list[Index]:
+def needed_orders(problem: Problem, method: str, *data: Any) -> list[Index]:
     """`orders_of_problem` for a method that cannot do without.
 
     Raises `InputError` where the residuals are no functions of jets.
@@ -329,7 +351,7 @@ def needed_orders(problem, method: str, *data) -> list[Index]:
     return found
 
 
-def check_plain(problem, method: str) -> None:
+def check_plain(problem: Problem, method: str) -> None:
     """`InputError` where a problem has more than equations and conditions."""
     if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
         raise InputError(
@@ -338,7 +360,13 @@ def check_plain(problem, method: str) -> None:
         )
 
 
-def values(data, x: torch.Tensor, jet: torch.Tensor, indices, transform=None) -> list[torch.Tensor]:
+def values(
+    data: Any,
+    x: torch.Tensor,
+    jet: torch.Tensor,
+    indices: Sequence[Index],
+    transform: Callable[..., torch.Tensor] | None = None,
+) -> list[torch.Tensor]:
     """The residual vectors alone, each (r,)."""
     inputs = x.detach().clone().requires_grad_()
     found = residual_vectors(data, lambda points: taylor(points, jet, indices, transform), inputs)

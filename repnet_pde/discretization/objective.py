@@ -1,6 +1,7 @@
 """The loss: mean squares of the residual terms, and their weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -28,14 +29,27 @@ class Objective:
         problem: the `Problem` that the data were drawn for, where there is one.
     """
 
-    def __init__(self, data, net, unknowns: Sequence[torch.Tensor], names: Sequence[str], weights, problem=None):
-        self.problem = problem
+    batch: int | None
+    """Only where samples of a function are fitted: how many of them count in the next evaluation; None: all."""
+    twin: Callable[..., Any]
+    """Only for methods that have one: the same with other basis functions and other points."""
+
+    def __init__(
+        self,
+        data: Any,
+        net: Any,
+        unknowns: Sequence[torch.Tensor],
+        names: Sequence[str],
+        weights: str | Mapping[str, float],
+        problem: Any = None,
+    ):
+        self.problem: Any = problem
         self.data, self.net, self.names = data, net, tuple(names)
         self.unknowns = list(unknowns)
-        self.parameters = [p for p in net.parameters() if p.requires_grad] + self.unknowns
+        self.parameters: list[torch.Tensor] = [p for p in net.parameters() if p.requires_grad] + self.unknowns
         self.x = torch.as_tensor(data.train_x).requires_grad_()
-        self.automatic = weights == AUTOMATIC
-        fixed = {} if self.automatic else weights
+        self.automatic = isinstance(weights, str)
+        fixed = {} if isinstance(weights, str) else weights
         self.weights = torch.tensor([fixed.get(name, 1.0) for name in names], dtype=self.x.dtype)
         self.terms = torch.full((len(self.names),), torch.nan, dtype=self.x.dtype)
         """The unweighted terms at the last evaluation."""
@@ -80,11 +94,12 @@ class Objective:
         if not self.automatic or len(self.names) == 1:
             return
         terms = self.mean_squares()
-        norms = []
+        sizes = []
         for term in terms:
             grads = torch.autograd.grad(term, self.parameters, retain_graph=True, allow_unused=True)
-            norms.append(torch.sqrt(sum(g.square().sum() for g in grads if g is not None)))
-        norms = torch.stack(norms)
+            squares = (g.square().sum() for g in grads if g is not None)
+            sizes.append(torch.sqrt(sum(squares, start=terms.new_zeros(()))))
+        norms = torch.stack(sizes)
         if not torch.isfinite(norms).all():
             return
         # A term that happens to be met has no gradient, such as u(0) = 0 at the start of a network without biases: it
@@ -104,7 +119,7 @@ class Objective:
         )
 
 
-def check_weights(loss_weights, names: Sequence[str]):
+def check_weights(loss_weights: Any, names: Sequence[str]) -> str | dict[str, float]:
     """`AUTOMATIC` for "auto" or its name, or a dict name -> positive number; None means that all are 1."""
     if loss_weights is None:
         return {}

@@ -1,5 +1,7 @@
 """`RepNetRegressor`: `fit` as a scikit-learn estimator."""
 
+from typing import Any
+
 import numpy as np
 
 try:
@@ -30,16 +32,16 @@ class RepNetRegressor(RegressorMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        network=None,
-        method="auto",
-        dtype="float64",
-        time_limit=None,
-        noise=None,
-        validation=0.1,
-        iterations=None,
-        network_options=None,
-        method_options=None,
-        random_state=0,
+        network: Any = None,
+        method: str = "auto",
+        dtype: str = "float64",
+        time_limit: float | None = None,
+        noise: Any = None,
+        validation: Any = 0.1,
+        iterations: int | dict[str, int] | None = None,
+        network_options: dict | None = None,
+        method_options: dict | None = None,
+        random_state: Any = 0,
     ):
         self.network = network
         self.method = method
@@ -52,12 +54,12 @@ class RepNetRegressor(RegressorMixin, BaseEstimator):
         self.method_options = method_options
         self.random_state = random_state
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> "RepNetRegressor":
         """Fit to X (n, d) and y (n,) or (n, c)."""
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
         if len(X) < 2:
@@ -78,7 +80,7 @@ class RepNetRegressor(RegressorMixin, BaseEstimator):
         )
         return self
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Values (n,) or (n, c) at X (n, d)."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

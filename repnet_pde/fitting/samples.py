@@ -3,13 +3,16 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from ..domain import Box, box_of
 from ..errors import InputError
+from ..problem.problem import Problem
 
 HELD_OUT = 0.1
 LEAST_HELD_OUT = 20
@@ -19,7 +22,7 @@ MOST_CELLS, CELLS_PER_SAMPLE = 2**26, 1024
 """Cells of the grid of `spectrum`; its arrays have 8 bytes a cell."""
 
 
-def as_table(argument: str, value) -> np.ndarray:
+def as_table(argument: str, value: ArrayLike) -> np.ndarray:
     """``value`` as a float64 array (n, columns); a vector is one column.
 
     Raises:
@@ -78,18 +81,18 @@ class Samples:
         return self.y.shape[1]
 
     @torch.no_grad()
-    def misfit(self, net, rows) -> torch.Tensor:
+    def misfit(self, net: Any, rows: np.ndarray) -> torch.Tensor:
         """The network minus the normalised values at some rows, (r, c)."""
-        rows = torch.as_tensor(rows)
-        parts = zip(self.x[rows].split(CHUNK), self.y[rows].split(CHUNK), strict=True)
+        chosen = torch.as_tensor(rows)
+        parts = zip(self.x[chosen].split(CHUNK), self.y[chosen].split(CHUNK), strict=True)
         return torch.cat([net(x) - y for x, y in parts])
 
-    def normalized(self, rows=slice(None)) -> np.ndarray:
+    def normalized(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """x̂ in [−1, 1]^d of some rows."""
         return (self.x[rows].double().numpy() - self.box.center) / self.box.half_width
 
 
-def make(x, y, *, domain, validation: float, seed: int, dtype: str) -> Samples:
+def make(x: ArrayLike, y: ArrayLike, *, domain: Any, validation: float, seed: int, dtype: str) -> Samples:
     """Check and normalise the arguments of `fit`.
 
     Raises:
@@ -127,7 +130,7 @@ def denormalize(linear: torch.nn.Linear, data: Samples) -> None:
     linear.bias.mul_(scale).add_(shift)
 
 
-def of_problem(problem) -> tuple[np.ndarray, np.ndarray] | None:
+def of_problem(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
     """Points (n, d) and values (n, c) of a problem that consists of samples of every output at the same points and of
     nothing else, or None."""
     sets = list(problem.conditions.values())

@@ -5,8 +5,9 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from ..linalg.dense import Factorization
 from ..methods.alternating import Alternating
 from ..networks.product import PRODUCT, SLOW_WAVENUMBER, ProductRepNet, waves_to_features
 from ..networks.registry import NETWORKS
-from ..networks.repnet import SINE
+from ..networks.repnet import SINE, RepNet
 from ..networks.warp import axis_map, graded
 from .samples import CHUNK, Samples, denormalize, peaks
 
@@ -120,7 +121,15 @@ class Search:
         return found
 
 
-def search(samples: Samples, network: str | None, options: dict, *, seed=0, noise=None, limit=None) -> Search:
+def search(
+    samples: Samples,
+    network: str | None,
+    options: dict,
+    *,
+    seed: int = 0,
+    noise: np.ndarray | None = None,
+    limit: float | None = None,
+) -> Search:
     """Least squares for the last layer with the first layers that suit the samples; the best is `Search.best`.
 
     Sine features first, for wavenumbers that the samples show, more and faster ones as long as the held-out error
@@ -158,7 +167,7 @@ def many(samples: Samples) -> bool:
 
 
 @torch.no_grad()
-def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
+def solve_last_layer(net: Any, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
     """Least squares for the last layer on the fitted samples; the standard deviation (c,) of what is left.
 
     Where something is left, sine features are penalised in proportion to their slopes; the weight of the penalty is
@@ -191,7 +200,9 @@ def solve_last_layer(net, samples: Samples, noise: np.ndarray | None = None) -> 
     return sigma.double().numpy()
 
 
-def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
+def _penalised(
+    triangle: torch.Tensor, z: torch.Tensor, rest: torch.Tensor, n: int, noise: np.ndarray | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Coefficients (p, c) of min ‖U c − z‖² + λ ‖c‖² and standard deviations (c,), λ by marginal likelihood.
 
     For y = H c + e, e ~ N(0, σ²), c ~ N(0, σ²/λ): −2 log p(y) = n log σ² + Σ log(1 + s²/λ) + S/σ² with
@@ -202,10 +213,10 @@ def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
     w, s2 = left.T @ z, s.square()
     known = None if noise is None else torch.as_tensor(noise, dtype=z.dtype).square()
 
-    def sums(weight):
+    def sums(weight: float) -> torch.Tensor:
         return rest + (w.square() * (weight / (s2 + weight))[:, None]).sum(0)
 
-    def minus_log(power):
+    def minus_log(power: float) -> float:
         weight = 10.0**power
         total = sums(weight).clamp_min(1e-300)
         spread = torch.log1p(s2 / weight).sum() * len(total)
@@ -220,13 +231,13 @@ def _penalised(triangle, z, rest, n: int, noise: np.ndarray | None):
     return right.T @ ((s / (s2 + weight))[:, None] * w), sigma
 
 
-def held_out(net, samples: Samples) -> float:
+def held_out(net: Any, samples: Samples) -> float:
     """Root mean square error of the normalised values on the samples that are judged; infinite where it is NaN."""
     error = samples.misfit(net, samples.judged).square().mean().sqrt().item()
     return error if math.isfinite(error) else math.inf
 
 
-def _white(net, samples: Samples) -> bool:
+def _white(net: Any, samples: Samples) -> bool:
     """Whether the residuals of neighbours are uncorrelated, to three standard errors: then only noise is left.
 
     In one and two dimensions; in more, neighbours are so far apart that this says nothing.
@@ -241,7 +252,7 @@ def _white(net, samples: Samples) -> bool:
     return bool((correlation < 3 / math.sqrt(n)).all() and (np.sqrt(size) > CLEAN).all())
 
 
-def finish(net, name: str, samples: Samples, noise: np.ndarray | None = None) -> None:
+def finish(net: Any, name: str, samples: Samples, noise: np.ndarray | None = None) -> None:
     """Solve for the last layer once more, with the samples that were held out, and give values in their units.
 
     Products of RepNets, whose layers were solved for in turn, stay as they are.
@@ -310,7 +321,7 @@ def _steepness(x: np.ndarray, y: np.ndarray) -> float:
     return float((slopes / np.abs(y).max(0).clip(1e-300)).max())
 
 
-def _wanted(numbers) -> float:
+def _wanted(numbers: np.ndarray) -> float:
     """Sine features for wavenumbers in x̂ up to 1.25 times these."""
     return MARGIN * math.prod(rank_of_bands([(0, 1.25 * k)], 1.0) for k in numbers)
 
@@ -448,6 +459,7 @@ def _length_scale(best: Candidate, samples: Samples, nodes: np.ndarray) -> np.nd
     Never so small that the features in between the samples would be more than these: `WAVES`[0] / π of their spacing.
     """
     x = torch.as_tensor(samples.box.center + samples.box.half_width * nodes[:, None], dtype=samples.x.dtype)
+    assert isinstance(best.net, RepNet)
     jet = jet_of(best.net, x, [(n,) for n in range(4)]).double().numpy()
     size = np.sqrt(np.mean(jet[:, 0] ** 2, axis=0)).clip(1e-12)
     roots = [(np.abs(jet[:, n]) / size) ** (1 / n) * samples.box.half_width[0] for n in (1, 2, 3)]
@@ -493,16 +505,17 @@ def _products(found: Search, options: dict) -> None:
         width = math.ceil(1.15 * waves_to_features(fast))
     width = max(2, min(width, len(rows) // (4 * samples.dim)))
     free = "slow" not in options and samples.dim > 2
-    net, best = None, math.inf
+    net: ProductRepNet | None = None
+    best = math.inf
 
-    def improved(starts: list, slow: int, base=None) -> bool:
+    def improved(starts: list, slow: int, base: ProductRepNet | None = None) -> bool:
         """Whether ``base`` with further products and with slow sines has a much smaller held-out error; then kept."""
         nonlocal net, best
         grown = _grown(base, samples, [width, slow], wavenumber, starts, found.seed)
         method, error = Alternating(grown, x, y), math.inf
         for _ in range(SWEEPS):
             method.sweep()
-            sizes = [grown.products * (f.in_features + 1) for f in grown.factors]
+            sizes = [grown.products * (grown.factor(axis).in_features + 1) for axis in range(samples.dim)]
             found.work += 2.0 * len(rows) * sum(size * (size + slow) for size in sizes)
             before, error = error, held_out(grown, samples)
             if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
@@ -524,7 +537,7 @@ def _products(found: Search, options: dict) -> None:
     more = min(SLOW_FEATURES, len(rows) // 16)
     if free and fast and best > LARGE and not found.over and improved(fast, more):
         slow = more
-    while not found.over:
+    while net is not None and not found.over:
         starts = _starts(at, -samples.misfit(net, samples.train).double().numpy(), most - net.products)
         if not starts or not improved(starts, slow, net):
             break
@@ -559,7 +572,14 @@ def _product(part: list[tuple[int, float]], x: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: int) -> ProductRepNet:
+def _grown(
+    net: ProductRepNet | None,
+    samples: Samples,
+    widths: list[int],
+    wavenumber: Sequence[float],
+    starts: list[list[tuple[int, float]]],
+    seed: int,
+) -> ProductRepNet:
     """A network with the products of ``net`` (or None) and those of ``starts``, with small weights.
 
     widths: features of the fastest coordinate, and slow ones.
@@ -569,7 +589,8 @@ def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: i
         sizes = [samples.dim, width, old + len(starts), samples.outputs]
         grown = ProductRepNet(sizes, domain=samples.box, wavenumber=wavenumber, slow=slow)
     some = torch.linspace(-1, 1, 4 * width, dtype=samples.x.dtype)
-    for axis, factor in enumerate(grown.factors):
+    for axis in range(samples.dim):
+        factor = grown.factor(axis)
         x = torch.zeros(len(some), samples.dim, dtype=some.dtype)
         center, half = samples.box.center[axis], samples.box.half_width[axis]
         x[:, axis] = center + half * some
@@ -578,11 +599,11 @@ def _grown(net, samples: Samples, widths: list[int], wavenumber, starts, seed: i
             wanted = torch.stack([torch.cos(math.pi * start[axis][0] * some + start[axis][1]) for start in starts], 1)
             fitted = Factorization(features, 1e-8).solve(-wanted).T
             factor.weight[old:], factor.bias[old:] = fitted[:, :-1], fitted[:, -1]
-        if old:
-            factor.weight[:old], factor.bias[:old] = net.factors[axis].weight, net.factors[axis].bias
+        if net is not None:
+            factor.weight[:old], factor.bias[:old] = net.factor(axis).weight, net.factor(axis).bias
     grown.last.weight[:, old:] = 0.1 if net is None else 1e-2 * net.last.weight.abs().max()
     grown.last.weight[:, grown.products :] = 0.0
-    if old:
+    if net is not None:
         grown.last.weight[:, :old] = net.last.weight[:, :old]
         grown.last.weight[:, grown.products :] = net.last.weight[:, old:] if net.slow is not None else 0.0
         grown.last.bias.copy_(net.last.bias)

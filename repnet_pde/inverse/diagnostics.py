@@ -5,7 +5,9 @@ with what the data themselves show, without the equations: the scatter of neighb
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse, spatial, stats
@@ -46,7 +48,7 @@ class Examined:
     outliers: list[int]
 
 
-def values_of(condition) -> np.ndarray:
+def values_of(condition: Any) -> np.ndarray:
     """The values observed at the points of a condition (n, components), float64."""
     values = np.asarray(condition.values.detach().cpu().numpy(), dtype=np.float64)
     return values if values.ndim > 1 else np.broadcast_to(values.reshape(-1, 1), (len(condition.points), 1))
@@ -60,7 +62,16 @@ def copies(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     return count[np.reshape(where, -1)]
 
 
-def examine(name: str, axes, points, values, residuals, leverage, floor: float, robust: bool) -> Examined:
+def examine(
+    name: str,
+    axes: Sequence[str],
+    points: np.ndarray,
+    values: np.ndarray,
+    residuals: np.ndarray,
+    leverage: np.ndarray,
+    floor: float,
+    robust: bool,
+) -> Examined:
     """Look at the residuals of one observation.
 
     Args:
@@ -89,10 +100,10 @@ def examine(name: str, axes, points, values, residuals, leverage, floor: float, 
         worst = outliers[0]
         at = ", ".join(f"{c} = {v:.6g}" for c, v in zip(axes, points[worst], strict=True))
         spread = float(np.sqrt(np.mean(np.square(np.delete(residuals, outliers)))))
-        many = f"{len(outliers)} outlier{'s' if len(outliers) > 1 else ''} among {n} data"
+        counted = f"{len(outliers)} outlier{'s' if len(outliers) > 1 else ''} among {n} data"
         remarks.append(
-            f"{name}: {many} (the largest at {at}, {abs(residuals[worst]) / max(spread, 1e-300):.3g} times the spread "
-            "of the others), "
+            f"{name}: {counted} (the largest at {at}, {abs(residuals[worst]) / max(spread, 1e-300):.3g} times the "
+            "spread of the others), "
             + ("which count less" if robust else "which may move the estimates: loss='huber' counts them less")
         )
     elif raised and not misses and not robust and n >= LEAST_SHAPE and _chance_of_shape(residuals) < VERY_RARE:
@@ -110,7 +121,7 @@ def robust_deviation(residuals: np.ndarray, dof: float) -> float:
     return MAD * float(np.median(np.abs(residuals))) * math.sqrt(len(residuals) / max(dof, 1.0))
 
 
-def _first_of_copies(points, values) -> np.ndarray:
+def _first_of_copies(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     rows = np.column_stack([points, values])
     keep = np.zeros(len(rows), dtype=bool)
     keep[np.unique(rows, axis=0, return_index=True)[1]] = True
@@ -151,11 +162,11 @@ def _neighbours(points: np.ndarray) -> sparse.csr_matrix | None:
     return sparse.csr_matrix((data, indices, np.cumsum([0, *lengths])), shape=(len(rows), n))
 
 
-def _scatter(neighbours, values: np.ndarray) -> float:
+def _scatter(neighbours: sparse.csr_matrix, values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(neighbours @ values))))
 
 
-def _chance_of_ratio(neighbours, residuals: np.ndarray) -> float:
+def _chance_of_ratio(neighbours: sparse.csr_matrix, residuals: np.ndarray) -> float:
     """The chance that independent normal residuals have neighbours as alike as these.
 
     Von Neumann's ratio in general, eᵀBe / eᵀe with B = LᵀL from the rows L of differences: a beta distribution with the

@@ -1,13 +1,15 @@
 """Unknown numbers on the scale on which they are solved for, with bounds and positivity; the noise of the data."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..arguments import mapping, number
 from ..errors import InputError, choose
+from ..problem.problem import Problem
 from .diagnostics import copies, values_of
 
 NEAR = 1e-6
@@ -26,7 +28,7 @@ class Scales:
         InputError: an unknown name, bounds that are no interval, or a start value outside of them.
     """
 
-    def __init__(self, unknowns: Mapping[str, torch.Tensor], bounds=None, positive: Sequence[str] = ()):
+    def __init__(self, unknowns: Mapping[str, torch.Tensor], bounds: object = None, positive: Sequence[str] = ()):
         self.names, self.variables = list(unknowns), list(unknowns.values())
         table = check_bounds(self.names, bounds, positive)
         self.bounds = [table.get(name, (-math.inf, math.inf)) for name in self.names]
@@ -93,7 +95,7 @@ class Scales:
         return torch.tensor([self.slope(i, e.item()) for i, e in enumerate(eta)], dtype=torch.float64)
 
 
-def check_bounds(names: Sequence[str], bounds, positive) -> dict[str, tuple[float, float]]:
+def check_bounds(names: Collection[str], bounds: object, positive: Any) -> dict[str, tuple[float, float]]:
     """name -> (lower, upper) with infinities where there is none."""
     table = {}
     for name, pair in mapping("bounds", bounds).items():
@@ -123,13 +125,13 @@ BEND = 1.345
 """Residual, in standard deviations, from which Huber's loss grows linearly: 95 % efficiency for normal errors."""
 
 
-def check_loss(loss) -> str:
+def check_loss(loss: str) -> str:
     """The name of a loss of the observations."""
     choose("loss", loss, LOSSES)
     return loss
 
 
-def huber_weights(residuals: torch.Tensor, deviation) -> torch.Tensor:
+def huber_weights(residuals: torch.Tensor, deviation: torch.Tensor | float) -> torch.Tensor:
     """ψ(r)/r (n,) of Huber's loss for residuals r (n,) with a standard deviation (P. J. Huber, Ann. Math. Statist. 35
     (1964) 73-101)."""
     return torch.clamp(BEND * deviation / residuals.abs().clamp_min(1e-300), max=1.0)
@@ -151,7 +153,7 @@ def huber_inflation(residuals: torch.Tensor, copies: torch.Tensor, dof: float) -
     return math.sqrt(squares / max(dof, 0.5)) / inner * (1 + taken * (1 - inner) / inner)
 
 
-def weights_of_copies(problem) -> list[torch.Tensor]:
+def weights_of_copies(problem: Problem) -> list[torch.Tensor]:
     """1/m for each datum of which there are m copies, the same point with the same value, by observation: together
     they count as one, since errors that are equal to the last digit are hardly independent."""
     conditions = problem.observations.values()
@@ -162,7 +164,7 @@ RATIO = 1e-6
 """Smallest estimated standard deviation of one observation over the largest."""
 
 
-def first_deviations(problem) -> list[torch.Tensor]:
+def first_deviations(problem: Problem) -> list[torch.Tensor]:
     """For each datum, by observation, the root mean square of the values observed: before the noise is estimated."""
     values = [torch.as_tensor(c.values).detach().double() for c in problem.observations.values()]
     sizes = [max(v.square().mean().sqrt().item(), 1e-300) for v in values]
@@ -176,7 +178,7 @@ def equal_deviations(sizes: Sequence[float], counts: Sequence[int]) -> list[torc
     return [torch.full((count,), max(size, least), dtype=torch.float64) for size, count in pairs]
 
 
-def check_noise(noise, problem) -> list[torch.Tensor] | None:
+def check_noise(noise: Any, problem: Any) -> list[torch.Tensor] | None:
     """A standard deviation for each datum, by observation; None where they are to be estimated."""
     if noise is None:
         return None

@@ -109,10 +109,10 @@ def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
         if others and len(r) > n:
             left = r[n : n + width - n]
             waiting[others[0]].append(Block(tuple(others), left[:, n:-1], left[:, -1]))
-    found: list[torch.Tensor] = [None] * len(sizes)
+    found: dict[int, torch.Tensor] = {}
     for p in reversed(range(len(sizes))):
         others, upper, beside, right = done[p]
         if others:
             right = right - beside @ torch.cat([found[q] for q in others])
         found[p] = torch.linalg.solve_triangular(upper, right[:, None], upper=True)[:, 0]
-    return found
+    return [found[p] for p in range(len(sizes))]

@@ -29,7 +29,10 @@ class Dense:
         squares = self.jacobian.square().sum(0)
         self.weights = _weights(squares, n_unknowns)
         self.trace = (squares / self.weights).sum().item()
-        self._gram = self._triangle = None
+        self._gram: np.ndarray | None = None
+        self._triangle: tuple[np.ndarray, np.ndarray] | None = None
+        self._factor: torch.Tensor
+        self._upper: bool
 
     def product(self, delta: torch.Tensor) -> torch.Tensor:
         return self.jacobian @ delta
@@ -58,9 +61,9 @@ class Dense:
     def _orthogonal(self, damping: float) -> torch.Tensor:
         p = self.jacobian.shape[1]
         if self._triangle is None:
-            r = torch.linalg.qr(torch.cat([self.jacobian, -self.residual[:, None]], 1), mode="r")[1]
-            r = torch.cat([r, r.new_zeros(max(p - len(r), 0), p + 1)])[:p]
-            self._triangle = np.asfortranarray(r[:, :p].numpy()), np.asfortranarray(r[:, p:].numpy())
+            rows = torch.linalg.qr(torch.cat([self.jacobian, -self.residual[:, None]], 1), mode="r")[1]
+            rows = torch.cat([rows, rows.new_zeros(max(p - len(rows), 0), p + 1)])[:p]
+            self._triangle = np.asfortranarray(rows[:, :p].numpy()), np.asfortranarray(rows[:, p:].numpy())
         r, c = self._triangle
         below = np.asfortranarray(np.diag(np.sqrt(damping * self.weights.numpy())))
         upper, reflectors, factors, _ = lapack.dtpqrt(p, min(32, p), r, below)
@@ -83,7 +86,15 @@ class MatrixFree:
         tolerance: of LSMR.
     """
 
-    def __init__(self, vectors, parameters, scales, n_unknowns: int, most: int = 100, tolerance: float = 1e-6):
+    def __init__(
+        self,
+        vectors: Sequence[torch.Tensor],
+        parameters: Sequence[torch.Tensor],
+        scales: Sequence[float] | None,
+        n_unknowns: int,
+        most: int = 100,
+        tolerance: float = 1e-6,
+    ):
         self.parameters, self.most, self.tolerance = list(parameters), most, tolerance
         self.sizes = [p.numel() for p in self.parameters]
         vectors = [v.reshape(-1) for v in vectors]
@@ -92,14 +103,14 @@ class MatrixFree:
             self.scales = [1.0] * len(vectors)
             self._attach(vectors)
             generator = torch.Generator().manual_seed(0)
-            squares = [0.0] * len(vectors)
+            means = [0.0] * len(vectors)
             for _ in range(PROBES):
                 direction = self._random(generator, n_unknowns)
                 for i, part in enumerate(self.product(direction).split([len(v) for v in vectors])):
-                    squares[i] += part.square().mean().item() / PROBES
+                    means[i] += part.square().mean().item() / PROBES
             scales = [
                 1 / math.sqrt(s * len(v)) if s > 0 else 1 / math.sqrt(len(v))
-                for s, v in zip(squares, vectors, strict=True)
+                for s, v in zip(means, vectors, strict=True)
             ]
         self.scales = list(scales)
         self._attach(vectors)
@@ -116,13 +127,13 @@ class MatrixFree:
                 squares[j] = self.product(unit).square().sum()
             self.weights = _weights(squares, n_unknowns)
 
-    def _random(self, generator, n_unknowns: int) -> torch.Tensor:
+    def _random(self, generator: torch.Generator, n_unknowns: int) -> torch.Tensor:
         """A normal direction of the network's parameters: E‖J d‖² = ‖J‖²."""
         direction = torch.randn(sum(self.sizes), generator=generator, dtype=torch.float64)
         direction[len(direction) - n_unknowns :] = 0
         return direction
 
-    def _attach(self, vectors) -> None:
+    def _attach(self, vectors: Sequence[torch.Tensor]) -> None:
         self._vector = torch.cat([v * s for v, s in zip(vectors, self.scales, strict=True)])
         self._dual = torch.zeros_like(self._vector, requires_grad=True)
         self._slopes = torch.cat(
@@ -152,10 +163,10 @@ class MatrixFree:
         """δ (p,) for λ = ``damping``, to the tolerance of LSMR."""
         size = self.weights.sqrt()
 
-        def forward(v):
+        def forward(v: np.ndarray) -> np.ndarray:
             return self.product(torch.from_numpy(np.asarray(v, dtype=np.float64).reshape(-1)) / size).numpy()
 
-        def backward(w):
+        def backward(w: np.ndarray) -> np.ndarray:
             return (self._transposed(torch.from_numpy(np.asarray(w, dtype=np.float64).reshape(-1))) / size).numpy()
 
         shape = (len(self.residual), len(size))

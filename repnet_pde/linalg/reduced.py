@@ -82,7 +82,14 @@ class Reduced:
         cutoff: regularisation of c at the level of rounding, relative to the norm of all rows.
     """
 
-    def __init__(self, physics, data, right, layout: Layout, cutoff: float = 1e-16):
+    def __init__(
+        self,
+        physics: torch.Tensor,
+        data: torch.Tensor,
+        right: torch.Tensor,
+        layout: Layout,
+        cutoff: float = 1e-16,
+    ):
         self.layout, self.order = layout, layout.order
         rows = torch.cat([physics, data])[:, self.order]
         p, self.n_state = rows.shape[1], len(layout.state)

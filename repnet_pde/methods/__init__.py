@@ -1,6 +1,7 @@
 """Training methods: the table. To add one: a file beside these with a `Method`, and a row in `METHODS`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..arguments import mapping, whole
 from ..errors import InputError, choose
@@ -39,7 +40,11 @@ METHODS: dict[str, type[Method]] = {
 """Name -> `Method`."""
 
 
-def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int, dict]]:
+def sequence(
+    method: str,
+    iterations: int | Mapping[str, int] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[tuple[str, int, dict]]:
     """Split "adam+lbfgs" into its stages: (name, iterations, options) of each.
 
     Args:
@@ -72,14 +77,14 @@ def sequence(method: str, iterations=None, options=None) -> list[tuple[str, int,
     return stages
 
 
-def check_precision(stages, dtype: str) -> None:
+def check_precision(stages: Sequence[tuple[str, int, dict]], dtype: str) -> None:
     """Raise `InputError` where a stage needs float64 and ``dtype`` is another."""
     for name, _, _ in stages:
         if METHODS[name].needs_float64 and dtype != "float64":
             raise InputError(f"dtype: {dtype!r} given, but {name} needs 'float64'")
 
 
-def network_for(method: type[Method], network, options: dict | None) -> tuple[str, dict]:
+def network_for(method: type[Method], network: Any, options: dict | None) -> tuple[str, dict]:
     """`check_network` with the defaults of the first ``method`` of a run, which must be one for that network."""
     if network is None or isinstance(network, str):
         name = network or method.network

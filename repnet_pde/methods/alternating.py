@@ -54,8 +54,9 @@ class Alternating:
             values[axis] = self._factor(axis)
             size = values[axis].square().mean(0).sqrt().clamp_min(1e-300)
             values[axis] = values[axis] / size
-            net.factors[axis].weight /= size[:, None]
-            net.factors[axis].bias /= size
+            factor = net.factor(axis)
+            factor.weight.div_(size[:, None])
+            factor.bias.div_(size)
             net.last.weight[:, : net.products] *= size
         product = math.prod(values[1:], start=values[0])
         cross = self._halved(self.fixed.T @ product)
@@ -66,12 +67,12 @@ class Alternating:
         return (product @ weight + self.fixed @ rest - self.y).square().mean().sqrt().item()
 
     def _factor(self, axis: int) -> torch.Tensor:
-        linear = self.net.factors[axis]
+        linear = self.net.factor(axis)
         return self.features[axis] @ torch.cat([linear.weight, linear.bias[:, None]], 1).T
 
     def _solve(self, axis: int, others: torch.Tensor) -> None:
         """The coefficients of one coordinate, with the values (n, products) of the others multiplied."""
-        features, linear, net = self.features[axis], self.net.factors[axis], self.net
+        features, linear, net = self.features[axis], self.net.factor(axis), self.net
         products, width = others.shape[1], features.shape[1]
         gram = features.new_zeros(products * width, products * width)
         right = features.new_zeros(products * width, self.y.shape[1])

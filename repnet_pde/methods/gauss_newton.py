@@ -1,7 +1,9 @@
 """Gauss-Newton with Levenberg-Marquardt damping on all parameters and unknowns."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from ..discretization.objective import Objective
 from ..errors import InputError, SeveralPointsError, TrainingError
 from ..linalg.damped import Dense, MatrixFree
 from ..linalg.dense import row_scales
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 from .method import Method
 from .points import Points
@@ -75,11 +78,13 @@ class GaussNewton(Method):
     any_network = True
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return {"least": ROWS_PER_PARAMETER * sum(p.numel() for p in net.parameters()), "wavenumber": wavenumber}
 
     @classmethod
-    def start_wavenumber(cls, problem, wavenumber):
+    def start_wavenumber(
+        cls, problem: Problem, wavenumber: Sequence[float] | np.ndarray
+    ) -> Sequence[float] | np.ndarray:
         return np.minimum(wavenumber, GENTLE / problem.box.half_width)
 
     def __init__(
@@ -101,8 +106,9 @@ class GaussNewton(Method):
         if matrix_free not in (None, True, False):
             raise InputError(f"matrix_free: {matrix_free!r} given; True, False or None is needed")
         self.objective, self.iterations = objective, iterations
-        self.points = Points(objective.data)
-        self.refine = refine if self.points.movable else 0
+        self._points = Points(objective.data)
+        self.points = self._points  # type: ignore[method-assign, assignment]  # hides the class method
+        self.refine = refine if self._points.movable else 0
         self.trained = [name for name, p in objective.net.named_parameters() if p.requires_grad]
         self.width = sum(p.numel() for p in objective.parameters)
         self.n_unknowns = sum(p.numel() for p in objective.unknowns)
@@ -117,8 +123,8 @@ class GaussNewton(Method):
         """Smallest mean square on validation points, at a redrawing."""
         self._reason: str | None = None
 
-    def _is_matrix_free(self, memory, matrix_free) -> bool:
-        need = bytes_needed(self.points.data, self.objective.net, self.width, len(self.objective.names))
+    def _is_matrix_free(self, memory: int | None, matrix_free: bool | None) -> bool:
+        need = bytes_needed(self._points.data, self.objective.net, self.width, len(self.objective.names))
         if matrix_free is False and memory is not None and need > memory:
             raise InputError(f"memory: {memory:,} bytes given; {need:,} are needed unless the method is matrix-free")
         if matrix_free is not None:
@@ -153,7 +159,7 @@ class GaussNewton(Method):
         size = math.sqrt(sum(p.square().sum().item() for p in before))
         while True:
             delta = system.step(self.damping)
-            if not self.matrix_free:
+            if isinstance(system, Dense):
                 delta = self._bent(system, before, delta)
             self._set(before, delta)
             new = self._norm2()
@@ -169,10 +175,11 @@ class GaussNewton(Method):
         if self.slow >= PATIENCE:
             self._reason = f"stagnation: {PATIENCE} steps each lowered the loss by less than {STAGNATION:g} of it"
 
-    def _bent(self, system: Dense, before, delta: torch.Tensor) -> torch.Tensor:
+    def _bent(self, system: Dense, before: Sequence[torch.Tensor], delta: torch.Tensor) -> torch.Tensor:
         """The step with geodesic acceleration: half the response to the second derivative of r along it."""
+        assert self.scales is not None
         self._set(before, PROBE * delta)
-        vectors = residual_vectors(self.points.data, self.objective.net)
+        vectors = residual_vectors(self._points.data, self.objective.net)
         dde.grad.clear()
         there = torch.cat([s * v.detach().reshape(-1) for s, v in zip(self.scales, vectors, strict=True)])
         bend = 2 / PROBE * ((there - system.residual) / PROBE - system.product(delta))
@@ -183,7 +190,7 @@ class GaussNewton(Method):
         small = 2 * (size * correction).norm() <= BEND * (size * delta).norm()
         return delta + correction if small else delta
 
-    def _set(self, values, delta: torch.Tensor | None = None) -> None:
+    def _set(self, values: Sequence[torch.Tensor], delta: torch.Tensor | None = None) -> None:
         """Set the parameters to ``values``, plus ``delta`` (p,).
 
         Unseen by autograd: the graph of the matrix-free products holds the parameters, and is used only while they
@@ -205,15 +212,16 @@ class GaussNewton(Method):
         objective = self.objective
         try:
             self.route = choose_route(
-                self.points.data, objective.net, objective.names, self.trained, objective.unknowns, self.memory
+                self._points.data, objective.net, objective.names, self.trained, objective.unknowns, self.memory
             )
         except SeveralPointsError:
             self.matrix_free = True
 
-    def _system(self):
+    def _system(self) -> tuple[Dense | MatrixFree, float]:
         """The scaled rows at the current parameters, and their sum of squares."""
-        objective, data = self.objective, self.points.data
+        objective, data = self.objective, self._points.data
         names, unknowns = objective.names, objective.unknowns
+        system: Dense | MatrixFree
         if self.iteration == 0 and not self.matrix_free:
             self._choose_route()
         if self.matrix_free:
@@ -242,13 +250,14 @@ class GaussNewton(Method):
             system = Dense(terms, self.scales, self.n_unknowns)
         return system, system.residual.square().sum().item()
 
-    def _given_scales(self, data) -> list[float]:
+    def _given_scales(self, data: Any) -> list[float]:
         vectors = residual_vectors(data, self.objective.net)
         dde.grad.clear()
         return [math.sqrt(w / max(v.numel(), 1)) for w, v in zip(self.objective.weights.tolist(), vectors, strict=True)]
 
     def _redraw(self) -> None:
-        fresh = self.points.refine(self.objective.net, self.scales)
+        assert self.scales is not None  # of the steps before
+        fresh = self._points.refine(self.objective.net, self.scales)
         self.since_refined, self.slow = 0, 0
         if fresh < (1 - 100 * STAGNATION) * self.best:
             self.best, self.rounds = fresh, 0
@@ -258,7 +267,8 @@ class GaussNewton(Method):
             self._reason = f"stagnation: {ROUNDS} sets of points without a smaller residual on validation points"
 
     def _norm2(self) -> float:
-        vectors = residual_vectors(self.points.data, self.objective.net)
+        assert self.scales is not None
+        vectors = residual_vectors(self._points.data, self.objective.net)
         dde.grad.clear()
         found = sum(s**2 * v.detach().square().sum().item() for s, v in zip(self.scales, vectors, strict=True))
         return found if math.isfinite(found) else math.inf
@@ -279,11 +289,11 @@ class GaussNewton(Method):
     def state_dict(self) -> dict:
         return {name: getattr(self, name) for name in self._STATE} | {
             "reason": self._reason,
-            "points": self.points.inner,
+            "points": self._points.inner,
         }
 
     def load_state_dict(self, state: dict) -> None:
         for name in self._STATE:
             setattr(self, name, state[name])
         self._reason = state["reason"]
-        self.points.set(state["points"])
+        self._points.set(state["points"])

@@ -95,6 +95,7 @@ class LBFGS(Method):
             self.optimizer, self._fresh, self._scale = self._start(), True, None
 
     def _scaled(self) -> torch.Tensor:
+        assert self._scale is not None  # `step` has chosen it
         loss, self._known = self.objective.gradient() if self._known is None else self._known, None
         loss = loss * self._scale
         for parameter in self.objective.parameters:

@@ -1,11 +1,17 @@
 """Least squares for the last layer: one dense solve where the problem is linear, Newton's method elsewhere."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from ..discretization.features import Features
 from ..discretization.jacobian import check_rows
 from ..discretization.last_layer import CopySystem, JetSystem, Outcome, indices_for, newton
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..linalg.dense import CUTOFF
+from ..problem.problem import Problem
 from .method import Method, by_basis
 
 
@@ -32,11 +38,11 @@ class LeastSquares(Method):
     ends_by_itself = True
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return by_basis(net, wavenumber)
 
     @classmethod
-    def coarser(cls, result: dict, problem):
+    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
         options = result["network_options"]
         if not options.get("layers"):
             return None
@@ -51,13 +57,13 @@ class LeastSquares(Method):
         self.objective, self.iterations, self.cutoff = objective, iterations, cutoff
         self.iteration = 0
         self._reason: str | None = None
-        self._system = None
+        self._system: JetSystem | CopySystem | None = None
 
     @property
     def stopped(self) -> str | None:
         return self._reason or ("all iterations done" if self.iteration >= self.iterations else None)
 
-    def _make(self):
+    def _make(self) -> JetSystem | CopySystem:
         objective = self.objective
         data, net, names = objective.data, objective.net, objective.names
         if Features.known(net):

@@ -1,6 +1,8 @@
 """Low rank: sums of few products of functions of one coordinate each, by Gauss-Newton on all of their coefficients."""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +17,13 @@ from ..checking.status import FRESH
 from ..discretization.features import DERIVATIVES
 from ..discretization.jets import check_plain, needed_orders, term_jets
 from ..discretization.objective import Objective
+from ..domain import Box
 from ..errors import InputError, TrainingError
 from ..linalg.damped import Dense
 from ..linalg.dense import Factorization, Linearization
 from ..networks.product import SLOW_WAVENUMBER, ProductRepNet
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from .method import Method, not_plain, with_option
 
 SWEEPS = 4
@@ -74,22 +78,22 @@ class LowRank(Method):
     identifies = False
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         return "there is only one coordinate" if problem.dim == 1 else not_plain(problem)
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return {"features": coefficients(net)}
 
     @classmethod
-    def network_options(cls, problem, options: dict, wavenumber) -> dict:
+    def network_options(cls, problem: Problem, options: dict, wavenumber: Sequence[float] | np.ndarray) -> dict:
         """One product at first, sines that reach the wavenumbers."""
         numbers = [max(k, np.pi / h) for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
         most = max(rank_of_bands([(0, 1.25 * k)], h) for k, h in zip(numbers, problem.box.half_width, strict=True))
         return {"layers": [math.ceil(MARGIN * most), 1], "wavenumber": numbers} | options
 
     @classmethod
-    def coarser(cls, result: dict, problem):
+    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
         most = cls.options()["most_products"]
         steps = [round(most * factor) for factor in (1 / 12, 1 / 4, 1 / 2)]
         return "products", most, [(n, with_option(cls, "most_products", n)) for n in steps]
@@ -109,7 +113,8 @@ class LowRank(Method):
         needed_orders(problem, "low-rank")
         self.iteration = 0
         self.damping: float | None = None
-        self.scales, self.goal = [], 0.0
+        self.scales: list[float] = []
+        self.goal = 0.0
         self.worst: list[float] = []
         self.best: dict | None = None
         self.done = self.slow = 0
@@ -167,6 +172,7 @@ class LowRank(Method):
         ):
             self._reason = f"{said}: two enlargements do not lower it"
         if self._reason is not None:
+            assert self.best is not None
             self.net.load_state_dict(self.best)
             self._system = None
             self._compare()
@@ -214,25 +220,26 @@ class LowRank(Method):
 
 def coefficients(net: ProductRepNet) -> int:
     """Those of `TYPICAL` products, which set the numbers of points."""
-    return TYPICAL * sum(f.in_features + 1 for f in getattr(net, "factors", ()))
+    return TYPICAL * sum(f.in_features + 1 for f in getattr(net, "factors", ()))  # other networks have none
 
 
 class _System:
     """The residuals at fixed points as functions of the factors' coefficients, one (products, features + 1) tensor for
     each coordinate, without any product at first; ``store`` writes them into the network."""
 
-    def __init__(self, problem, net: ProductRepNet, data):
+    def __init__(self, problem: Problem, net: ProductRepNet, data: Any):
         self.names, self.transform, self.outputs = problem.term_names, net._output_transform, len(problem.outputs)
         self.problem, self.net, self.data = problem, net, data
         self.indices = needed_orders(problem, "low-rank", data)
         self.x = torch.as_tensor(data.train_x)
         self.tables = [self._table(axis) for axis in range(net.box.dim)]
-        self.scales, self.goal = [], 0.0
+        self.scales: list[float] = []
+        self.goal = 0.0
         self.c = [table[0].new_empty(0, table[0].shape[1]) for table in self.tables]
 
     def _table(self, axis: int) -> list[torch.Tensor]:
         """The derivatives (n, features + 1) of the sines of one coordinate and of the constant, by order."""
-        weight, bias = self.net.first[axis].linear_equivalent()
+        weight, bias = self.net.sines(axis).linear_equivalent()
         z = self.x[:, axis : axis + 1] @ weight.detach().T + bias.detach()
         one = torch.ones_like(z[:, :1])
         result = []
@@ -244,7 +251,8 @@ class _System:
     @torch.no_grad()
     def load(self) -> "_System":
         """Take the coefficients of the network, with its output layer multiplied into the first factor."""
-        self.c = [torch.cat([f.weight, f.bias[:, None]], 1) for f in self.net.factors]
+        factors = [self.net.factor(axis) for axis in range(len(self.tables))]
+        self.c = [torch.cat([f.weight, f.bias[:, None]], 1) for f in factors]
         number = len(self.c[0])
         used = self.net.last.weight[torch.arange(number) % self.outputs, torch.arange(number)]
         self.c[0] = self.c[0] * used[:, None]
@@ -254,7 +262,8 @@ class _System:
     def store(self) -> None:
         """Write the coefficients into the network, which is given as many products."""
         self.net.resize(len(self.c[0]))
-        for c, factor in zip(self.c, self.net.factors, strict=True):
+        for axis, c in enumerate(self.c):
+            factor = self.net.factor(axis)
             factor.weight.copy_(c[:, :-1])
             factor.bias.copy_(c[:, -1])
         number = len(self.c[0])
@@ -295,7 +304,7 @@ class _System:
         for axis, table in enumerate(self.tables):
             c = torch.randn(self.outputs, table[0].shape[1], dtype=self.x.dtype)
             if smooth:
-                slopes = self.net.first[axis].slopes()
+                slopes = self.net.sines(axis).slopes()
                 c[:, :-1] *= slopes <= max(SLOW_WAVENUMBER, slopes.min().item())
             start.append(c)
         return start
@@ -303,7 +312,7 @@ class _System:
     def _lines(self) -> list[torch.Tensor] | None:
         """Functions that vary like the residual of an equation along the lines through the point where it is largest
         (as in cross approximation); None where there is none."""
-        count = len(self.problem.residual_names)
+        count = len(self.problem.residual_names or ())
         raw = [r.abs() * s for r, s in zip(self._raw(self.jet()), self.scales or [1.0] * len(self.names), strict=True)]
         worst = max(range(count), key=lambda i: raw[i].max())
         if raw[worst].max() == 0:
@@ -354,7 +363,9 @@ class _System:
     def norm(self) -> float:
         return self.residual().norm().item()
 
-    def _linearized(self, axes, which=slice(None)):
+    def _linearized(
+        self, axes: Sequence[int], which: slice | list[int] = slice(None)
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(residual (m,), its derivatives (m, coefficients)) of every term, scaled, for the coefficients of ``axes``
         of the products ``which``."""
         values = self.values()
@@ -362,31 +373,34 @@ class _System:
         for term, scale in zip(
             term_jets(self.data, names, self.x, self.jet(), self.indices, transform), self.scales, strict=True
         ):
-            rows = sum(
+            parts = [
                 torch.cat([self._rows(values, axis, p, scale * a, which) for axis in axes], 1) for p, a in term.parts
-            )
-            yield scale * term.residual[:, 0], rows
+            ]
+            yield scale * term.residual[:, 0], sum(parts, start=torch.zeros_like(parts[0]))
 
-    def _rows(self, values, axis: int, part: slice, a: torch.Tensor, which) -> torch.Tensor:
+    def _rows(
+        self, values: list[list[torch.Tensor]], axis: int, part: slice, a: torch.Tensor, which: slice | list[int]
+    ) -> torch.Tensor:
         """Σ_α A_α D^α u for u linear in the coefficients of one coordinate: (m, products · features)."""
         products = torch.arange(len(self.c[0]))[which]
-        result = 0
+        result: torch.Tensor | None = None
         for order, table in enumerate(self.tables[axis]):
-            inner = 0
+            inner: torch.Tensor | None = None
             for i, index in enumerate(self.indices):
                 if index[axis] == order and a[:, i].any():
                     others = a[:, i][:, products % self.outputs]
                     for other, v in enumerate(values):
                         if other != axis:
                             others = others * v[index[other]][part][:, products]
-                    inner = inner + others
-            if torch.is_tensor(inner):
-                result = result + inner[:, :, None] * table[part][:, None]
-        if not torch.is_tensor(result):
+                    inner = others + (0 if inner is None else inner)
+            if inner is not None:
+                product = inner[:, :, None] * table[part][:, None]
+                result = product + (0 if result is None else result)
+        if result is None:
             return a.new_zeros(len(a), len(products) * self.c[axis].shape[1])
         return result.flatten(1)
 
-    def _dense(self, axes, which=slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
+    def _dense(self, axes: Sequence[int], which: slice | list[int] = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
         residuals, rows = zip(*self._linearized(axes, which), strict=True)
         return torch.cat(residuals), torch.cat(rows)
 
@@ -402,7 +416,7 @@ class _System:
             self.c[axis][chosen] = self._solved(axis, chosen)
             self.balance()
 
-    def _solved(self, axis: int, which=slice(None)) -> torch.Tensor:
+    def _solved(self, axis: int, which: slice | list[int] = slice(None)) -> torch.Tensor:
         """The coefficients of one coordinate for the products ``which`` that leave least, all others fixed."""
         residual, rows = self._dense([axis], which)
         now = self.c[axis][which]
@@ -445,7 +459,8 @@ class _System:
 
 def _add(system: _System) -> None:
     """Add one product for each output: that of the `_System.starts` which alternating least squares brings furthest."""
-    before, best = system.c, None
+    before = system.c
+    best: tuple[float, list[torch.Tensor]] | None = None
     new = range(len(before[0]), len(before[0]) + system.outputs)
     starts = system.starts()
     if not new.start:
@@ -458,13 +473,15 @@ def _add(system: _System) -> None:
         norm = system.norm()
         if best is None or norm < best[0]:
             best = norm, system.c
+    assert best is not None  # there are random starts at least
     system.c = best[1]
 
 
 @torch.no_grad()
 def _imitate(net: ProductRepNet, other: ProductRepNet) -> None:
     """Fit the products of another network of the same sizes by the sines of ``net``, factor by factor."""
-    for axis, (mine, theirs) in enumerate(zip(net.factors, other.factors, strict=True)):
+    for axis in range(net.box.dim):
+        mine, theirs = net.factor(axis), other.factor(axis)
         x = _nodes(net.box, axis, NODES * mine.in_features)[:, None].expand(-1, net.box.dim)
         sines = torch.cat([net.features(x, axis), torch.ones_like(x[:, :1])], 1)
         found = Factorization(sines).solve(-theirs(other.features(x, axis)))
@@ -473,7 +490,7 @@ def _imitate(net: ProductRepNet, other: ProductRepNet) -> None:
     net.last.load_state_dict(other.last.state_dict())
 
 
-def _nodes(box, axis: int, count: int) -> torch.Tensor:
+def _nodes(box: Box, axis: int, count: int) -> torch.Tensor:
     """Chebyshev nodes (count,) of one axis."""
     places = torch.cos(math.pi * (torch.arange(count, dtype=torch.float64) + 0.5) / count)
     return float(box.lower[axis]) + float(box.upper[axis] - box.lower[axis]) * (1 - places) / 2

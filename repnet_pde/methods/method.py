@@ -2,11 +2,15 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
+
+import numpy as np
 
 from ..discretization.jets import check_plain, needed_orders
 from ..discretization.objective import Objective
 from ..errors import InputError
+from ..problem.problem import Problem
 
 
 class Method(ABC):
@@ -47,6 +51,8 @@ class Method(ABC):
     """Iterations between two entries of the history of `train`."""
 
     iteration: int
+    twin_distance: float | None
+    """Only where it has one."""
 
     @abstractmethod
     def __init__(self, objective: Objective, iterations: int, **options: Any):
@@ -70,34 +76,41 @@ class Method(ABC):
         """Continue from what `state_dict` gave."""
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         """Why it cannot solve ``problem``, in words; None where it can, as far as can be told before."""
         return None
 
     @classmethod
-    def why_not(cls, problem) -> str | None:
+    def why_not(cls, problem: Problem) -> str | None:
         """`unsuited`, and whether it knows the problem's interfaces."""
         if problem.interfaces and not cls.knows_interfaces:
             return "there are interfaces"
         return cls.unsuited(problem)
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         """How many collocation points it needs, as arguments of `collocation`."""
         return {"least": 0, "wavenumber": wavenumber}
 
     @classmethod
-    def network_options(cls, problem, options: dict, wavenumber) -> dict:
+    def network_options(cls, problem: Problem, options: dict, wavenumber: Sequence[float] | np.ndarray) -> dict:
         """The options of its network, with what it chooses itself filled in."""
         return options
 
     @classmethod
-    def start_wavenumber(cls, problem, wavenumber):
+    def coarse_options(cls, problem: Problem, wavenumber: Sequence[float]) -> dict[str, Any]:
+        """The options of a network with fewer basis functions, for a `twin`; only of those that have one."""
+        raise NotImplementedError
+
+    @classmethod
+    def start_wavenumber(
+        cls, problem: Problem, wavenumber: Sequence[float] | np.ndarray
+    ) -> Sequence[float] | np.ndarray:
         """The wavenumber (d,) for the start of the first layer, from that of the problem."""
         return wavenumber
 
     @classmethod
-    def coarser(cls, result: dict, problem) -> "tuple[str, float, list[tuple[float, dict]]] | None":
+    def coarser(cls, result: dict, problem: Problem) -> "tuple[str, float, list[tuple[float, dict]]] | None":
         """To see a stored ``result`` converge: what is varied, how much of it there was, and (value, settings of
         `solve`) with less of it; None where there is no such family of solutions."""
         return None
@@ -109,12 +122,12 @@ class Method(ABC):
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
-def by_basis(net, wavenumber) -> dict:
+def by_basis(net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
     """The points of a method that solves for the last layer: in proportion to its basis functions."""
     return {"features": net.linears[-1].in_features if hasattr(net, "linears") else 0, "wavenumber": wavenumber}
 
 
-def not_plain(problem) -> str | None:
+def not_plain(problem: Problem) -> str | None:
     """Why a problem is more than equations and conditions on u at points, with nothing unknown, or None."""
     try:
         check_plain(problem, "auto")
@@ -124,7 +137,7 @@ def not_plain(problem) -> str | None:
     return None
 
 
-def with_option(method: type[Method], option: str, value) -> dict:
+def with_option(method: type[Method], option: str, value: Any) -> dict:
     """Settings of `solve` with one option of a method."""
     return {"method": method.name, "method_options": {method.name: {option: value}}}
 

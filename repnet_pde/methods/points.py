@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ class Points:
     stay, and with them the rows for which DeepXDE caches values; the array stays the same object.
     """
 
-    def __init__(self, data):
+    def __init__(self, data: Any):
         self.source = getattr(data, "data", data)
         own = copy.copy(self.source)
         own.train_x = self.source.train_x.copy()
@@ -49,7 +50,7 @@ class Points:
         if self.own.auxiliary_var_fn is not None:
             self.own.train_aux_vars = self.own.auxiliary_var_fn(self.own.train_x).astype(self.own.train_x.dtype)
 
-    def refine(self, net, scales: Sequence[float]) -> float:
+    def refine(self, net: Any, scales: Sequence[float]) -> float:
         """Redraw the points; returns the mean square of the scaled residuals on the candidates, before that.
 
         The candidates and the choice come from NumPy's global generator, as all of DeepXDE's points.
@@ -63,7 +64,8 @@ class Points:
             trial.train_aux_vars = trial.auxiliary_var_fn(x).astype(x.dtype)
         vectors = residual_vectors(with_auxiliary(trial), net)
         dde.grad.clear()
-        square = sum((s * v.detach()).square().sum(1) for s, v in zip(scales, vectors, strict=False)).numpy()
+        squares = [(s * v.detach()).square().sum(1) for s, v in zip(scales, vectors, strict=False)]
+        square = sum(squares, start=torch.zeros_like(squares[0])).numpy()
         size = np.sqrt(square)
         if not np.isfinite(size).all():
             return np.inf

@@ -84,6 +84,7 @@ class QuasiNewton(Method):
             self._here = Trial(0.0, loss, 0.0, gradient, objective.terms)
         here = self._here
         gradient = here.gradient
+        assert gradient is not None  # it is of a point that was accepted
         norm = gradient.norm().item()
         if here.loss == 0 or norm == 0:
             self._reason = "the gradient is zero"
@@ -105,8 +106,10 @@ class QuasiNewton(Method):
                 restore(objective.parameters, before)
             elif last != found.step:
                 move(objective.parameters, before, found.step * direction)
+            assert found.terms is not None
             objective.terms = found.terms
         if found.step > 0:
+            assert found.gradient is not None  # the loss is finite there
             self._update(found.step * direction, found.gradient - gradient, -(found.step**2) * slope)
             self._here = found._replace(step=0.0)
             self.iteration += 1

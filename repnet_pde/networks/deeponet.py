@@ -1,39 +1,43 @@
 """RepDeepONet: DeepXDE's deep operator networks with a RepNet trunk, and a RepNet branch where one is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..errors import InputError, choose
 from .options import activation_of, check_sizes
 from .repnet import INITIALIZERS, RepNet
+from .slopes import Bands
+from .warp import AxisWarp
 
 STRATEGIES = ("independent", "split_both", "split_branch", "split_trunk")
 BRANCH_OPTIONS = ("domain", "slope_scale", "wavenumber", "first_activation", "stretch", "bands", "warp")
 
 
-class _RepOperator:
+class _RepOperator(dde.nn.NN):
     """What the two networks share: the checks, and RepNet in the place of FNN."""
 
     def __init__(
         self,
-        layer_sizes_branch,
-        layer_sizes_trunk,
-        activation,
-        kernel_initializer,
-        num_outputs=1,
-        multi_output_strategy=None,
-        regularization=None,
+        layer_sizes_branch: Sequence[Any],
+        layer_sizes_trunk: Sequence[int],
+        activation: Any,
+        kernel_initializer: Any,
+        num_outputs: int = 1,
+        multi_output_strategy: str | None = None,
+        regularization: Any = None,
         *,
-        domain=None,
-        slope_scale="auto",
-        wavenumber=None,
-        first_activation=None,
-        stretch=None,
-        bands=None,
-        warp=None,
-        branch: Mapping | None = None,
+        domain: Any = None,
+        slope_scale: Any = "auto",
+        wavenumber: ArrayLike | None = None,
+        first_activation: str | None = None,
+        stretch: ArrayLike | None = None,
+        bands: Bands | None = None,
+        warp: AxisWarp | None = None,
+        branch: Mapping[str, Any] | None = None,
     ):
         if isinstance(num_outputs, bool) or not isinstance(num_outputs, int) or num_outputs < 1:
             raise InputError(f"num_outputs: {num_outputs!r} given; a whole number >= 1 is needed")
@@ -67,18 +71,18 @@ class _RepOperator:
         )
         self.multi_output = multi_output_strategy
 
-    def build_trunk_net(self, layer_sizes_trunk):
+    def build_trunk_net(self, layer_sizes_trunk: Sequence[int]) -> RepNet:
         """A `RepNet`; called by DeepXDE's strategies."""
         return RepNet(layer_sizes_trunk, self.activation_names["trunk"], self.kernel_initializer, **self.trunk_options)
 
-    def build_branch_net(self, layer_sizes_branch):
+    def build_branch_net(self, layer_sizes_branch: Sequence[Any]) -> torch.nn.Module:
         """What the user gave, a `RepNet` with the options of ``branch``, or else DeepXDE's FNN."""
         if self.branch_options is None or callable(layer_sizes_branch[1]):
             return super().build_branch_net(layer_sizes_branch)
         name = self.activation_names["branch"]
         return RepNet(layer_sizes_branch, name, self.kernel_initializer, **self.branch_options)
 
-    def forward(self, inputs):
+    def forward(self, inputs: Any) -> torch.Tensor:
         """Functions at the sensors and points, ``(v, x)``, to values; see the class."""
         if not isinstance(inputs, (tuple, list)) or len(inputs) != 2:
             raise InputError("inputs: a tuple (functions at the sensors, points) is needed")
@@ -128,7 +132,7 @@ class RepDeepONetCartesianProd(_RepOperator, dde.nn.DeepONetCartesianProd):
     """
 
 
-def _activations(activation) -> dict:
+def _activations(activation: Any) -> dict[str, Any]:
     if isinstance(activation, dict):
         if set(activation) != {"branch", "trunk"}:
             raise InputError(f'activation: has the keys {sorted(activation)}; "branch" and "trunk" are needed')
@@ -136,7 +140,7 @@ def _activations(activation) -> dict:
     return {"branch": activation, "trunk": activation}
 
 
-def _branch_options(branch) -> dict:
+def _branch_options(branch: object) -> dict[str, Any]:
     if not isinstance(branch, Mapping):
         raise InputError(f"branch: {branch!r} given; None or a dictionary of RepNet's keyword arguments is needed")
     for key in branch:
@@ -144,7 +148,7 @@ def _branch_options(branch) -> dict:
     return dict(branch)
 
 
-def _check_layers(branch, trunk, outputs, strategy) -> int | None:
+def _check_layers(branch: Sequence[Any], trunk: Sequence[int], outputs: int, strategy: str | None) -> int | None:
     """The number of sensors; raise where the widths cannot be multiplied."""
     q_trunk = check_sizes(trunk)[-1]
     try:
@@ -163,10 +167,11 @@ def _check_layers(branch, trunk, outputs, strategy) -> int | None:
             raise InputError("layer_sizes_branch: one module given for independent outputs, which would share it")
         return widths[0]
     q_branch = widths[-1]
-    wanted = {
+    others: dict[str | None, tuple[float, str]] = {
         "split_branch": (q_trunk * outputs, f"{outputs} x {q_trunk}, outputs by the last width of the trunk"),
         "split_trunk": (q_trunk / outputs, f"{q_trunk} / {outputs}, the last width of the trunk over the outputs"),
-    }.get(strategy, (q_trunk, f"{q_trunk}, as that of the trunk"))
+    }
+    wanted = others.get(strategy, (q_trunk, f"{q_trunk}, as that of the trunk"))
     if q_branch != wanted[0]:
         raise InputError(f"layer_sizes_branch: its last width is {q_branch}; {wanted[1]}, is needed")
     if strategy == "split_both" and q_branch % outputs:

@@ -1,11 +1,19 @@
 """DeepXDE's fully connected network, an ordinary one, against which RepNet is measured."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+
 from ..backend import dde
 from ..errors import InputError
 from .network import Network
 
 
-def _build(sizes, domain, expected, *, activation: str = "tanh"):
+def _build(
+    sizes: Sequence[int], domain: Any, expected: ArrayLike | None, *, activation: str = "tanh"
+) -> torch.nn.Module:
     try:
         return dde.nn.FNN(list(sizes), activation, "Glorot normal")
     except (KeyError, TypeError, ValueError) as error:

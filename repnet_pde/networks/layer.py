@@ -3,6 +3,7 @@
 import math
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..domain import Box
 from ..errors import InputError
@@ -29,15 +30,28 @@ class ReparameterizedLinear(torch.nn.Module):
         feature_scale: factor on ``z``; 1 except for ReLU, where it makes the features O(1).
     """
 
-    def __init__(self, direction, anchor, slope_scale, box: Box, feature_scale: float = 1.0):
+    slope_scale: torch.Tensor
+    anchor: torch.Tensor
+    center: torch.Tensor
+    half_width: torch.Tensor
+    feature_scale: torch.Tensor
+
+    def __init__(
+        self,
+        direction: ArrayLike | torch.Tensor,
+        anchor: ArrayLike | torch.Tensor,
+        slope_scale: ArrayLike | torch.Tensor,
+        box: Box,
+        feature_scale: float = 1.0,
+    ):
         super().__init__()
         dtype = torch.get_default_dtype()
-        direction, anchor, slope_scale = (torch.as_tensor(v, dtype=dtype) for v in (direction, anchor, slope_scale))
-        self.direction = torch.nn.Parameter(direction.clone())
-        self.offset = torch.nn.Parameter((direction * anchor).sum(1))
-        self.ratio = torch.nn.Parameter(torch.ones_like(slope_scale))
-        self.register_buffer("slope_scale", slope_scale.clone())
-        self.register_buffer("anchor", anchor.clone())
+        a, p, s = (torch.as_tensor(v, dtype=dtype) for v in (direction, anchor, slope_scale))
+        self.direction = torch.nn.Parameter(a.clone())
+        self.offset = torch.nn.Parameter((a * p).sum(1))
+        self.ratio = torch.nn.Parameter(torch.ones_like(s))
+        self.register_buffer("slope_scale", s.clone())
+        self.register_buffer("anchor", p.clone())
         self.register_buffer("center", torch.as_tensor(box.center, dtype=dtype))
         self.register_buffer("half_width", torch.as_tensor(box.half_width, dtype=dtype))
         self.register_buffer("feature_scale", torch.tensor(float(feature_scale), dtype=dtype))

@@ -144,7 +144,7 @@ def _first_tanh(x: np.ndarray, x_weights: np.ndarray, slopes: tuple[float, float
     p = 2 * uniforms - 1
     np.put_along_axis(p, k, 0.0, 1)
     centre = x @ sb.T - np.sum(sb * p, axis=1)  # (m, N)
-    squares, slope_squares, ends = 0.0, 0.0, 0.0
+    squares = slope_squares = ends = np.zeros_like(centre)
     for sign in (1, -1):
         z = centre + sign * half
         t = np.tanh(z)
@@ -166,7 +166,7 @@ def tanh_means(slopes: tuple[float, float], stretch: np.ndarray) -> tuple[float,
     delta = 2 * np.sign(uniforms - 0.5) * (1 - np.sqrt(1 - np.abs(2 * uniforms - 1)))
     np.put_along_axis(delta, k, 0.0, 1)
     centre = np.sum(sb * delta, axis=1)
-    squares, slope_squares = 0.0, 0.0
+    squares = slope_squares = np.zeros_like(centre)
     for step, factor in ((2, 1), (0, -2), (-2, 1)):
         double_square, double_slope = _double_antiderivatives(centre + step * half)
         squares = squares + factor * double_square

@@ -58,7 +58,7 @@ def match_layers(
     def scaled(widest: int) -> list[int]:
         return [max(1, round(width * widest / max(shape))) for width in shape]
 
-    def count(widths) -> int | None:
+    def count(widths: Sequence[int]) -> int | None:
         try:
             return count_parameters(network, inputs, outputs, widths, options)
         except InputError:  # too narrow, or widths that must be equal and are not
@@ -77,4 +77,5 @@ def match_layers(
     below, above = scaled(least), scaled(most)
     steps = [one[:i] + other[i:] for one, other in ((above, below), (below, above)) for i in range(len(shape) + 1)]
     sizes = {tuple(widths): size for widths in steps if (size := count(widths)) is not None}
-    return list(min(sizes, key=lambda widths: abs(sizes[widths] - parameters)))
+    nearest = min(sizes, key=lambda widths: abs(sizes[widths] - parameters))
+    return list(nearest)

@@ -1,9 +1,11 @@
 """Random Fourier features of one scale or several, peers against which RepNet is measured."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..domain import box_of
@@ -33,21 +35,30 @@ class MsFFN(dde.nn.NN):
         InputError: for an argument that cannot be used.
     """
 
+    center: torch.Tensor
+    half_width: torch.Tensor
+
     def __init__(
-        self, layer_sizes: Sequence[int], activation="tanh", kernel_initializer="Glorot normal", *, sigmas, domain=None
+        self,
+        layer_sizes: Sequence[int],
+        activation: Any = "tanh",
+        kernel_initializer: Any = "Glorot normal",
+        *,
+        sigmas: Sequence[float],
+        domain: Any = None,
     ):
         super().__init__()
         sizes = check_sizes(layer_sizes)
-        sigmas = positive(sigmas, len(sigmas), "sigmas")
+        deviations = positive(sigmas, len(sigmas), "sigmas")
         box, dtype = box_of(domain, sizes[0]), dde.config.real(torch)
         if sizes[1] < 2:
             raise InputError(f"layer_sizes: {sizes[1]} Fourier features given; at least 2 are needed")
         self.activation, self.regularizer = activation_of(activation), None
         self.register_buffer("center", torch.as_tensor(box.center, dtype=dtype))
         self.register_buffer("half_width", torch.as_tensor(box.half_width, dtype=dtype))
-        for i, sigma in enumerate(sigmas):
+        for i, sigma in enumerate(deviations):
             self.register_buffer(f"frequencies_{i}", sigma * torch.randn(sizes[0], sizes[1] // 2, dtype=dtype))
-        self.scales = len(sigmas)
+        self.scales = len(deviations)
         widths = [2 * (sizes[1] // 2), *sizes[2:-1]]
         initializer = dde.nn.initializers.get(kernel_initializer)
         self.linears = torch.nn.ModuleList()
@@ -72,19 +83,33 @@ class MsFFN(dde.nn.NN):
         return u if self._output_transform is None else self._output_transform(inputs, u)
 
 
-def _reaching(sizes, domain, expected) -> float:
+def _reaching(sizes: Sequence[int], domain: Any, expected: ArrayLike | None) -> float:
     """The σ that reaches the largest wavenumber with two standard deviations; 10 where it is not known."""
     if expected is None:
         return 10.0
     return max(1.0, float(np.max(np.asarray(expected) * box_of(domain, sizes[0]).half_width)) / 2)
 
 
-def _msffn(sizes, domain, expected, *, activation: str = "tanh", sigmas=None):
+def _msffn(
+    sizes: Sequence[int],
+    domain: Any,
+    expected: ArrayLike | None,
+    *,
+    activation: str = "tanh",
+    sigmas: Sequence[float] | None = None,
+) -> MsFFN:
     sigmas = [1.0, _reaching(sizes, domain, expected)] if sigmas is None else sigmas
     return MsFFN(sizes, activation, "Glorot normal", sigmas=sigmas, domain=domain)
 
 
-def _fourier(sizes, domain, expected, *, activation: str = "tanh", sigma: float | None = None):
+def _fourier(
+    sizes: Sequence[int],
+    domain: Any,
+    expected: ArrayLike | None,
+    *,
+    activation: str = "tanh",
+    sigma: float | None = None,
+) -> MsFFN:
     sigma = _reaching(sizes, domain, expected) if sigma is None else positive(sigma, 1, "sigma")[0]
     return MsFFN(sizes, activation, "Glorot normal", sigmas=[sigma], domain=domain)
 

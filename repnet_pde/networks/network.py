@@ -1,10 +1,12 @@
 """What a network says of itself: one `Network` for each name that `solve` knows."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Network:
     product: bool = False
     settings: tuple[dict, ...] = ()
 
-    def __call__(self, sizes, domain, expected, **options) -> torch.nn.Module:
+    def __call__(
+        self, sizes: Sequence[int], domain: Any, expected: ArrayLike | None, **options: Any
+    ) -> torch.nn.Module:
         return self.build(sizes, domain, expected, **options)
 
     @property

@@ -1,14 +1,18 @@
 """Checks of arguments that several files of this folder share."""
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..errors import InputError
 
 
-def check_sizes(layer_sizes) -> tuple[int, ...]:
+def check_sizes(layer_sizes: Iterable[int]) -> tuple[int, ...]:
     """``layer_sizes`` as whole numbers: inputs, at least one hidden layer, outputs."""
     try:
         sizes = tuple(int(n) for n in layer_sizes)
@@ -23,7 +27,7 @@ def check_sizes(layer_sizes) -> tuple[int, ...]:
     return sizes
 
 
-def positive(value, n: int, argument: str, allowed: str | None = None) -> np.ndarray:
+def positive(value: ArrayLike, n: int, argument: str, allowed: str | None = None) -> np.ndarray:
     """``value`` as (n,) positive finite float64; a single number is repeated."""
     allowed = allowed or ("a number > 0" if n == 1 else f"a number > 0 or {n} of them")
     try:
@@ -37,7 +41,7 @@ def positive(value, n: int, argument: str, allowed: str | None = None) -> np.nda
     return array
 
 
-def activation_of(identifier):
+def activation_of(identifier: Any) -> Callable[..., torch.Tensor]:
     """An activation of DeepXDE's by its name, or the function itself."""
     try:
         return dde.nn.activations.get(identifier)

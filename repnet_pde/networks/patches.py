@@ -1,9 +1,11 @@
 """One network for each box of a partition of the domain, together one solution."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..domain import box_of
@@ -25,7 +27,10 @@ class Patches(Growing):
             beyond the last window until it reaches the end of time.
     """
 
-    def __init__(self, outputs: int, domain, grows: bool = False):
+    patches: torch.nn.ModuleList
+    bounds: torch.Tensor
+
+    def __init__(self, outputs: int, domain: Any, grows: bool = False):
         super().__init__()
         self.grows = grows
         self.outputs, self.box = outputs, box_of(domain)
@@ -62,6 +67,12 @@ class Patches(Growing):
         net._output_transform = None
         self.patches.append(net)
         self.bounds = torch.cat([self.bounds, torch.as_tensor(np.stack([lower, upper]))[None].to(self.bounds)])
+
+    def patch(self, i: int) -> RepNet:
+        """The network of a patch, by its number."""
+        net = self.patches[i]
+        assert isinstance(net, RepNet)
+        return net
 
     def clear(self) -> None:
         """Take all patches away."""
@@ -120,14 +131,14 @@ class Patches(Growing):
         u = u if self._output_transform is None else self._output_transform(inputs, u)
         return self.known(inputs, u)
 
-    def load_state_dict(self, state, *arguments, **options):
+    def load_state_dict(self, state: Mapping[str, Any], *arguments: Any, **options: Any) -> Any:
         self.clear()
         for i, (lower, upper) in enumerate(state["bounds"].double().cpu().numpy()):
             self.add(self.make(lower, upper, len(state[f"patches.{i}.first.offset"]), 1.0), lower, upper)
         return super().load_state_dict(state, *arguments, **options)
 
 
-def _build(sizes, domain, expected):
+def _build(sizes: Sequence[int], domain: Any, expected: ArrayLike | None) -> Patches:
     return Patches(sizes[-1], domain)
 
 

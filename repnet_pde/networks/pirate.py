@@ -1,9 +1,11 @@
 """PirateNet, a peer against which RepNet is measured."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..domain import box_of
@@ -41,14 +43,17 @@ class PirateNet(dde.nn.NN):
         InputError: for an argument that cannot be used.
     """
 
+    center: torch.Tensor
+    half_width: torch.Tensor
+
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation="tanh",
+        activation: Any = "tanh",
         *,
         fourier_scale: float = 1.0,
         factorization: Sequence[float] | None = (1.0, 0.1),
-        domain=None,
+        domain: Any = None,
     ):
         super().__init__()
         sizes = check_sizes(layer_sizes)
@@ -85,13 +90,15 @@ class PirateNet(dde.nn.NN):
 class _Block(torch.nn.Module):
     """A residual block: three dense layers, gated, around which α leads."""
 
-    def __init__(self, embedding: int, width: int, factors):
+    def __init__(self, embedding: int, width: int, factors: tuple[float, float] | None):
         super().__init__()
         pairs = ((embedding, width), (width, width), (width, embedding))
         self.layers = torch.nn.ModuleList(_dense(n_in, n_out, factors) for n_in, n_out in pairs)
         self.alpha = torch.nn.Parameter(torch.zeros(1, dtype=dde.config.real(torch)))
 
-    def forward(self, h, u, v, activation) -> torch.Tensor:
+    def forward(
+        self, h: torch.Tensor, u: torch.Tensor, v: torch.Tensor, activation: Callable[..., torch.Tensor]
+    ) -> torch.Tensor:
         first, second, third = self.layers
         f = activation(first(h))
         g = activation(second(f * u + (1 - f) * v))
@@ -126,7 +133,7 @@ def _dense(n_in: int, n_out: int, factors: tuple[float, float] | None) -> torch.
     return linear if factors is None else FactorizedLinear(linear, *factors)
 
 
-def _check_factorization(value) -> tuple[float, float] | None:
+def _check_factorization(value: Sequence[float] | None) -> tuple[float, float] | None:
     if value is None:
         return None
     try:
@@ -141,7 +148,15 @@ def _check_factorization(value) -> tuple[float, float] | None:
     return mean, deviation
 
 
-def _build(sizes, domain, expected, *, activation: str = "tanh", fourier_scale: float = 1.0, factorization=(1.0, 0.1)):
+def _build(
+    sizes: Sequence[int],
+    domain: Any,
+    expected: ArrayLike | None,
+    *,
+    activation: str = "tanh",
+    fourier_scale: float = 1.0,
+    factorization: Sequence[float] | None = (1.0, 0.1),
+) -> PirateNet:
     return PirateNet(sizes, activation, fourier_scale=fourier_scale, factorization=factorization, domain=domain)
 
 

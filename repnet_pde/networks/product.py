@@ -1,7 +1,8 @@
 """A RepNet for each coordinate, multiplied: for functions of several variables that are sums of products."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -42,7 +43,14 @@ class ProductRepNet(dde.nn.NN):
         InputError: for an argument that cannot be used.
     """
 
-    def __init__(self, layer_sizes: Sequence[int], *, domain=None, wavenumber=None, slow: int = 0):
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        domain: Any = None,
+        wavenumber: Sequence[float] | None = None,
+        slow: int = 0,
+    ):
         super().__init__()
         sizes = check_sizes(layer_sizes)
         if len(sizes) != 4:
@@ -50,7 +58,7 @@ class ProductRepNet(dde.nn.NN):
         self.layer_sizes, self.regularizer = sizes, None
         dim, features, products, outputs = sizes
         self.box, self.wavenumber = box_of(domain, dim), wavenumber
-        numbers = [None] * dim if wavenumber is None else list(wavenumber)
+        numbers: list[float | None] = [None] * dim if wavenumber is None else list(wavenumber)
         wanted = [
             waves_to_features(0 if k is None else k * h) for k, h in zip(numbers, self.box.half_width, strict=True)
         ]
@@ -61,16 +69,29 @@ class ProductRepNet(dde.nn.NN):
             plan = start(1, widths[axis], "sin", side, wavenumber=numbers[axis])
             self.first.append(ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, side))
             self.factors.append(_linear(widths[axis], products))
-        self.slow = None
+        self.slow: ReparameterizedLinear | None = None
         if slow:
             plan = start(dim, slow, "sin", self.box, wavenumber=SLOW_WAVENUMBER / self.box.half_width)
             self.slow = ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, self.box)
         self.last = _linear(products + slow, outputs)
-        for linear in (*self.factors, self.last):
+        factors = [self.factor(axis) for axis in range(dim)]
+        for linear in (*factors, self.last):
             torch.nn.init.xavier_normal_(linear.weight)
             torch.nn.init.zeros_(linear.bias)
-        for linear in self.factors:  # products of functions near 1: every coordinate matters from the start
+        for linear in factors:  # products of functions near 1: every coordinate matters from the start
             torch.nn.init.ones_(linear.bias)
+
+    def sines(self, axis: int) -> ReparameterizedLinear:
+        """The layer below the sines of one coordinate."""
+        layer = self.first[axis]
+        assert isinstance(layer, ReparameterizedLinear)
+        return layer
+
+    def factor(self, axis: int) -> torch.nn.Linear:
+        """The layer that makes the factors of one coordinate of its sines."""
+        linear = self.factors[axis]
+        assert isinstance(linear, torch.nn.Linear)
+        return linear
 
     def features(self, x: torch.Tensor, axis: int) -> torch.Tensor:
         """The sines (n, features) of one coordinate of x (n, d)."""
@@ -79,17 +100,18 @@ class ProductRepNet(dde.nn.NN):
     @property
     def products(self) -> int:
         """Their number."""
-        return self.factors[0].out_features
+        return self.factor(0).out_features
 
     def resize(self, products: int) -> None:
         """Make factors and output layer anew for another number of products."""
         if products != self.products:
             others = self.last.in_features - self.products
-            self.factors = torch.nn.ModuleList(_linear(f.in_features, products) for f in self.factors)
+            widths = [self.factor(axis).in_features for axis in range(len(self.factors))]
+            self.factors = torch.nn.ModuleList(_linear(width, products) for width in widths)
             self.last = _linear(products + others, self.last.out_features)
             self.layer_sizes = (*self.layer_sizes[:2], products, self.layer_sizes[3])
 
-    def load_state_dict(self, state, *arguments, **options):
+    def load_state_dict(self, state: Mapping[str, Any], *arguments: Any, **options: Any) -> Any:
         self.resize(len(state["factors.0.bias"]))
         return super().load_state_dict(state, *arguments, **options)
 
@@ -107,7 +129,14 @@ def _linear(inputs: int, outputs: int) -> torch.nn.Linear:
     return torch.nn.Linear(inputs, outputs, dtype=dde.config.real(torch))
 
 
-def _build(sizes, domain, expected, *, wavenumber=None, slow: int = 0):
+def _build(
+    sizes: Sequence[int],
+    domain: Any,
+    expected: Sequence[float] | None,
+    *,
+    wavenumber: Sequence[float] | None = None,
+    slow: int = 0,
+) -> ProductRepNet:
     return ProductRepNet(sizes, domain=domain, wavenumber=expected if wavenumber is None else wavenumber, slow=slow)
 
 

@@ -1,9 +1,11 @@
 """The table of networks, and one of them built for a problem."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..arguments import mapping, whole
 from ..backend import dde, seeded
@@ -42,7 +44,9 @@ CUSTOM = "custom"
 """What stands for the name of a user's own network."""
 
 
-def check_network(network, options: dict | None, default: str, layers: Sequence[int] | None) -> tuple[str, dict]:
+def check_network(
+    network: Any, options: dict | None, default: str, layers: Sequence[int] | None
+) -> tuple[str, dict[str, Any]]:
     """The name of a network (`CUSTOM` for a user's own) and its options, with what is not given filled in.
 
     Args:
@@ -77,7 +81,7 @@ def check_network(network, options: dict | None, default: str, layers: Sequence[
     return CUSTOM, {}
 
 
-def check_layers(layers) -> list[int]:
+def check_layers(layers: object) -> list[int]:
     """The widths of hidden layers as a list; `InputError` unless they are whole numbers >= 1, at least one."""
     if isinstance(layers, str) or not isinstance(layers, Sequence) or not layers:
         raise InputError(
@@ -90,7 +94,7 @@ def check_layers(layers) -> list[int]:
     return [int(width) for width in layers]
 
 
-def build_network(problem, network, options: dict, wavenumber):
+def build_network(problem: Any, network: Any, options: dict[str, Any], wavenumber: ArrayLike | None) -> Any:
     """The network for ``problem``: built by name, by the user's function, or the user's own; transforms applied.
 
     Args:
@@ -127,7 +131,7 @@ def build_network(problem, network, options: dict, wavenumber):
     return net
 
 
-def _feature_box(problem) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+def _feature_box(problem: Any) -> tuple[tuple[np.ndarray, np.ndarray], int]:
     """The range of the features of ``input_transform``, and their number; a constant feature gets a unit range."""
     x = problem.geometry.random_points(1000, random="pseudo")
     features = problem.input_transform(torch.as_tensor(x)).detach().cpu().numpy().astype(np.float64)
@@ -136,7 +140,7 @@ def _feature_box(problem) -> tuple[tuple[np.ndarray, np.ndarray], int]:
     return (np.where(flat, low - 1, low), np.where(flat, high + 1, high)), features.shape[1]
 
 
-def _fits(problem, net, network) -> None:
+def _fits(problem: Any, net: Any, network: Any) -> None:
     """Try the network on a few points."""
     dtypes = {p.dtype for p in net.parameters()}
     wanted = getattr(torch, problem.dtype)
@@ -163,7 +167,7 @@ def _fits(problem, net, network) -> None:
         )
 
 
-def _flat(net, x: torch.Tensor) -> bool:
+def _flat(net: Any, x: torch.Tensor) -> bool:
     """Whether all second derivatives of the network, without its output transform, are zero."""
     transform, net._output_transform = net._output_transform, None
     try:
@@ -177,7 +181,7 @@ def _flat(net, x: torch.Tensor) -> bool:
         net._output_transform = transform
 
 
-def second_order(problem) -> bool:
+def second_order(problem: Any) -> bool:
     """Whether the PDE depends on second derivatives at any of the problem's points.
 
     Two functions that agree at a point with their first derivatives, but not with their second: does the residual

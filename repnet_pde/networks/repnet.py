@@ -1,9 +1,11 @@
 """RepNet as a DeepXDE network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..domain import box_of
@@ -12,7 +14,7 @@ from .layer import ReparameterizedLinear
 from .network import Network
 from .options import activation_of, check_sizes
 from .siren import siren_initializer
-from .slopes import FIRST_ACTIVATIONS, normalized_wavenumbers, start
+from .slopes import FIRST_ACTIVATIONS, Bands, normalized_wavenumbers, start
 from .warp import AxisWarp
 
 INITIALIZERS = ("Glorot normal", "Glorot uniform", "He normal", "He uniform", "zeros")
@@ -67,17 +69,17 @@ class RepNet(dde.nn.NN):
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation="tanh",
-        kernel_initializer="Glorot normal",
-        regularization=None,
+        activation: Any = "tanh",
+        kernel_initializer: Any = "Glorot normal",
+        regularization: Any = None,
         *,
-        domain=None,
-        slope_scale="auto",
-        wavenumber=None,
+        domain: Any = None,
+        slope_scale: Any = "auto",
+        wavenumber: ArrayLike | None = None,
         first_activation: str | None = None,
-        stretch=None,
-        bands=None,
-        waves=None,
+        stretch: ArrayLike | None = None,
+        bands: Bands | None = None,
+        waves: ArrayLike | None = None,
         warp: AxisWarp | None = None,
     ):
         super().__init__()
@@ -136,6 +138,12 @@ class RepNet(dde.nn.NN):
         """
         return self.first.linear_equivalent()
 
+    def output_layer(self) -> torch.nn.Linear:
+        """The last layer, which is linear."""
+        linear = self.linears[-1]
+        assert isinstance(linear, torch.nn.Linear)
+        return linear
+
     def partition_points(self) -> np.ndarray:
         """One point (m, d) on each neuron's partition hyperplane, in physical coordinates (see the layer)."""
         points = self.first.partition_points()
@@ -146,31 +154,32 @@ class RepNet(dde.nn.NN):
         return self.first.slopes().cpu().numpy()
 
 
-def _activation(identifier):
+def _activation(identifier: Any) -> Callable[..., torch.Tensor]:
     if isinstance(identifier, str) and identifier.lower() == "gaussian":
         return FIRST_ACTIVATIONS["gaussian"]
     return activation_of(identifier)
 
 
-def _builder(first_activation: str, activation: str):
+def _builder(first_activation: str, activation: str) -> Callable[..., RepNet]:
     def build(
-        sizes,
-        domain,
-        expected,
+        sizes: Sequence[int],
+        domain: Any,
+        expected: ArrayLike | None,
         *,
         activation: str = activation,
-        slope_scale="auto",
-        wavenumber=None,
-        bands=None,
-        waves=None,
-        warp=None,
-        steps=None,
-    ):
+        slope_scale: Any = "auto",
+        wavenumber: ArrayLike | None = None,
+        bands: Bands | None = None,
+        waves: ArrayLike | None = None,
+        warp: Sequence[Sequence[ArrayLike]] | None = None,
+        steps: Sequence[Sequence[ArrayLike]] | None = None,
+    ) -> RepNet:
         automatic = wavenumber is None and bands is None and waves is None and isinstance(slope_scale, str)
         stretch = None
         if expected is not None and not isinstance(slope_scale, str):  # a given scale holds for the steepest axis
             numbers = normalized_wavenumbers(expected, box_of(domain, sizes[0]))
             stretch = numbers / numbers.max()
+        jumps = None if steps is None else _arrays(steps)
         return RepNet(
             sizes,
             activation,
@@ -182,7 +191,7 @@ def _builder(first_activation: str, activation: str):
             bands=bands,
             waves=waves,
             first_activation=first_activation,
-            warp=None if warp is None else AxisWarp(box_of(domain, sizes[0]), _arrays(warp), steps and _arrays(steps)),
+            warp=None if warp is None else AxisWarp(box_of(domain, sizes[0]), _arrays(warp), jumps),
         )
 
     return build
@@ -194,8 +203,15 @@ samples of waves the whole of it was measured to overfit."""
 
 
 def _before_sines(
-    sizes, domain, expected, *, hidden_omega: float = 30.0, slope_scale="auto", wavenumber=None, waves=None
-):
+    sizes: Sequence[int],
+    domain: Any,
+    expected: ArrayLike | None,
+    *,
+    hidden_omega: float = 30.0,
+    slope_scale: Any = "auto",
+    wavenumber: ArrayLike | None = None,
+    waves: ArrayLike | None = None,
+) -> RepNet:
     automatic = wavenumber is None and waves is None and isinstance(slope_scale, str) and expected is not None
     return RepNet(
         sizes,
@@ -209,7 +225,7 @@ def _before_sines(
     )
 
 
-def _arrays(axes) -> list[list[np.ndarray]]:
+def _arrays(axes: Sequence[Sequence[ArrayLike]]) -> list[list[np.ndarray]]:
     return [[np.asarray(v, dtype=float) for v in axis] for axis in axes]
 
 

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..domain import box_of
@@ -27,7 +29,12 @@ class Siren(dde.nn.NN):
         InputError: for an argument that cannot be used.
     """
 
-    def __init__(self, layer_sizes: Sequence[int], *, omega: float = 30.0, hidden_omega: float = 30.0, domain=None):
+    center: torch.Tensor
+    half_width: torch.Tensor
+
+    def __init__(
+        self, layer_sizes: Sequence[int], *, omega: float = 30.0, hidden_omega: float = 30.0, domain: Any = None
+    ):
         super().__init__()
         sizes = check_sizes(layer_sizes)
         self.omega = float(positive(omega, 1, "omega")[0])
@@ -61,7 +68,14 @@ def siren_initializer(weight: torch.Tensor, omega: float) -> torch.Tensor:
     return torch.nn.init.uniform_(weight, -bound, bound)
 
 
-def _build(sizes, domain, expected, *, omega: float = 30.0, hidden_omega: float = 30.0):
+def _build(
+    sizes: Sequence[int],
+    domain: Any,
+    expected: ArrayLike | None,
+    *,
+    omega: float = 30.0,
+    hidden_omega: float = 30.0,
+) -> Siren:
     return Siren(sizes, omega=omega, hidden_omega=hidden_omega, domain=domain)
 
 

@@ -1,9 +1,11 @@
 """One network for each slab of time, together one solution over the whole domain."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..domain import Box, box_of
@@ -25,7 +27,9 @@ class Slabs(Growing):
         domain: geometry in time (GeometryXTime) or (lower, upper), time last.
     """
 
-    def __init__(self, outputs: int, domain):
+    ends: torch.Tensor
+
+    def __init__(self, outputs: int, domain: Any):
         super().__init__()
         self.outputs, self.box = outputs, box_of(domain)
         self.regularizer = None
@@ -40,7 +44,13 @@ class Slabs(Growing):
         """The time () at which the last slab ends, or None."""
         return self.ends[-1] if len(self) else None
 
-    def make(self, end: float, width: int, wavenumbers: Sequence[float], maps) -> RepNet:
+    def make(
+        self,
+        end: float,
+        width: int,
+        wavenumbers: Sequence[float],
+        maps: Sequence[Sequence[np.ndarray | Sequence[float]]],
+    ) -> RepNet:
         """A network for the slab from `reached` to ``end``; it is not added.
 
         Args:
@@ -84,7 +94,9 @@ class Slabs(Growing):
 
     def at(self, time: float) -> RepNet:
         """The slab of a time."""
-        return self.slabs[int(self.which(self.ends.new_tensor([time])))]
+        slab = self.slabs[int(self.which(self.ends.new_tensor([time])))]
+        assert isinstance(slab, RepNet)
+        return slab
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, d) to (n, c)."""
@@ -101,7 +113,7 @@ class Slabs(Growing):
         u = u if self._output_transform is None else self._output_transform(inputs, u)
         return self.known(inputs, u)
 
-    def load_state_dict(self, state, *arguments, **options):
+    def load_state_dict(self, state: Mapping[str, Any], *arguments: Any, **options: Any) -> Any:
         ends = state["ends"]
         self.ends = torch.empty(0, dtype=ends.dtype)
         self.clear()
@@ -110,12 +122,13 @@ class Slabs(Growing):
             width = len(state[f"slabs.{i}.first.offset"])
             line = [(np.array([1.0]), np.empty(0), np.empty(0))] * self.box.dim
             net = self.make(end, width, [1.0] * self.box.dim, line)
+            assert net.warp is not None
             net.warp.table = torch.empty_like(table)
             self.add(net, end)
         return super().load_state_dict(state, *arguments, **options)
 
 
-def _build(sizes, domain, expected):
+def _build(sizes: Sequence[int], domain: Any, expected: ArrayLike | None) -> Slabs:
     return Slabs(sizes[-1], domain)
 
 

@@ -1,16 +1,22 @@
 """The start of the first layer: directions, partition points and slope scales, given or chosen from wavenumbers."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..domain import Box
 from ..errors import InputError, choose
 from .layer import sobol, spread
 from .magnitudes import tanh_means
 from .options import positive
+
+Bands = Sequence[Sequence[tuple[float, float]]]
+"""For each axis the intervals (low, high) of wavenumbers."""
 
 FIRST_ACTIVATIONS = {
     "tanh": torch.tanh,
@@ -39,7 +45,16 @@ class Start:
 
 
 def start(
-    dim, width, activation, box: Box, *, slope_scale="auto", wavenumber=None, stretch=None, bands=None, waves=None
+    dim: int,
+    width: int,
+    activation: str,
+    box: Box,
+    *,
+    slope_scale: Any = "auto",
+    wavenumber: ArrayLike | None = None,
+    stretch: ArrayLike | None = None,
+    bands: Bands | None = None,
+    waves: ArrayLike | None = None,
 ) -> Start:
     """Choose the start of a first layer of ``width`` neurons on ``dim`` inputs; arguments as in `RepNet`."""
     stretch = None if stretch is None else positive(stretch, dim, "stretch")
@@ -79,14 +94,16 @@ def start(
     return Start(direction, anchor, slope, box, feature_scale, note)
 
 
-def normalized_wavenumbers(wavenumber, box: Box) -> np.ndarray:
+def normalized_wavenumbers(wavenumber: ArrayLike | None, box: Box) -> np.ndarray:
     """Wavenumbers (d,) in normalised coordinates; one wave across the domain is the least, and the one for None."""
     if wavenumber is None:
         return np.full(box.dim, math.pi)
     return np.maximum(positive(wavenumber, box.dim, "wavenumber") * box.half_width, math.pi)
 
 
-def suggest_slopes(dim: int, width: int, activation: str, wavenumbers, stretch=None) -> tuple[float, np.ndarray, str]:
+def suggest_slopes(
+    dim: int, width: int, activation: str, wavenumbers: ArrayLike, stretch: ArrayLike | None = None
+) -> tuple[float, np.ndarray, str]:
     """Slope scale, stretch (d,) and a line that says what was chosen, for the largest wavenumbers in x̂, (d,).
 
     - *Stretch.* The directions are stretched in proportion to the wavenumbers, unless ``stretch`` is given.
@@ -121,11 +138,11 @@ def suggest_slopes(dim: int, width: int, activation: str, wavenumbers, stretch=N
     return scale, stretch, note
 
 
-def _list(values) -> str:
+def _list(values: Iterable[float]) -> str:
     return "(" + ", ".join(f"{v:.3g}" for v in values) + ")"
 
 
-def _with_waves(width, activation, box: Box, waves) -> Start:
+def _with_waves(width: int, activation: str, box: Box, waves: ArrayLike) -> Start:
     """The start for ``waves``, which are checked here."""
     if activation != "sin":
         raise InputError(f"waves: for sines, not for {activation}")
@@ -139,7 +156,7 @@ def _with_waves(width, activation, box: Box, waves) -> Start:
     return Start(direction, anchor, slope, box, 1.0, f"{width} sines with the wave vectors given")
 
 
-def _of_waves(vector: torch.Tensor, place: torch.Tensor):
+def _of_waves(vector: torch.Tensor, place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Directions, anchors and slopes of sines with wave vectors (m, d) in x̂ and phases at ``place`` (m,) in [0, 1]."""
     slope = vector.norm(dim=1)
     slope = slope.clamp_min(1e-12 * slope.max().clamp_min(1e-300))
@@ -148,7 +165,9 @@ def _of_waves(vector: torch.Tensor, place: torch.Tensor):
     return direction, (phase / slope)[:, None] * direction, slope
 
 
-def _banded(width, activation, box: Box, wavenumber, stretch, bands) -> Start:
+def _banded(
+    width: int, activation: str, box: Box, wavenumber: ArrayLike | None, stretch: ArrayLike | None, bands: Bands
+) -> Start:
     """The start for ``bands``, which are checked here."""
     if activation != "sin" or wavenumber is not None or stretch is not None:
         raise InputError("bands: for sines, and without wavenumber and stretch")
@@ -169,7 +188,7 @@ def _banded(width, activation, box: Box, wavenumber, stretch, bands) -> Start:
     return Start(direction, anchor, slope, box, 1.0, note)
 
 
-def _cover_wavenumbers(width, bands):
+def _cover_wavenumbers(width: int, bands: Bands) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Sine features whose wave vectors fill the product of ``bands`` (one list of intervals an axis) evenly."""
     dim = len(bands)
     sequence = sobol(width, dim + 1)
@@ -185,7 +204,7 @@ def _cover_wavenumbers(width, bands):
     return _of_waves(vector, sequence[:, dim])
 
 
-def _slopes(slope_scale, width) -> torch.Tensor:
+def _slopes(slope_scale: Any, width: int) -> torch.Tensor:
     """Start slopes (width,) float64 from a number, a (low, high) tuple or one value per neuron."""
     allowed = '"auto", a number > 0, a tuple (low, high) with 0 < low <= high, or one value per neuron'
     if isinstance(slope_scale, tuple):

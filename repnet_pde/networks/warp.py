@@ -1,6 +1,6 @@
 """Smooth monotone maps of the axes, which gather partition points and slopes where the solution varies fast."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -25,7 +25,17 @@ class AxisWarp(torch.nn.Module):
     is smooth stays smooth. Everything is a buffer.
     """
 
-    def __init__(self, box: Box, axes: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], steps=None):
+    center: torch.Tensor
+    half_width: torch.Tensor
+    table: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(
+        self,
+        box: Box,
+        axes: Sequence[Sequence[np.ndarray | Sequence[float]]],
+        steps: Sequence[Sequence[np.ndarray | Sequence[float]]] | None = None,
+    ):
         """``axes``: for each axis (c (1 + k), p (k), w (k)); c[0] belongs to the line.
 
         steps: for each axis (h (k), q (k), v (k)), or None. Widths v must be small: ξ(±1) = ±1 holds up to tanh's tail.
@@ -53,7 +63,7 @@ class AxisWarp(torch.nn.Module):
         self.register_buffer("shift", torch.as_tensor(start[:, 0], dtype=dtype))
 
     @staticmethod
-    def _sum(asinh, table, at):
+    def _sum(asinh: Callable[[np.ndarray], np.ndarray], table: np.ndarray, at: float) -> np.ndarray:
         return (table[0, :, 1:] * asinh((at - table[1, :, 1:]) / table[2, :, 1:])).sum(1, keepdims=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -95,9 +105,9 @@ class AxisWarp(torch.nn.Module):
                 rows[0] = rows[0] + c[0]
             height, middle, width = getattr(self, f"steps_{axis}")
             if len(height):
-                y = torch.tanh((x[:, axis, None] - middle) / width)
+                step = torch.tanh((x[:, axis, None] - middle) / width)
                 for n in range(order):
-                    rows[n] = rows[n] + tanh_derivative(y, n + 1) @ (height / width ** (n + 1))
+                    rows[n] = rows[n] + tanh_derivative(step, n + 1) @ (height / width ** (n + 1))
             h = self.half_width[axis]
             result.append(torch.stack([r / h ** (k + 1) for k, r in enumerate(rows)]) if order else x.new_empty(0, 0))
         return result
@@ -143,7 +153,7 @@ def graded(x: np.ndarray, scale: np.ndarray, grading: float = GRADING) -> np.nda
     return result
 
 
-def axis_map(x: np.ndarray, scale: np.ndarray, grading: float = GRADING):
+def axis_map(x: np.ndarray, scale: np.ndarray, grading: float = GRADING) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(c, p, w) of `AxisWarp` for one axis whose density of points is about 1/scale(x̂), x̂ in [−1, 1].
 
     Args:

@@ -5,11 +5,12 @@ from numbers import Real
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 
 
-def array(argument: str, value, shape: Sequence[int | str | None]) -> np.ndarray:
+def array(argument: str, value: ArrayLike, shape: Sequence[int | str | None]) -> np.ndarray:
     """``value`` as a finite float64 array of ``shape``, where a name or None stands for any length.
 
     Raises:
@@ -32,14 +33,14 @@ def array(argument: str, value, shape: Sequence[int | str | None]) -> np.ndarray
     return result
 
 
-def positive_number(argument: str, value, unit: str = "") -> float:
+def positive_number(argument: str, value: object, unit: str = "") -> float:
     """``value`` as a float > 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or value <= 0 or not value < np.inf:
         raise InputError(f"{argument}: {value!r} given; a number{f' of {unit}' if unit else ''} > 0 is needed")
     return float(value)
 
 
-def count(argument: str, value, least: int) -> int:
+def count(argument: str, value: object, least: int) -> int:
     """``value`` as a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"{argument}: {value!r} given; a whole number >= {least} is needed")

@@ -1,8 +1,10 @@
 """Linear, causal, time-invariant operators: a convolution whose kernel is a RepNet with one hidden layer."""
 
 import math
+from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..discretization.last_layer import into_last
@@ -86,7 +88,7 @@ class ConvolutionOperator(dde.nn.NN):
         self.register_buffer("lag", torch.arange(lags + 1, dtype=dtype)[:, None] * self.dt)
         self.direct = torch.nn.Parameter(torch.zeros(self.outputs, dtype=dtype)) if direct else None
 
-    def kernel(self, lag=None) -> torch.Tensor:
+    def kernel(self, lag: ArrayLike | torch.Tensor | None = None) -> torch.Tensor:
         """k at lags (n, 1) in s, or at those of the grid: (n, outputs), in units of u over (a times s)."""
         return self.kernel_net(self.lag if lag is None else lag)
 
@@ -97,7 +99,7 @@ class ConvolutionOperator(dde.nn.NN):
             return weights
         return torch.cat([weights[:1] + self.direct, weights[1:]])
 
-    def forward(self, inputs) -> torch.Tensor:
+    def forward(self, inputs: Any) -> torch.Tensor:
         """See the class."""
         a = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
         if a.ndim != 2:
@@ -120,7 +122,7 @@ class ConvolutionOperator(dde.nn.NN):
         return _convolve(a, hidden)
 
     @torch.no_grad()
-    def fit(self, a, u, cutoff: float = CUTOFF) -> tuple[float, ...]:
+    def fit(self, a: ArrayLike, u: ArrayLike, cutoff: float = CUTOFF) -> tuple[float, ...]:
         """Solve for the output weights and the direct term by least squares, in place.
 
         The rows of a few records at a time are reduced by QR to a triangle, which is stacked on the next ones: the
@@ -155,11 +157,12 @@ class ConvolutionOperator(dde.nn.NN):
             rows = torch.cat([self.features(a[records]), u[records]], 2).flatten(0, 1)
             rows = rows if upper is None else torch.cat([upper, rows])
             upper = torch.linalg.qr(rows, mode="r")[1]
+        assert upper is not None  # there is a record
         features, right = upper[:, : -self.outputs], upper[:, -self.outputs :]
         scale = torch.linalg.norm(features, dim=0)
         scale = torch.where(scale > 0, 1 / scale, 1.0)
         weights = scale[:, None] * Factorization(features * scale, cutoff).solve(-right)
-        last = self.kernel_net.linears[-1]
+        last = self.kernel_net.output_layer()
         width = last.weight.shape[1]
         last.weight.copy_(weights[:width].T)
         last.bias.copy_(weights[width])

@@ -1,7 +1,9 @@
 """Operator data as a product of functions and points, with exact solutions for every function."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,7 @@ class OperatorData:
     points: np.ndarray
     sensors: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         points = array("points", self.points, ("points", "d"))
         sensors = array("sensors", self.sensors, ("sensors", "e"))
         fields = {"points": points, "sensors": sensors}
@@ -52,18 +54,18 @@ class OperatorData:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
-    def cartesian(self):
+    def cartesian(self) -> Any:
         """As ``dde.data.TripleCartesianProd``, in DeepXDE's precision."""
         v, u, v_test, u_test, points = self._cast()
         return dde.data.TripleCartesianProd((v, points), u, (v_test, points), u_test)
 
-    def triple(self):
+    def triple(self) -> Any:
         """As ``dde.data.Triple``: every pair of function and point is a row; single output only."""
         if self.train_u.ndim != 2:
             raise InputError("train_u: has several outputs; dde.data.Triple is made here for one")
         v, u, v_test, u_test, points = self._cast()
 
-        def rows(functions, values):
+        def rows(functions: np.ndarray, values: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
             return (
                 np.repeat(functions, len(points), axis=0),
                 np.tile(points, (len(functions), 1)),
@@ -71,7 +73,7 @@ class OperatorData:
 
         return dde.data.Triple(*rows(v, u), *rows(v_test, u_test))
 
-    def _cast(self):
+    def _cast(self) -> Iterator[np.ndarray]:
         kind = dde.config.real(np)
         return (a.astype(kind) for a in (self.train_v, self.train_u, self.test_v, self.test_u, self.points))
 
@@ -86,12 +88,12 @@ class FourierFields:
         self.cosine, self.sine, self.period = cosine, sine, period
         self.omega = 2 * math.pi * np.arange(cosine.shape[1]) / period
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: np.ndarray) -> np.ndarray:
         """Values (n, p) at x (p,)."""
         phase = np.outer(self.omega, x)
         return self.cosine @ np.cos(phase) + self.sine @ np.sin(phase)
 
-    def antiderivative(self, x) -> np.ndarray:
+    def antiderivative(self, x: np.ndarray) -> np.ndarray:
         """∫ from 0 to x of v_i, (n, p)."""
         phase, omega = np.outer(self.omega[1:], x), self.omega[1:, None]
         part = self.cosine[:, 1:] @ (np.sin(phase) / omega) + self.sine[:, 1:] @ ((1 - np.cos(phase)) / omega)
@@ -110,8 +112,8 @@ def gaussian_fields(n: int, length_scale: float, period: float = 2.0, seed: int 
     k = np.arange(modes)
     variance = np.exp(-0.5 * (2 * math.pi * k * length_scale / period) ** 2) * np.where(k == 0, 1, 2)
     deviation = np.sqrt(variance / variance.sum())
-    draws = np.random.default_rng(seed).standard_normal((2, n, modes))
-    return FourierFields(*(deviation * draws), period)
+    cosine, sine = deviation * np.random.default_rng(seed).standard_normal((2, n, modes))
+    return FourierFields(cosine, sine, period)
 
 
 def antiderivative(
@@ -157,11 +159,11 @@ def sine_map(
     n = count("train", train, 2) + count("test", test, 1)
     c = np.random.default_rng(seed).uniform(-1, 1, (n, modes)) / modes
 
-    def a(x):
+    def a(x: np.ndarray) -> np.ndarray:
         return c @ np.cos(math.pi * np.outer(np.arange(modes), x))
 
     return _split(train, a(x), np.sin(m * a(y)), y[:, None], x[:, None])
 
 
-def _split(train, v, u, points, sensors) -> OperatorData:
+def _split(train: int, v: np.ndarray, u: np.ndarray, points: np.ndarray, sensors: np.ndarray) -> OperatorData:
     return OperatorData(v[:train], u[:train], v[train:], u[train:], points, sensors)

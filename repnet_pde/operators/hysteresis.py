@@ -1,6 +1,7 @@
 """Structures that yield: a state-space model with elastic, ideally plastic elements, by least squares."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from ..errors import InputError
@@ -37,7 +38,7 @@ class HysteresisOperator:
         InputError: for an argument that cannot be used.
     """
 
-    def __init__(self, thresholds=1):
+    def __init__(self, thresholds: ArrayLike = 1):
         self.searched = 0
         self.thresholds = np.zeros(0)
         """(n,) in the units of u; after `fit` where they are searched for."""
@@ -50,7 +51,7 @@ class HysteresisOperator:
         self.weights: np.ndarray | None = None
         """(columns, storeys), after `fit`."""
 
-    def fit(self, a, u) -> float:
+    def fit(self, a: ArrayLike, u: ArrayLike) -> float:
         """Fit to a (records, samples) and u (records, samples, storeys); the relative error of one step comes back.
 
         Raises:
@@ -69,7 +70,7 @@ class HysteresisOperator:
         self.weights, error = self._solve(a, u, self.thresholds)
         return error
 
-    def predict(self, a) -> np.ndarray:
+    def predict(self, a: ArrayLike) -> np.ndarray:
         """The free run from rest: (records, samples, storeys) for a (records, samples) in the time step of `fit`."""
         if self.weights is None:
             raise InputError("predict: the operator has no weights yet; call fit first")
@@ -88,10 +89,10 @@ class HysteresisOperator:
                 older, stops = stops, _advance(stops, drift - before, self.thresholds)
         return u[:, 1:]
 
-    def _search(self, a, u) -> float:
+    def _search(self, a: np.ndarray, u: np.ndarray) -> float:
         """The threshold that, beside those that there are, makes the error of one step least."""
 
-        def error(logarithm):
+        def error(logarithm: float) -> float:
             return self._solve(a, u, np.append(self.thresholds, np.exp(logarithm)))[1]
 
         largest = np.abs(_drifts(u)).max()
@@ -103,9 +104,10 @@ class HysteresisOperator:
         return float(np.exp(minimize_scalar(error, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x))
 
     @staticmethod
-    def _solve(a, u, thresholds) -> tuple[np.ndarray, float]:
+    def _solve(a: np.ndarray, u: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, float]:
         """The weights and the relative error of one step, by the normal equations of columns of length one."""
-        matrix, right = 0.0, 0.0
+        matrix: np.ndarray = np.zeros(())
+        right: np.ndarray = np.zeros(())
         for first in range(0, len(a), BLOCK):
             part = slice(first, first + BLOCK)
             rows = _rows(a[part], u[part], thresholds)

@@ -1,8 +1,10 @@
 """Last-layer least squares for operator networks on data that are a product of functions and points."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from ..backend import dde
 from ..discretization.last_layer import into_last
@@ -82,7 +84,7 @@ def solve_separable(branch, trunk, values, ridge: float = 0.0, bias: bool = True
     return Separable(branch, trunk).solve(values, _ridge(ridge), bias)
 
 
-def fit_last_layer(net, x, y, ridge: float | str = "held-out") -> LastLayerFit:
+def fit_last_layer(net: Any, x: Any, y: ArrayLike, ridge: float | str = "held-out") -> LastLayerFit:
     """Replace the last layer of a Cartesian-product operator network by the least-squares solution, in place.
 
     With the hidden layers fixed, the output is linear in the weights and biases of the branch's last layer together
@@ -122,7 +124,7 @@ def fit_last_layer(net, x, y, ridge: float | str = "held-out") -> LastLayerFit:
 
 
 @torch.no_grad()
-def _layers(net, v, points):
+def _layers(net: Any, v, points):
     """For each output: (weight (q, h), bias (q,)) as views of the branch's last layer, h (n, h), t (p, q), float64."""
     name = type(net.multi_output_strategy).__name__
     if name == "SplitTrunkStrategy":
@@ -186,7 +188,7 @@ def _relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return error / size if size else error
 
 
-def _ridge(value) -> float:
+def _ridge(value: Any) -> float:
     try:
         good = not isinstance(value, bool) and 0 <= float(value) < float("inf")
     except (TypeError, ValueError):

@@ -40,11 +40,12 @@ def load_solution(path: str | os.PathLike) -> xarray.Dataset:
         path /= SOLUTION
     if not path.exists():
         raise InputError(f"path: {str(path)!r} does not exist")
-    endings = [ending for entry in FORMATS.values() for ending in entry.endings]
-    if path.suffix.lower() not in endings:
-        raise InputError(f"path: {str(path)!r} given; a run directory or a file in {', '.join(endings)} is needed")
+    entry = by_ending(path)
+    if entry is None:
+        endings = ", ".join(ending for known in FORMATS.values() for ending in known.endings)
+        raise InputError(f"path: {str(path)!r} given; a run directory or a file in {endings} is needed")
     try:
-        return by_ending(path).read(path)
+        return entry.read(path)
     except InputError:
         raise
     except Exception as error:

@@ -1,6 +1,7 @@
 """The solution on a grid, as NetCDF or for ParaView, and back."""
 
 import math
+from typing import Any
 
 import numpy as np
 import xarray
@@ -14,7 +15,7 @@ MOST = 500_000
 """Most nodes of a grid."""
 
 
-def grid(result) -> xarray.Dataset:
+def grid(result: Any) -> xarray.Dataset:
     """Solution, exact solution or reference and error on a uniform grid over the bounding box.
 
     Twenty nodes a wave along each axis, at least 101 (2,001 in 1-D) and at most half a million in all. Values outside
@@ -68,7 +69,7 @@ def grid(result) -> xarray.Dataset:
     return data
 
 
-def _on_grid(reference, x: np.ndarray) -> np.ndarray:
+def _on_grid(reference: Any, x: np.ndarray) -> np.ndarray:
     """The reference at x, NaN outside of its own grid."""
     lower, upper = (np.array([axis[end] for axis in reference.axes]) for end in (0, -1))
     covered = ((x >= lower) & (x <= upper)).all(axis=1)

@@ -1,6 +1,8 @@
 """The pictures of a run: solution, error, history, and the first layer before and after training."""
 
+import functools
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import xarray
@@ -15,7 +17,7 @@ MOST_PIXELS = 800
 """Most nodes along a side of a picture."""
 
 
-def draw(result, directory: str | Path, data: xarray.Dataset | None = None) -> list[Path]:
+def draw(result: Any, directory: str | Path, data: xarray.Dataset | None = None) -> list[Path]:
     """Draw what there is to draw into ``directory`` and return the files. ``data``: from `grid.grid`."""
     directory = Path(directory)
     data = grid(result) if data is None else data
@@ -26,12 +28,12 @@ def draw(result, directory: str | Path, data: xarray.Dataset | None = None) -> l
     written = []
     for name, figure in figures.items():
         if figure is not None:
-            write_atomically(directory / name, lambda path, f=figure: f.savefig(path, dpi=130))
+            write_atomically(directory / name, functools.partial(figure.savefig, dpi=130))
             written.append(directory / name)
     return written
 
 
-def solution(result, data: xarray.Dataset) -> Figure:
+def solution(result: Any, data: xarray.Dataset) -> Figure:
     """Network beside the exact solution or reference, a row for each output."""
     outputs, against = result.problem.outputs, result.errors.against
     columns = ["", f"_{against}"] if against else [""]
@@ -60,14 +62,14 @@ def solution(result, data: xarray.Dataset) -> Figure:
     return figure
 
 
-def error(result, data: xarray.Dataset) -> Figure | None:
+def error(result: Any, data: xarray.Dataset) -> Figure | None:
     """Absolute error of each output on a logarithmic scale; None where there is none to be measured."""
     outputs = result.problem.outputs
     if not result.errors.against or result.errors.relative_l2 is None:
         return None
     figure = _figure(len(outputs), 1)
     for axes, output in zip(list(figure.axes), outputs, strict=True):
-        values = np.abs(data[f"{output}_error"])
+        values = cast(xarray.DataArray, np.abs(data[f"{output}_error"]))
         label = f"|{output} − {result.errors.against}|"
         if values.ndim == 1:
             _line(axes, values.clip(min=1e-17), linewidth=0.8)
@@ -81,7 +83,7 @@ def error(result, data: xarray.Dataset) -> Figure | None:
     return figure
 
 
-def history(result) -> Figure | None:
+def history(result: Any) -> Figure | None:
     """Loss, its terms and the error over the iterations; identified values below, where there are unknowns."""
     past = result.history
     if not len(past["iteration"]):
@@ -111,7 +113,7 @@ def history(result) -> Figure | None:
     return figure
 
 
-def first_layer(result) -> Figure | None:
+def first_layer(result: Any) -> Figure | None:
     """Partition points and slopes of the first layer before and after training; None without one."""
     if not isinstance(result.net, RepNet) or result.first_layer is None:
         return None
@@ -135,7 +137,7 @@ def first_layer(result) -> Figure | None:
     axes[0].legend(loc="upper right", fontsize="small")
     both = np.concatenate([slopes_before, slopes_after])
     low, high = max(float(both.min()), 1e-12), float(both.max())
-    bins = np.geomspace(low * 0.9, high * 1.1, 40)
+    bins = np.geomspace(low * 0.9, high * 1.1, 40).tolist()
     axes[1].hist(slopes_before, bins, color="0.6", label="before training")
     axes[1].hist(slopes_after, bins, alpha=0.7, label="after training")
     axes[1].set(xscale="log", xlabel="slope, normalised", ylabel="neurons")
@@ -144,7 +146,7 @@ def first_layer(result) -> Figure | None:
     return figure
 
 
-def identification(result) -> Figure | None:
+def identification(result: Any) -> Figure | None:
     """Data and fit of each observation with the residuals, and which data determine the unknowns; None without."""
     found, problem = result.identification, result.problem
     if found is None:
@@ -179,23 +181,23 @@ def identification(result) -> Figure | None:
     return figure
 
 
-def _said(name: str, estimate) -> str:
+def _said(name: str, estimate: Any) -> str:
     if estimate.interval is None:
         return f"{name} not determined"
     return f"{name} = {estimate.value:.6g} ± {estimate.standard_error:.2g}"
 
 
-def _component(condition) -> int:
+def _component(condition: Any) -> int:
     """The output that an observation is of; the first of several."""
     component = getattr(condition, "component", 0)
     return component if isinstance(component, int) else component[0]
 
 
-def _coordinate(result) -> str:
+def _coordinate(result: Any) -> str:
     return result.problem.coordinate_names[0]
 
 
-def _data_and_fit(axes, result, name: str, points, values, fit) -> None:
+def _data_and_fit(axes: Any, result: Any, name: str, points: np.ndarray, values: np.ndarray, fit: Any) -> None:
     """Over the coordinate where there is one, else fit against data."""
     if points.shape[1] == 1:
         order = np.argsort(points[:, 0])
@@ -218,13 +220,13 @@ def _figure(rows: int, columns: int, height: float = 4.0) -> Figure:
     return figure
 
 
-def _band(axes, data: xarray.Dataset, output: str, found) -> None:
+def _band(axes: Any, data: xarray.Dataset, output: str, found: Any) -> None:
     values, width = data[output], found.quantile * data[f"{output}_std"]
     label = f"{100 * found.level:g} % pointwise"
     axes.fill_between(data[values.dims[0]], values - width, values + width, color="C0", alpha=0.2, label=label)
 
 
-def _line(axes, values: xarray.DataArray, **style) -> None:
+def _line(axes: Any, values: xarray.DataArray, **style: Any) -> None:
     (name,) = values.dims
     axes.plot(values[name], values, **style)
     axes.set_xlabel(name)
@@ -238,7 +240,14 @@ def _slice(values: xarray.DataArray) -> xarray.DataArray:
     return values.isel({name: values.sizes[name] // 2 for name in values.dims[2:]})
 
 
-def _map(figure, axes, values: xarray.DataArray, title: str, limits, colours: str = "RdBu_r") -> None:
+def _map(
+    figure: Any,
+    axes: Any,
+    values: xarray.DataArray,
+    title: str,
+    limits: float | tuple[float, float],
+    colours: str = "RdBu_r",
+) -> None:
     low, high = limits if isinstance(limits, tuple) else (-limits, limits)
     values = _slice(values)
     values = values.isel({name: slice(None, None, -(-values.sizes[name] // MOST_PIXELS)) for name in values.dims})
@@ -250,7 +259,7 @@ def _map(figure, axes, values: xarray.DataArray, title: str, limits, colours: st
     figure.colorbar(mesh, ax=axes)
 
 
-def _title(result) -> str:
+def _title(result: Any) -> str:
     error = result.errors.relative_l2
     measured = "" if error is None else f", relative L2 error {error:.1e}"
     if result.errors.until is not None:

@@ -85,7 +85,7 @@ def read(path: Path) -> xarray.Dataset:
 
 def _dims(data: xarray.Dataset) -> tuple[list[str], bool]:
     """The dimensions in space, and whether there is time beside them; time alone is an axis like any other."""
-    dims = list(next(iter(data.values())).dims)
+    dims = [str(name) for name in next(iter(data.values())).dims]
     in_time = "t" in dims and len(dims) > 1
     return [name for name in dims if name != "t" or not in_time], in_time
 
@@ -121,7 +121,8 @@ def _touched(points: np.ndarray) -> np.ndarray:
 def _add(parent: Element, arrays: Iterable[tuple[str, np.ndarray]], **attributes: str) -> None:
     for name, array in arrays:
         kind = next(kind for kind, code in TYPES.items() if array.dtype == np.dtype(code))
-        element = SubElement(parent, "DataArray", type=kind, Name=name, format="binary", **attributes)
+        own = {"type": kind, "Name": name, "format": "binary"}
+        element = SubElement(parent, "DataArray", own | attributes)
         bare = np.ascontiguousarray(array, TYPES[kind]).tobytes()
         element.text = base64.b64encode(np.array(len(bare), HEADER).tobytes() + bare).decode()
 
@@ -160,16 +161,17 @@ def _arrays(piece: Element, tag: str) -> Iterator[tuple[str, np.ndarray]]:
     if part is None:
         raise ValueError(f"it has no {tag}")
     for element in part:
-        if element.get("format") != "binary" or element.get("type") not in TYPES:
+        kind = element.get("type")
+        if element.get("format") != "binary" or kind is None or kind not in TYPES:
             raise ValueError(f"array {element.get('Name')!r} is not one of 'repnet-pde export'")
         bare = base64.b64decode(element.text or "", validate=True)
         if len(bare) < HEADER.itemsize or np.frombuffer(bare, HEADER, 1)[0] != len(bare) - HEADER.itemsize:
             raise ValueError(f"array {element.get('Name')!r} is incomplete")
-        yield element.get("Name", ""), np.frombuffer(bare, TYPES[element.get("type")], offset=HEADER.itemsize).copy()
+        yield element.get("Name", ""), np.frombuffer(bare, TYPES[kind], offset=HEADER.itemsize).copy()
 
 
 @contextlib.contextmanager
-def _whole(path: Path):
+def _whole(path: Path) -> Iterator[None]:
     """Say of which file it is when one cannot be read."""
     try:
         yield

@@ -1,6 +1,6 @@
 """What ``method="auto"`` means: the first rule that applies to a problem and the network asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,12 +21,15 @@ from ..methods.lbfgs import LBFGS
 from ..methods.least_squares import LeastSquares
 from ..methods.low_rank import LowRank
 from ..methods.marching import Marching
+from ..methods.method import Method
 from ..methods.patch_marching import PatchMarching
 from ..methods.patching import Patching
 from ..methods.shooting import Shooting
+from ..networks.network import Network
 from ..networks.registry import NETWORKS, build_network
 from ..networks.repnet import TANH
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from .search import LARGE, MANY
 from .trial import attempt
 
@@ -49,7 +52,7 @@ class Asked:
     network: Any
     layers: Sequence[int] | None
 
-    def allows(self, method) -> bool:
+    def allows(self, method: type[Method]) -> bool:
         """Whether no network is asked for, or that of ``method``."""
         return self.network in (None, method.network)
 
@@ -59,7 +62,7 @@ class Asked:
         return self.network is None and self.layers is None
 
     @property
-    def named(self):
+    def named(self) -> Network | None:
         """The `Network` asked for by name, or None."""
         return NETWORKS.get(self.network) if isinstance(self.network, str) else None
 
@@ -70,7 +73,7 @@ class Asked:
         return ours and (self.layers is None or len(self.layers) == 1) and not self.problem.unknowns
 
 
-def automatic_method(problem, network, options) -> tuple[str, str]:
+def automatic_method(problem: Problem, network: Any, options: Mapping[str, Any] | None) -> tuple[str, str]:
     """The method, or sequence of methods, for a problem and the network asked for (or None), and why."""
     asked = Asked(problem, network, (options or {}).get("layers"))
     for method, reason in RULES:
@@ -137,7 +140,9 @@ def _dispersive(asked: Asked) -> str | None:
     places, not single fronts."""
     if not (asked.one_layer and asked.network is None) or Marching.why_not(asked.problem):
         return None
-    highest = max(max(index[:-1]) for index in orders_of_problem(asked.problem))
+    orders = orders_of_problem(asked.problem)
+    assert orders is not None  # else marching does not suit
+    highest = max(max(index[:-1]) for index in orders)
     if highest > 2 and highest % 2 == 1:
         return "nonlinear dispersive problem in time: Newton's method on patches, in windows"
     return None
@@ -202,7 +207,7 @@ def _large(asked: Asked) -> bool:
     return len(problem.outputs) * wanted > MANY
 
 
-def low_rank_converges(problem) -> bool:
+def low_rank_converges(problem: Problem) -> bool:
     """Whether the residual of a sum of a few products falls: a cheap look ahead."""
     with seeded(0):
         wavenumber = problem_wavenumber(problem).values
@@ -216,7 +221,7 @@ def low_rank_converges(problem) -> bool:
     return min(method.worst) < LOW_RANK
 
 
-def patching_converges(problem) -> bool:
+def patching_converges(problem: Problem) -> bool:
     """Whether Newton's method on few patches, which are halved where the residual is large, gets anywhere: a cheap look
     ahead in one dimension."""
     if problem.dim > 1 or Patching.why_not(problem):
@@ -233,7 +238,7 @@ def patching_converges(problem) -> bool:
     return min(method.worst) < LARGE
 
 
-def newton_converges(problem, network) -> bool:
+def newton_converges(problem: Problem, network: Any) -> bool:
     """Whether Newton's method on the last layer of a small network gets anywhere: a cheap look ahead."""
     name = network or LeastSquares.network
     for wavenumber in (problem_wavenumber(problem).data, coefficient_wavenumber(problem)):

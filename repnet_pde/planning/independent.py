@@ -2,7 +2,9 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from ..checking.status import ranges_of
 from ..discretization.jets import orders_of_problem
 from ..discretization.last_layer import last_linear
 from ..methods.least_squares import LeastSquares
+from ..problem.problem import Problem
 from .trial import Candidate, attempt
 
 MANY_COLUMNS = 1500
@@ -41,7 +44,9 @@ class Independent:
     loosest: float | None = None
 
 
-def independent(problem, network: str, options: dict, wavenumber, seed: int, net) -> Independent:
+def independent(
+    problem: Problem, network: str, options: dict, wavenumber: Sequence[float] | np.ndarray, seed: int, net: Any
+) -> Independent:
     """A solution by least squares that is independent of ``net``: with other features, more of them, other points, and
     coefficients as near as possible to those of a random function of its size.
 
@@ -54,7 +59,9 @@ def independent(problem, network: str, options: dict, wavenumber, seed: int, net
     return Independent(accuracy.distance(problem, net, other.net), other.loosest)
 
 
-def check(problem, net, wavenumber, seed: int, solve: bool = True) -> Independent:
+def check(
+    problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray, seed: int, solve: bool = True
+) -> Independent:
     """`independent` for a network that was found otherwise: its distance to a solution for sine features.
 
     Without ``solve``, or where these would be too many or do not solve the problem, only what the solution leaves open
@@ -78,7 +85,9 @@ def check(problem, net, wavenumber, seed: int, solve: bool = True) -> Independen
     return Independent(None, attempt(problem, name, options, wavenumber, seed, net, steps=0).loosest)
 
 
-def branches(problem, network: str, best: Candidate, wavenumber, seed: int) -> list[str]:
+def branches(
+    problem: Problem, network: str, best: Candidate, wavenumber: Sequence[float] | np.ndarray, seed: int
+) -> list[str]:
     """A note on a second solution of a steady nonlinear problem, looked for where that is cheap: by Newton's method
     from multiples of the first, with more features than that needs."""
     if best.outcome.affine or problem.in_time or best.outcome.columns > CHEAP:

@@ -18,6 +18,7 @@ from ..methods.patching import Patching
 from ..networks.registry import CUSTOM, build_network
 from ..problem.checks import of_precision
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from ..problem.values import at_start
 from .automatic import automatic_method
 from .search import LARGE, search_basis, search_of_samples
@@ -114,7 +115,7 @@ class Plan:
         return "\n".join(f"{label}: {text}" for label, text in self.rows().items())
 
 
-def plan(problem, request: Request | None = None, **asked) -> Plan:
+def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan:
     """What `solve` or `identify` will do with a problem, and why.
 
     For least squares this includes the search for the first layer, which solves the problem several times.
@@ -160,7 +161,9 @@ def plan(problem, request: Request | None = None, **asked) -> Plan:
     return result
 
 
-def completed(problem, network, settings: Settings, time_limit: float | None = None, in_turn: bool = False) -> Plan:
+def completed(
+    problem: Problem, network: Any, settings: Settings, time_limit: float | None = None, in_turn: bool = False
+) -> Plan:
     """The plan of a run with these settings: what is open in them is filled in, network and points are made.
 
     Args:

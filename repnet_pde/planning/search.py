@@ -5,7 +5,7 @@ Nothing of the solution is used for that.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..methods.least_squares import LeastSquares
 from ..methods.patching import Patching
 from ..networks.registry import NETWORKS
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from .independent import Independent, branches, check, independent
 from .trial import Candidate, attempt
 
@@ -65,7 +66,13 @@ class Found:
 
 
 def search_basis(
-    problem, network: str, options: dict, wavenumber, seed: int, limit: float | None, in_turn: bool = False
+    problem: Problem,
+    network: str,
+    options: dict,
+    wavenumber: Sequence[float] | np.ndarray,
+    seed: int,
+    limit: float | None,
+    in_turn: bool = False,
 ) -> Found:
     """Choose the number of basis functions and the scale of the first layer of a one-layer network.
 
@@ -113,7 +120,9 @@ class _Search:
     wavenumber that the coefficients of the equations suggest is tried.
     """
 
-    def __init__(self, problem, network: str, options: dict, wavenumber, in_turn: bool):
+    def __init__(
+        self, problem: Problem, network: str, options: dict, wavenumber: Sequence[float] | np.ndarray, in_turn: bool
+    ):
         self.problem, self.options, self.in_turn = problem, options, in_turn
         self.wavenumber, self.known = wavenumber, np.asarray(wavenumber, dtype=float)
         self.tried: list[Candidate] = []
@@ -174,7 +183,7 @@ class _Search:
         free = "layers" not in self.options and best.features < self.most
         grow = [(GROW, np.ones(len(scale)))] if free else []
         if self.sines:  # what the data do not show is most often along the axis where they vary least, such as time
-            order = np.argsort(scale * self.half_width) if len(scale) else []
+            order: Iterable[int] = np.argsort(scale * self.half_width) if len(scale) else []
             change = [(1.0, np.where(np.arange(len(scale)) == axis, SPEED, 1.0)) for axis in order]
         else:
             change = [(1.0, np.array([factor])) for factor in (SPREAD, 1 / SPREAD)] if len(scale) else []
@@ -209,20 +218,20 @@ class _Search:
         return notes
 
 
-def _rows(problem) -> int:
+def _rows(problem: Problem) -> int:
     with seeded(0):
         data = collocation(problem)
     return sum(data.num_bcs) + (0 if problem.pde is None else len(data.train_x_all))
 
 
-def search_of_samples(problem, network: str, options: dict, seed: int, limit: float | None) -> Found:
+def search_of_samples(problem: Problem, network: str, options: dict, seed: int, limit: float | None) -> Found:
     """The same for a problem that consists of samples of a function: `repnet_pde.fitting.search.search`.
 
     A network that was chosen by default (without options) may give way to another.
     """
-    data = samples.make(
-        *samples.of_problem(problem), domain=problem.box, validation=samples.HELD_OUT, seed=seed, dtype=problem.dtype
-    )
+    given = samples.of_problem(problem)
+    assert given is not None  # the problem consists of samples
+    data = samples.make(*given, domain=problem.box, validation=samples.HELD_OUT, seed=seed, dtype=problem.dtype)
     asked = None if network == LeastSquares.network and not options else network
     found = search_samples(data, asked, options, seed=seed, limit=limit)
     best = found.best

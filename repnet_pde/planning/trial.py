@@ -1,22 +1,25 @@
 """One first layer tried: least squares for its last layer, judged on held-out points."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 
 from ..backend import dde, seeded
 from ..checking.determination import loosest
 from ..checking.sizes import CHUNK, network_jet, sized_terms
 from ..discretization.features import Features
-from ..discretization.jets import orders_of_problem
+from ..discretization.jets import Index, orders_of_problem
 from ..discretization.last_layer import CopySystem, JetSystem, Outcome, newton
 from ..errors import TrainingError
 from ..linalg.dense import Factorization, row_scales, stack
 from ..methods.least_squares import LeastSquares
 from ..networks.registry import build_network
 from ..problem.points import collocation
+from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 
 NEWTON_STEPS = 12
@@ -45,7 +48,13 @@ class Candidate:
 
 
 def attempt(
-    problem, network: str, options: dict, wavenumber, seed: int, start=None, steps: int = NEWTON_STEPS
+    problem: Problem,
+    network: str,
+    options: dict,
+    wavenumber: Sequence[float] | np.ndarray,
+    seed: int,
+    start: Any = None,
+    steps: int = NEWTON_STEPS,
 ) -> Candidate:
     """Solve for the last layer of one first layer.
 
@@ -67,6 +76,7 @@ def attempt(
             size = start(x).square().mean(0).sqrt()
         size = torch.where(size > 0, size, 1.0)
         centre = noise.to(size) * torch.cat([size.repeat_interleave(features), size]) / math.sqrt(features)
+    system: CopySystem | JetSystem
     if indices is None:
         system = CopySystem(data, net, names)
         system.set(system.get(), -system.size())
@@ -81,9 +91,9 @@ def attempt(
     except TrainingError:
         outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
     left = None
-    if start is not None and indices is not None and outcome.factor is not None:
+    if start is not None and isinstance(system, JetSystem) and outcome.factor is not None:
         left = loosest(problem, system, outcome.factor)
-    if indices is None:
+    if indices is None or isinstance(system, CopySystem):
         residuals = CopySystem(held_out, net, names).residuals()
     else:
         system.store()
@@ -103,13 +113,13 @@ def attempt(
     return Candidate(options, features, held, outcome, net, data, judge, left)
 
 
-def _held_out(vectors, scales, size: float) -> float:
+def _held_out(vectors: Sequence[torch.Tensor], scales: Sequence[float], size: float) -> float:
     """The largest root mean square of the scaled terms, relative to ``size``; infinite where it is NaN."""
     left = max(_rms(v) * s for v, s in zip(vectors, scales, strict=True)) / size
     return left if math.isfinite(left) else math.inf
 
 
-def _linearised(system) -> Outcome:
+def _linearised(system: CopySystem | JetSystem) -> Outcome:
     """The rows of a system where it stands, without a step."""
     terms = system.linearize()
     scales = row_scales(terms)
@@ -117,7 +127,7 @@ def _linearised(system) -> Outcome:
     return Outcome(False, False, False, math.inf, scales, 0, factor.columns, 0, 1, factor)
 
 
-def _jets_below(net, x: torch.Tensor, indices) -> torch.Tensor:
+def _jets_below(net: Any, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
     """The jet of a network without its output transform, which the one that is solved for has as well."""
     transform, net._output_transform = net._output_transform, None
     try:

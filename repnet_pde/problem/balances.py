@@ -12,6 +12,7 @@ each axis; so the domain has to be a box.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class Defect:
     time: float | None
 
 
-def defects(problem, net, wavenumber: float | Sequence[float] | None = None) -> dict[str, Defect]:
+def defects(problem: Any, net: Any, wavenumber: float | Sequence[float] | None = None) -> dict[str, Defect]:
     """The `Defect` of each of a problem's balances.
 
     Args:
@@ -95,7 +96,7 @@ def defects(problem, net, wavenumber: float | Sequence[float] | None = None) -> 
     floor = max(ROUNDING * torch.finfo(getattr(torch, problem.dtype)).eps, SETTLED * (problem.tolerance or 0.0))
     panels, axes = _panels(problem, waves), np.arange(problem.dim)
 
-    def settled(defects) -> bool:
+    def settled(defects: dict[str, Defect]) -> bool:
         return all(d.quadrature <= max(SETTLED * d.relative, floor) for d in defects.values())
 
     while True:
@@ -110,7 +111,7 @@ def defects(problem, net, wavenumber: float | Sequence[float] | None = None) -> 
             return found
 
 
-def _panels(problem, waves) -> np.ndarray:
+def _panels(problem: Any, waves: Sequence[float] | None) -> np.ndarray:
     """Panels along each axis: one for each half wave, since balances are of the second degree, and `MOST` nodes."""
     least = np.ones(problem.dim)
     if problem.evolves:
@@ -129,7 +130,7 @@ class _Imbalance:
     size: float
     times: np.ndarray | None
 
-    def relative(self, values) -> float:
+    def relative(self, values: np.ndarray) -> float:
         largest = np.abs(values).max()
         found = largest / self.size if self.size > 0 else (0.0 if largest == 0 else math.inf)
         return float(found) if np.isfinite(found) else math.inf
@@ -143,7 +144,7 @@ def _compare(fine: dict[str, _Imbalance], coarse: dict[str, _Imbalance]) -> dict
     return found
 
 
-def _imbalances(problem, net, panels: np.ndarray, nodes: np.ndarray) -> dict[str, _Imbalance]:
+def _imbalances(problem: Any, net: Any, panels: np.ndarray, nodes: np.ndarray) -> dict[str, _Imbalance]:
     """Each balance by the rule with so many panels along each axis, of so many nodes."""
     box = problem.box
     rules = [_rule(*axis) for axis in zip(box.lower, box.upper, panels, nodes, strict=True)]
@@ -156,8 +157,8 @@ def _imbalances(problem, net, panels: np.ndarray, nodes: np.ndarray) -> dict[str
         gain[name] += rate
         size[name] += magnitude
     for axis in range(len(space)):
-        ends = np.array([[box.lower[axis]], [box.upper[axis]]]), np.array([-1.0, 1.0])
-        faces = [*space[:axis], ends, *space[axis + 1 :]]
+        face = np.array([[box.lower[axis]], [box.upper[axis]]]), np.array([-1.0, 1.0])
+        faces = [*space[:axis], face, *space[axis + 1 :]]
         for name, (flux, magnitude) in _integrals(problem, net, "flux", axis, faces, times).items():
             gain[name] -= flux
             size[name] += magnitude
@@ -179,7 +180,9 @@ def _rule(low: float, high: float, panels: int, nodes: int) -> tuple[np.ndarray,
     return (centers[:, None] + half * x).reshape(-1, 1), np.tile(half * weights, panels)
 
 
-def _integrals(problem, net, term: str, column: int, rules, times: np.ndarray) -> dict[str, tuple]:
+def _integrals(
+    problem: Any, net: Any, term: str, column: int, rules: Sequence[tuple[np.ndarray, np.ndarray]], times: np.ndarray
+) -> dict[str, tuple]:
     """∫ f and ∫ |f|, both (t,), at times (t, 1), for the balances that have the term; f is one column of it.
 
     ``rules`` has points (n, 1) and weights (n,) along each axis of space.
@@ -194,7 +197,7 @@ def _integrals(problem, net, term: str, column: int, rules, times: np.ndarray) -
     return {name: (v @ weights, np.abs(v) @ np.abs(weights)) for name, v in values.items()}
 
 
-def _values(problem, net, terms: dict[str, Term], x: np.ndarray) -> dict[str, np.ndarray]:
+def _values(problem: Any, net: Any, terms: dict[str, Term], x: np.ndarray) -> dict[str, np.ndarray]:
     """Terms (n, columns) at x (n, d), in chunks."""
     parts: dict[str, list] = {name: [] for name in terms}
     for part in torch.as_tensor(x, dtype=getattr(torch, problem.dtype)).split(CHUNK) if terms else ():

@@ -1,7 +1,8 @@
 """Unknowns whose value is kept where it should be used anew."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -9,7 +10,13 @@ from ..backend import dde
 from ..errors import InputError
 
 
-def frozen(unknowns: Mapping, names: Sequence[str], conditions, vectors, evaluate) -> None:
+def frozen(
+    unknowns: Mapping,
+    names: Sequence[str],
+    conditions: Mapping[str, Any],
+    vectors: Sequence[torch.Tensor],
+    evaluate: Callable[[], list[torch.Tensor]],
+) -> None:
     """Raise where a residual depends on an unknown but keeps the value it had at the first evaluation.
 
     DeepXDE caches the values of boundary and initial conditions; and what a user computes from an unknown outside of
@@ -23,7 +30,7 @@ def frozen(unknowns: Mapping, names: Sequence[str], conditions, vectors, evaluat
     before = [v.detach().clone() for v in vectors]
     steepness = {name: [_slope(v, variable) for v in vectors] for name, variable in unknowns.items()}
 
-    def moves(variable, value: float) -> list[bool]:
+    def moves(variable: torch.Tensor, value: float) -> list[bool]:
         """Which residuals are others with this value of the unknown."""
         start = variable.item()
         if not math.isfinite(value):
@@ -47,22 +54,22 @@ def frozen(unknowns: Mapping, names: Sequence[str], conditions, vectors, evaluat
                 raise InputError(_said_of_frozen(name, names[i], conditions))
 
 
-def _slope(vector, variable) -> float:
+def _slope(vector: torch.Tensor, variable: torch.Tensor) -> float:
     """How steeply the residual depends on an unknown: the norm of its derivative."""
     if not vector.requires_grad:
         return 0.0
     weights = torch.randn(vector.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(vector)
     (slope,) = torch.autograd.grad(vector, variable, weights, allow_unused=True, retain_graph=True)
-    slope = 0.0 if slope is None else abs(slope.item())
-    return slope if math.isfinite(slope) else 0.0
+    size = 0.0 if slope is None else abs(slope.item())
+    return size if math.isfinite(size) else 0.0
 
 
 @torch.no_grad()
-def _fill(variable, value: float) -> None:
+def _fill(variable: torch.Tensor, value: float) -> None:
     variable.fill_(value)
 
 
-def _said_of_frozen(name: str, term: str, conditions) -> str:
+def _said_of_frozen(name: str, term: str, conditions: Mapping[str, Any]) -> str:
     if term not in conditions:
         return (
             f"unknowns[{name!r}]: the residual {term!r} of pde keeps the value that it had at first; compute what "

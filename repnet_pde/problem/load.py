@@ -9,10 +9,16 @@ import math
 import operator
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, RepNetPDEError, choose
+
+if TYPE_CHECKING:  # which imports torch
+    from .problem import Problem
 
 MEASURED = "measured.json"
 """Beside the problems: name -> error, as `repnet_pde.validation.campaigns.measured` writes it."""
@@ -63,7 +69,7 @@ def _entry(path: Path, measured: float | None) -> Entry:
     (function,) = (node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "problem")
     names = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
     defaults = [*function.args.defaults, *function.args.kw_defaults]
-    parameters = {name: _arithmetic(d) for name, d in zip(names[-len(defaults) :], defaults, strict=True) if defaults}
+    parameters = {name: _arithmetic(d) for name, d in zip(names[-len(defaults) :], defaults, strict=True) if d}
     return Entry(path.stem, equation.partition("\n")[0].rstrip("."), equation, parameters, path, measured)
 
 
@@ -79,7 +85,7 @@ _OPERATIONS = {
 def _arithmetic(node: ast.expr) -> float:
     """The value of a default such as ``0.01 / math.pi``."""
     match node:
-        case ast.Constant(value=value):
+        case ast.Constant(value=float() | int() as value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_arithmetic(operand)
@@ -105,7 +111,7 @@ def locate(name_or_path: str | Path) -> tuple[str, Path]:
     return text, entries[text]
 
 
-def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: float):
+def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: float) -> "Problem":
     """Make the `Problem` of a catalogue name or of a user's file.
 
     Args:
@@ -145,15 +151,16 @@ def source_digest(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _module(path: Path):
+def _module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"repnet_pde_problem_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, path  # as of every file *.py
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickle look their module up here
     _run(path, spec.loader.exec_module, module)
     return module
 
 
-def _run(path: Path, function, *args, **kwargs):
+def _run(path: Path, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``function`` from the file with the file's folder importable; an exception says where it was raised."""
     sys.path.insert(0, str(path.parent))
     try:
@@ -172,7 +179,7 @@ def _run(path: Path, function, *args, **kwargs):
         sys.path.remove(str(path.parent))
 
 
-def _arguments(name: str, function, given: dict) -> dict[str, float]:
+def _arguments(name: str, function: Callable[..., Any], given: dict) -> dict[str, float]:
     """All parameters with their values; raises for one that ``function`` does not have or that is no number."""
     from ..arguments import number
 

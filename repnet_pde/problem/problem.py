@@ -42,7 +42,7 @@ class Sampling:
     test: int | None = None
     distribution: str = "Hammersley"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("domain", 1), ("boundary", 0), ("initial", 0), ("test", 1)):
             whole(f"sampling.{name}", getattr(self, name), least)
         choose("sampling.distribution", self.distribution, DISTRIBUTIONS)
@@ -125,8 +125,9 @@ class Problem:
     start_values: Mapping[str, float] = field(init=False)
     variables: Mapping[str, Any] = field(init=False, repr=False)
     """The ``dde.Variable`` objects in the equations: the unknowns, also of the problem whose `forward` this is."""
+    _memory: dict[tuple, Any] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._set(dtype=dde.config.default_float())
         checks.fields(self)
         trial(self)
@@ -134,7 +135,7 @@ class Problem:
         self._set(variables=self.unknowns)
         object.__setattr__(self, "_memory", {})
 
-    def _set(self, **values) -> None:
+    def _set(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, MappingProxyType(dict(value)) if isinstance(value, Mapping) else value)
 
@@ -176,7 +177,7 @@ class Problem:
         """The conditions that are observations: those at points given with values (PointSetBC, PointSetOperatorBC)."""
         return {name: condition for name, condition in self.conditions.items() if hasattr(condition, "points")}
 
-    def remembered(self, what: str, find: Callable[[], Any], *, generic: bool = False):
+    def remembered(self, what: str, find: Callable[[], Any], *, generic: bool = False) -> Any:
         """``find()``, computed once for each set of values of the unknowns; if ``generic``, once for all values."""
         key = what, *(() if generic else (value.item() for value in self.variables.values()))
         if key not in self._memory:
@@ -196,12 +197,8 @@ class Problem:
         Twenty points a wave in 1-D, ten along each axis above; inside the domain between 400 (1-D), 1,000 (2-D) or
         2,000 points and 20,000.
         """
-        given, wavenumber = self.sampling, self.wavenumber if wavenumber is None else wavenumber
-        k = (
-            np.full(self.dim, np.pi) / self.box.half_width
-            if wavenumber is None
-            else np.broadcast_to(wavenumber, self.dim)
-        )
+        given, known = self.sampling, self.wavenumber if wavenumber is None else wavenumber
+        k = np.full(self.dim, np.pi) / self.box.half_width if known is None else np.broadcast_to(known, self.dim)
         per_axis = (2 * POINTS_PER_WAVE if self.dim == 1 else POINTS_PER_WAVE) * (1 + k * self.box.half_width / np.pi)
         space = per_axis[:-1] if self.in_time else per_axis
         domain = int(np.clip(np.prod(per_axis), LEAST_DOMAIN[min(self.dim, 3)], MOST_DOMAIN))

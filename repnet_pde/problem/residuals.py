@@ -1,11 +1,14 @@
 """The residual vectors of a DeepXDE data object."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 from ..backend import dde
 
 
-def residual_vectors(data, net, x: torch.Tensor | None = None) -> list[torch.Tensor]:
+def residual_vectors(data: Any, net: Any, x: torch.Tensor | None = None) -> list[torch.Tensor]:
     """The residual vector of every term of a DeepXDE data object, in its order, with their graphs.
 
     Args:
@@ -21,7 +24,7 @@ def residual_vectors(data, net, x: torch.Tensor | None = None) -> list[torch.Ten
     return data.losses_train(None, net(x), lambda _zero, error: error, x, None)
 
 
-def unknown_columns(v: torch.Tensor, unknowns) -> torch.Tensor:
+def unknown_columns(v: torch.Tensor, unknowns: Sequence[torch.Tensor]) -> torch.Tensor:
     """Derivatives (r, entries of the unknowns) of a residual vector (r,), whose graph is kept."""
     columns = [v.new_empty(len(v), 0)]
     for unknown in unknowns:

@@ -1,5 +1,8 @@
 """The trial evaluation of a `Problem`: everything once on a few points with a small random network."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -14,7 +17,7 @@ TRIAL_POINTS = 12
 """Points inside the domain at which everything is tried."""
 
 
-def _fluxes(problem, points) -> None:
+def _fluxes(problem: Any, points: np.ndarray) -> None:
     """Try the flux of each interface: of the right shape, and linear."""
     for i, interface in enumerate(problem.interfaces):
         argument = f"interfaces[{i}].flux"
@@ -39,7 +42,7 @@ def _fluxes(problem, points) -> None:
             raise InputError(f"{argument}: is not linear in u")
 
 
-def trial(problem) -> None:
+def trial(problem: Any) -> None:
     """Draw the points, evaluate everything once on a few of them with a small random network, look at the results."""
     with seeded(0):
         collocation(problem)  # raises for a condition that selects no points
@@ -60,7 +63,7 @@ def trial(problem) -> None:
         _fluxes(problem, points)
 
 
-def _inner_points(problem) -> np.ndarray:
+def _inner_points(problem: Any) -> np.ndarray:
     try:
         with quiet():
             return problem.geometry.random_points(TRIAL_POINTS, random="pseudo")
@@ -68,7 +71,7 @@ def _inner_points(problem) -> np.ndarray:
         raise InputError(f"geometry: no points can be drawn from it: {said(error)}") from error
 
 
-def _trial_network(problem, points):
+def _trial_network(problem: Any, points: np.ndarray) -> Any:
     """A smooth random network of float64-safe size with the problem's transforms."""
     features = problem.dim
     if problem.input_transform is not None:
@@ -91,7 +94,7 @@ def _trial_network(problem, points):
     return net
 
 
-def _transformed(problem, net, points) -> None:
+def _transformed(problem: Any, net: Any, points: np.ndarray) -> None:
     wanted = (len(points), len(problem.outputs))
     try:
         u = net(torch.as_tensor(points))
@@ -102,7 +105,7 @@ def _transformed(problem, net, points) -> None:
     finite("output_transform", u)
 
 
-def _evaluate(problem, data, net) -> list[torch.Tensor]:
+def _evaluate(problem: Any, data: Any, net: Any) -> list[torch.Tensor]:
     try:
         if problem.pde is not None:
             _returned(problem, data, net)
@@ -114,7 +117,7 @@ def _evaluate(problem, data, net) -> list[torch.Tensor]:
         raise InputError(f"{_blame(problem, data, net)}: raised {said(error)}") from error
 
 
-def _returned(problem, data, net) -> None:
+def _returned(problem: Any, data: Any, net: Any) -> None:
     """What ``pde`` returns must be residual vectors, before DeepXDE slices them."""
     x = torch.as_tensor(data.train_x).requires_grad_()
     returned = problem.pde(x, net(x))
@@ -130,7 +133,7 @@ def _returned(problem, data, net) -> None:
             )
 
 
-def _blame(problem, data, net) -> str:
+def _blame(problem: Any, data: Any, net: Any) -> str:
     """Which field raises: the PDE, or one of the conditions, tried one by one."""
     x = torch.as_tensor(data.train_x).requires_grad_()
     field, begin = "pde", 0
@@ -148,7 +151,7 @@ def _blame(problem, data, net) -> str:
     return "pde"
 
 
-def _residuals(problem, vectors, data) -> None:
+def _residuals(problem: Any, vectors: Sequence[torch.Tensor], data: Any) -> None:
     n_pde = len(vectors) - len(problem.conditions)
     if len(problem.residual_names) != n_pde:
         raise InputError(
@@ -171,7 +174,7 @@ def _residuals(problem, vectors, data) -> None:
         finite(field, vector)
 
 
-def _dependence(problem, vectors, net) -> None:
+def _dependence(problem: Any, vectors: Sequence[torch.Tensor], net: Any) -> None:
     """Each term must depend on the network or an unknown, and each unknown must be used by some term."""
     unknowns = list(problem.unknowns.values())
     wanted = [*net.parameters(), *unknowns]
@@ -191,7 +194,7 @@ def _dependence(problem, vectors, net) -> None:
             raise InputError(f"unknowns[{name!r}]: no residual depends on it, so it cannot be identified")
 
 
-def _solution(problem, points) -> None:
+def _solution(problem: Any, points: np.ndarray) -> None:
     if problem.solution is None:
         return
     wanted = (len(points), len(problem.outputs))
@@ -209,7 +212,7 @@ def _solution(problem, points) -> None:
     finite("solution", u)
 
 
-def _balances(problem, net, points) -> None:
+def _balances(problem: Any, net: Any, points: np.ndarray) -> None:
     x = torch.as_tensor(points).requires_grad_()
     u = net(x)
     for name, balance in problem.balances.items():

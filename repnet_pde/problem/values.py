@@ -1,13 +1,14 @@
 """The values of unknowns: set back, kept, or moved away from where something may vanish by chance."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 
 
 @contextlib.contextmanager
-def at_start(problem):
+def at_start(problem: Any) -> Iterator[None]:
     """With the unknowns at the values that they had when the problem was made."""
     before = {name: variable.item() for name, variable in problem.unknowns.items()}
     reset_unknowns(problem)
@@ -19,7 +20,7 @@ def at_start(problem):
                 variable.fill_(before[name])
 
 
-def reset_unknowns(problem) -> None:
+def reset_unknowns(problem: Any) -> None:
     """Start from the values that the unknowns had when the problem was made, whatever ran since."""
     with torch.no_grad():
         for name, value in problem.unknowns.items():
@@ -27,7 +28,7 @@ def reset_unknowns(problem) -> None:
 
 
 @contextlib.contextmanager
-def generic(variables: Iterable[torch.Tensor]):
+def generic(variables: Iterable[torch.Tensor]) -> Iterator[None]:
     """With the variables at other values, at which nothing vanishes by chance."""
     variables = list(variables)
     before = [variable.item() for variable in variables]
@@ -39,6 +40,6 @@ def generic(variables: Iterable[torch.Tensor]):
 
 
 @torch.no_grad()
-def _fill(variables, values) -> None:
+def _fill(variables: Sequence[torch.Tensor], values: Sequence[float]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.fill_(value)

@@ -5,6 +5,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,15 +35,15 @@ from .solve import run
 
 
 def identify(
-    problem,
-    network=None,
+    problem: Problem,
+    network: Any = None,
     method: str = "auto",
     seed: int = 0,
     dtype: str = "float64",
     time_limit: float | None = None,
     *,
     data: str | Path | None = None,
-    noise=None,
+    noise: Any = None,
     bounds: Mapping[str, tuple] | None = None,
     positive: Sequence[str] = (),
     starts: int | None = None,
@@ -133,7 +134,7 @@ class Known:
         return bool(self.bounds or self.positive or self.starts or self.loss != LOSSES[0])
 
 
-def prepared(problem, request: Request, known: Known) -> tuple[Problem, Request, bool]:
+def prepared(problem: Problem, request: Request, known: Known) -> tuple[Problem, Request, bool]:
     """The checks of `identify`: the problem with the observations of a file, the request with a method and its options
     filled in, and whether the method was chosen here."""
     if isinstance(problem, dde.Model):
@@ -167,7 +168,7 @@ def prepared(problem, request: Request, known: Known) -> tuple[Problem, Request,
     return problem, replace(request, method=method, method_options=options, noise=noise), automatic
 
 
-def _observed(problem, request: Request):
+def _observed(problem: Problem, request: Request) -> tuple[Problem, Any]:
     """The problem with the observations of the file, where one is given, and the noise, from there unless stated."""
     if request.data is None:
         return problem, request.noise
@@ -177,11 +178,12 @@ def _observed(problem, request: Request):
     if noise is None and stated and len(stated) < len(found.uncertainties):
         raise InputError(f"data: standard deviations for {', '.join(stated)} only; all outputs need them, or none")
     if noise is None and stated:
-        noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in found.uncertainties.items()}
+        pairs = found.uncertainties.items()
+        noise = {f"data {u}": v[~np.isnan(found.values[u])] for u, v in pairs if v is not None}
     return problem, noise
 
 
-def _with_finer_basis(result: Result, problem, request: Request, storing: Storing) -> Result:
+def _with_finer_basis(result: Result, problem: Problem, request: Request, storing: Storing) -> Result:
     """Identified again with more basis functions, while they limit the estimates and nothing of them was asked for."""
     if request.network is not None or request.network_options or problem.unknown_fields:
         return result
@@ -242,16 +244,16 @@ def _physics(result: Result) -> float:
 
 
 def identify_model(
-    model,
+    model: Any,
     unknowns: Mapping[str, object],
     method: str = GaussNewton.name,
     *,
-    noise=None,
+    noise: Any = None,
     level: float = 0.95,
-    iterations=None,
+    iterations: int | dict[str, int] | None = None,
     time_limit: float | None = None,
-    callbacks=None,
-    loss_weights="compiled",
+    callbacks: Sequence[Any] | None = None,
+    loss_weights: Any = "compiled",
     method_options: dict | None = None,
     display_every: int | None = None,
     verbose: int = 1,
@@ -306,12 +308,12 @@ def identify_model(
     return analyse(view, loop.objective, loop.method, noise=noise, level=level)
 
 
-def _check_level(level) -> None:
+def _check_level(level: float) -> None:
     if not 0 < number("level", level) < 1:
         raise InputError(f"level: {level!r} given; a number between 0 and 1, such as 0.95, is needed")
 
 
-def _check_amount(problem) -> None:
+def _check_amount(problem: Any) -> None:
     observed = problem.observations
     if not observed:
         raise InputError(
@@ -324,7 +326,7 @@ def _check_amount(problem) -> None:
         )
 
 
-def _plain(deviations, problem):
+def _plain(deviations: Any, problem: Problem) -> Any:
     """The deviations by observation as plain numbers and lists, as a run directory stores them."""
     if deviations is None:
         return None

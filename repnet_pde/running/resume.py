@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..arguments import seconds, seed_number
 from ..backend import PRECISIONS, seeded
@@ -29,7 +30,7 @@ def resume(
     directory: str | Path,
     *,
     problem: Problem | None = None,
-    network=None,
+    network: Any = None,
     time_limit: float | None = None,
     progress: bool = True,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -50,7 +51,7 @@ def resume(
     return run.execute(Storing(Path(directory), progress, checkpoint_seconds), time_limit, state)
 
 
-def load_result(directory: str | Path, *, problem: Problem | None = None, network=None) -> Result:
+def load_result(directory: str | Path, *, problem: Problem | None = None, network: Any = None) -> Result:
     """The `Result` of a run directory as far as it has got, without training or writing; arguments as in `resume`."""
     run, state = _stored(Path(directory), problem, network)
     if state is None:
@@ -60,7 +61,7 @@ def load_result(directory: str | Path, *, problem: Problem | None = None, networ
         return run.result(state["progress"]["stopped"])
 
 
-def _stored(directory: Path, problem: Problem | None, network) -> "tuple[Run, dict | None]":
+def _stored(directory: Path, problem: Problem | None, network: Any) -> "tuple[Run, dict | None]":
     """The run that a directory describes, as it was at its start, and the state of its checkpoint."""
     if not directory.is_dir():
         raise InputError(f"directory: {str(directory)!r} does not exist")
@@ -110,9 +111,9 @@ def write_description(directory: Path, problem: Problem, settings: Settings, dat
 
     A file of observations ``data`` is copied into it.
     """
-    source = problem.source
+    source, copied = problem.source, None
     if data is not None:
-        settings.data = f"observations{data.suffix.lower()}"
+        settings.data = copied = f"observations{data.suffix.lower()}"
     description = {
         "format": FORMAT,
         "problem": {
@@ -126,6 +127,6 @@ def write_description(directory: Path, problem: Problem, settings: Settings, dat
         "versions": versions(),
     }
     directory.mkdir(parents=True, exist_ok=True)
-    if data is not None:
-        shutil.copyfile(data, directory / settings.data)
+    if data is not None and copied is not None:
+        shutil.copyfile(data, directory / copied)
     write_json(directory / RUN, description)

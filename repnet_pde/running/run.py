@@ -5,17 +5,19 @@ import warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..backend import dde, seeded
 from ..checking import accuracy
-from ..checking.status import NOT_CONVERGED, of_equations, verify
+from ..checking.status import NOT_CONVERGED, Verification, of_equations, verify
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..files import CHECKPOINT, remove_temporaries
 from ..inverse.estimates import analyse
+from ..methods.least_squares import LeastSquares
 from ..networks.registry import CUSTOM, NETWORKS, build_network
 from ..planning.independent import Independent, check
 from ..planning.plan import Plan
@@ -71,7 +73,9 @@ class Run:
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
         self.training.seconds = plan.seconds
         if plan.solved is not None:
-            self.training.method.accept(plan.solved.outcome)
+            method = self.training.method
+            assert isinstance(method, LeastSquares)  # the only one that searches
+            method.accept(plan.solved.outcome)
 
     def _twin(self, coarse: bool = False) -> Objective | None:
         """The same with other features and other points; if ``coarse``, with fewer, or None where they would not be
@@ -109,6 +113,7 @@ class Run:
             remove_temporaries(directory)
         with seeded(self.settings.seed):
             if state is not None:
+                assert directory is not None  # where the state is from
                 self.load(directory, state)
             stopped = self.training.run(
                 time_limit=time_limit,
@@ -128,7 +133,7 @@ class Run:
             return None
         return f"there is no solution beyond {self.net.standing}"
 
-    def _verify(self, errors):
+    def _verify(self, errors: accuracy.Errors) -> Verification:
         settings, training = self.settings, self.training
         own = hasattr(training.ended, "twin_distance")
         if settings.planned:
@@ -143,7 +148,7 @@ class Run:
             None if self.piecewise else self.data,
             seed=settings.seed,
             wavenumber=self.wavenumber,
-            indicator=training.ended.twin_distance if own else second.distance,
+            indicator=getattr(training.ended, "twin_distance", None) if own else second.distance,
             loosest=second.loosest,
             finished=training.finished or training.verifying,
             errors=errors,
@@ -160,9 +165,10 @@ class Run:
         errors = self.target.errors(self.net)
         check = self._verify(errors)
         if training.finished:
-            stated = {"noise": settings.noise, "level": settings.level}
             met = of_equations(check.relative, problem)
-            identification = analyse(problem, self.objective, training.ended, **stated, relative=met)
+            identification = analyse(
+                problem, self.objective, training.ended, noise=settings.noise, level=settings.level, relative=met
+            )
         return Result(
             problem=problem,
             net=self.net,
@@ -211,7 +217,7 @@ def _trains(objective: Objective) -> None:
 
 def _by_name(history: dict, problem: Problem) -> dict:
     """The history's lists as arrays, those of terms, weights and unknowns by name."""
-    result = {key: np.asarray(history[key]) for key in ("iteration", "seconds", "method", "loss")}
+    result: dict[str, Any] = {key: np.asarray(history[key]) for key in ("iteration", "seconds", "method", "loss")}
     result["relative_l2"] = np.asarray([np.nan if e is None else e for e in history["relative_l2"]], dtype=float)
     for key, names in (("terms", problem.term_names), ("weights", problem.term_names), ("unknowns", problem.unknowns)):
         table = np.asarray(history[key], dtype=float).reshape(len(result["loss"]), len(names))

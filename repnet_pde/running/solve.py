@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from ..arguments import seconds, seed_number
 from ..errors import TrainingError
@@ -21,14 +22,14 @@ from .run import Run, Storing
 
 def solve(
     problem: Problem,
-    network=None,
+    network: Any = None,
     method: str = "auto",
     seed: int = 0,
     dtype: str = "float64",
     time_limit: float | None = None,
     *,
     iterations: int | dict[str, int] | None = None,
-    loss_weights="auto",
+    loss_weights: Any = "auto",
     network_options: dict | None = None,
     method_options: dict | None = None,
     out: str | Path | None = None,
@@ -75,7 +76,7 @@ def solve(
         network_options=network_options,
         method_options=method_options,
     )
-    return run(problem, request, Storing(out, progress, checkpoint_seconds))
+    return run(problem, request, Storing(None if out is None else Path(out), progress, checkpoint_seconds))
 
 
 def run(problem: Problem, request: Request, storing: Storing) -> Result:
@@ -100,10 +101,11 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
     return ready.execute(storing, limit)
 
 
-def _on_patches(ready: Run, iterations, storing: Storing) -> Result | None:
+def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result | None:
     """The result on patches, in what is left of the time, where it leaves less at the held-out points of the least
     squares that did not reach the solution; None where it does not. The notes of ``ready`` say so."""
     problem, tried = ready.problem, ready.plan.unreached
+    assert tried is not None and tried.judge is not None
     spent, limit, directory = ready.training.seconds, ready.plan.time_limit, storing.out
     left = None if limit is None else limit - spent
     said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
@@ -130,7 +132,7 @@ def _on_patches(ready: Run, iterations, storing: Storing) -> Result | None:
     return None
 
 
-def _plan_on_patches(before: Plan, iterations, notes: list[str]) -> Plan:
+def _plan_on_patches(before: Plan, iterations: int | None, notes: list[str]) -> Plan:
     """The plan of the same run by `Patching`."""
     settings = dataclasses.replace(
         before.settings,

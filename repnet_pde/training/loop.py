@@ -4,15 +4,17 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 
 from ..backend import random_state, set_random_state
 from ..discretization.objective import Objective
 from ..files import write_checkpoint
-from ..methods import METHODS
+from ..methods import METHODS, Method
 from ..networks import RepNet
 
 RECORDS = 100
@@ -43,12 +45,13 @@ class Training:
         self,
         objective: Objective,
         stages: Sequence[tuple[str, int, dict]],
-        unknowns,
-        error: Callable,
+        unknowns: Mapping[str, torch.Tensor],
+        error: Callable[[], float | None],
         enough: Callable[[], str | None] | None = None,
     ):
         self.objective, self.stages, self.unknowns, self.error = objective, list(stages), dict(unknowns), error
-        self.enough, self.done = enough, None
+        self.enough = enough
+        self.done: str | None = None
         self.stage = 0
         self.finished_iterations: list[int] = []
         self.reasons: list[str] = []
@@ -65,10 +68,10 @@ class Training:
         for name, iterations, options in self.stages:
             METHODS[name](objective, iterations, **options)  # bad options are refused before any training
         self.method = self._method(self.stage)
-        self.ended = None
+        self.ended: Method | None = None
         """The method of the last stage that is over."""
 
-    def _method(self, stage: int):
+    def _method(self, stage: int) -> Method | None:
         if stage == len(self.stages):
             return None
         name, iterations, options = self.stages[stage]
@@ -93,7 +96,7 @@ class Training:
         self,
         *,
         time_limit: float | None,
-        progress,
+        progress: Any,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> str:
@@ -105,7 +108,7 @@ class Training:
         begun = saved = time.monotonic()
         before = self.seconds
 
-        def save():
+        def save() -> None:
             nonlocal saved
             self.seconds = before + time.monotonic() - begun
             if checkpoint is not None:
@@ -115,7 +118,7 @@ class Training:
         self.stopped = KILLED
         with interruptible() as interrupted, progress:
             try:
-                while not self.finished:
+                while self.method is not None:
                     if self.method.stopped is not None or self.done is not None:  # what is over is not cut short
                         self._next_stage()
                         save()
@@ -138,12 +141,13 @@ class Training:
                 save()
         return self.stopped
 
-    def _report(self, progress) -> None:
+    def _report(self, progress: Any) -> None:
         name, _, _ = self.stages[self.stage]
         loss = float(self.objective.weights @ self.objective.terms)
         progress.update(name, self.iteration, loss, self.last_error, getattr(self.method, "standing", None))
 
     def _next_stage(self) -> None:
+        assert self.method is not None  # it is the one that is over
         name, _, _ = self.stages[self.stage]
         reason, self.done = self.done or self.method.stopped, None
         self.reasons.append(f"{name}: {reason} ({self.method.iteration} iterations)")
@@ -153,6 +157,7 @@ class Training:
 
     def _record_when_due(self) -> None:
         """Record by the iteration alone, so that stops and resumes leave no trace in the history."""
+        assert self.method is not None
         _, iterations, _ = self.stages[self.stage]
         every = max(1, iterations // RECORDS if iterations < UNLIMITED else self.iteration // 20)
         last = self.history["iteration"][-1] if self.history["iteration"] else -1
@@ -218,22 +223,25 @@ class Training:
             self.method.load_state_dict(state["method"])
         if state["ended"] is not None:
             self.ended = self._method(self.stage - 1)
+            if self.ended is None:
+                raise ValueError("its stages are not those of this run")
             self.ended.load_state_dict(state["ended"])
         self.history, self.first_layer, self.done = state["history"], state["first_layer"], state["done"]
+        error: Any = self.error
         if state["error"] is not None:
-            self.error.load_state_dict(state["error"])
+            error.load_state_dict(state["error"])
         set_random_state(state["random"])
 
 
 @contextlib.contextmanager
-def interruptible():
+def interruptible() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a flag, to be asked for between iterations; a second one raises as usual."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag.is_set
         return
 
-    def note(signum, frame):
+    def note(signum: int, frame: FrameType | None) -> None:
         flag.set()
         signal.signal(signal.SIGINT, previous)
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -22,18 +23,18 @@ SHOWN_EVERY = {"adam": 1000, "soap": 1000, "lbfgs": 100, "ssbroyden": 100}
 
 
 def train(
-    model,
+    model: Any,
     method: str = "gauss-newton",
     iterations: int | dict[str, int] | None = None,
     time_limit: float | None = None,
     callbacks: Sequence | None = None,
     *,
     unknowns: Sequence[torch.Tensor] | None = None,
-    loss_weights="compiled",
+    loss_weights: Any = "compiled",
     method_options: dict | None = None,
     display_every: int | None = None,
     verbose: int = 1,
-):
+) -> Any:
     """Train a DeepXDE model in place of ``model.train``: ``repnet_pde.train(model)``.
 
     The loss is the sum of the terms' mean squares, whatever ``loss`` the model was compiled with.
@@ -79,7 +80,17 @@ def train(
 
 
 def prepare(
-    model, method, *, iterations, time_limit, callbacks, unknowns, loss_weights, method_options, display_every, verbose
+    model: Any,
+    method: str,
+    *,
+    iterations: int | dict[str, int] | None,
+    time_limit: float | None,
+    callbacks: Sequence[Any] | None,
+    unknowns: Sequence[torch.Tensor] | None,
+    loss_weights: Any,
+    method_options: dict | None,
+    display_every: int | None,
+    verbose: int,
 ) -> "Loop":
     """The checks of `train`, and its loop, ready to run."""
     _check_model(model)
@@ -109,13 +120,22 @@ def prepare(
 class Loop:
     """DeepXDE's training loop around our methods."""
 
-    def __init__(self, model, objective, stages, time_limit, callbacks, display_every, verbose):
+    def __init__(
+        self,
+        model: Any,
+        objective: Objective,
+        stages: Sequence[tuple[str, int, dict]],
+        time_limit: float | None,
+        callbacks: Sequence[Any],
+        display_every: int | None,
+        verbose: int,
+    ):
         self.model, self.objective, self.stages = model, objective, stages
         self.time_limit, self.display_every, self.verbose = time_limit, display_every, verbose
         model.callbacks = dde.callbacks.CallbackList(callbacks=callbacks)
         model.callbacks.set_model(model)
 
-    def run(self):
+    def run(self) -> Any:
         model, state = self.model, self.model.train_state
         model.stop_training, state.stopped = False, []
         state.set_data_train(*model.data.train_next_batch())
@@ -137,7 +157,7 @@ class Loop:
             dde.display.training_display.summary(state)
         return model.losshistory, state
 
-    def _stage(self, name, method, begun, interrupted) -> str:
+    def _stage(self, name: str, method: Any, begun: float, interrupted: Callable[[], bool]) -> str:
         model, state = self.model, self.model.train_state
         every, shown = self.display_every or method.recorded_every, 0
         reason = method.stopped
@@ -177,7 +197,7 @@ class Loop:
         dde.grad.clear()
 
 
-def _check_model(model) -> None:
+def _check_model(model: Any) -> None:
     if not isinstance(model, dde.Model):
         raise InputError(f"model: a {type(model).__name__} given; a dde.Model is needed")
     if not isinstance(model.data, dde.data.PDE):
@@ -204,7 +224,7 @@ def _check_model(model) -> None:
             raise InputError(f"model: a {type(condition).__name__} with batch_size is not supported; leave it out")
 
 
-def _check_callbacks(callbacks) -> list:
+def _check_callbacks(callbacks: Sequence[Any] | None) -> list:
     if callbacks is None:
         return []
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(c, dde.callbacks.Callback) for c in callbacks):
@@ -217,7 +237,7 @@ def _check_callbacks(callbacks) -> list:
     return list(callbacks)
 
 
-def _check_unknowns(unknowns) -> list[torch.Tensor]:
+def _check_unknowns(unknowns: Any) -> list[torch.Tensor]:
     unknowns = [unknowns] if isinstance(unknowns, torch.Tensor) else list(unknowns)
     for v in unknowns:
         if not (isinstance(v, torch.Tensor) and v.requires_grad and v.is_leaf):
@@ -225,7 +245,7 @@ def _check_unknowns(unknowns) -> list[torch.Tensor]:
     return unknowns
 
 
-def _check_precision(model, names: Sequence[str], unknowns) -> None:
+def _check_precision(model: Any, names: Sequence[str], unknowns: Sequence[torch.Tensor]) -> None:
     tensors = [*model.net.parameters(), *unknowns]
     single = any(t.dtype != torch.float64 for t in tensors) or model.data.train_x.dtype != "float64"
     double = [name for name in names if METHODS[name].needs_float64]
@@ -236,7 +256,7 @@ def _check_precision(model, names: Sequence[str], unknowns) -> None:
         )
 
 
-def _names(model, data) -> list[str]:
+def _names(model: Any, data: Any) -> list[str]:
     """Names of the terms: pde or pde_1, pde_2, …, then the conditions' classes with their numbers."""
     x = torch.as_tensor(model.data.train_x).requires_grad_()
     try:
@@ -264,7 +284,7 @@ def _names(model, data) -> list[str]:
     return names
 
 
-def _weights(model, given, names: Sequence[str]):
+def _weights(model: Any, given: Any, names: Sequence[str]) -> Any:
     if isinstance(given, str) and given == "compiled":
         given = model.loss_weights
         given = AUTOMATIC if given is None else given

@@ -7,7 +7,7 @@ LINE_SECONDS = 10.0
 """Between two lines where there is no terminal."""
 
 
-def reporter(enabled: bool, total: int):
+def reporter(enabled: bool, total: int) -> "Silent":
     """A `Bar` when standard error is a terminal, `Lines` when it is not, or `Silent`."""
     if not enabled:
         return Silent()
@@ -17,10 +17,10 @@ def reporter(enabled: bool, total: int):
 class Silent:
     """Shows nothing; the interface of the other two: a context manager with ``update``."""
 
-    def __enter__(self):
+    def __enter__(self) -> "Silent":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         return None
 
     def update(self, stage: str, done: int, loss: float, error: float | None, standing: str | None = None) -> None:
@@ -31,9 +31,10 @@ class Lines(Silent):
     """One line every ten seconds, for logs."""
 
     def __init__(self, total: int):
-        self.total, self.begun, self.last, self.start = total, time.monotonic(), time.monotonic(), None
+        self.total, self.begun, self.last = total, time.monotonic(), time.monotonic()
+        self.start: int | None = None
 
-    def update(self, stage, done, loss, error, standing=None):
+    def update(self, stage: str, done: int, loss: float, error: float | None, standing: str | None = None) -> None:
         now = time.monotonic()
         self.start = done if self.start is None else self.start
         if now - self.last < LINE_SECONDS:
@@ -64,14 +65,14 @@ class Bar(Silent):
         )
         self.task = self.progress.add_task("", total=total, values="")
 
-    def __enter__(self):
+    def __enter__(self) -> "Bar":
         self.progress.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def update(self, stage, done, loss, error, standing=None):
+    def update(self, stage: str, done: int, loss: float, error: float | None, standing: str | None = None) -> None:
         shown = "" if error is None else f"  error {error:.2e}"
         shown += "" if standing is None else f"  {standing}"
         self.progress.update(self.task, completed=done, description=stage, values=f"loss {loss:.3e}{shown}")
