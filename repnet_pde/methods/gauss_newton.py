@@ -107,7 +107,6 @@ class GaussNewton(Method):
             raise InputError(f"matrix_free: {matrix_free!r} given; True, False or None is needed")
         self.objective, self.iterations = objective, iterations
         self._points = Points(objective.data)
-        self.points = self._points  # type: ignore[method-assign, assignment]  # hides the class method
         self.refine = refine if self._points.movable else 0
         self.trained = [name for name, p in objective.net.named_parameters() if p.requires_grad]
         self.width = sum(p.numel() for p in objective.parameters)

@@ -263,8 +263,8 @@ def test_resumes_to_the_last_bit(matrix_free):
         resumed.step()
     assert all(torch.equal(a, b) for a, b in zip(obj.net.parameters(), other.net.parameters(), strict=True))
     assert resumed.state_dict()["damping"] == method.state_dict()["damping"]
-    assert torch.equal(resumed.points.inner, method.points.inner)
-    assert not torch.equal(resumed.points.inner, Points(obj.data).inner)
+    assert torch.equal(resumed._points.inner, method._points.inner)
+    assert not torch.equal(resumed._points.inner, Points(obj.data).inner)
 
 
 def test_redrawn_points_lie_where_the_residual_is_large_and_conditions_keep_theirs():
