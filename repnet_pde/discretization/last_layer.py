@@ -40,7 +40,9 @@ def last_layer(net: torch.nn.Module) -> list[str]:
 
 def last_linear(net: torch.nn.Module) -> torch.nn.Linear:
     """The last ``torch.nn.Linear``; `InputError` where there is none."""
-    return net.get_submodule(last_layer(net)[0].rpartition(".")[0])
+    found = net.get_submodule(last_layer(net)[0].rpartition(".")[0])
+    assert isinstance(found, torch.nn.Linear)
+    return found
 
 
 @torch.no_grad()
@@ -128,7 +130,8 @@ class JetSystem:
         found = []
         jets = term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform, self.unknowns)
         for term in jets:
-            rows = sum(self.at.rows(a, p) for p, a in term.parts)
+            first, *others = (self.at.rows(a, p) for p, a in term.parts)
+            rows: torch.Tensor = sum(others, first)
             residual = term.residual[:, 0]
             if not self.known:  # the residual that the network with c = 0 has by this linearisation
                 residual = residual - sum((a * self.jet[p]).sum((1, 2)) for p, a in term.parts)

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from ..backend import PRECISIONS, dde, seeded, set_precision
 from ..checking import accuracy
 from ..discretization.last_layer import last_linear
 from ..discretization.objective import Objective
+from ..domain import Box
 from ..errors import InputError, choose
 from ..files import read_checkpoint, write_checkpoint
 from ..methods import METHODS, network_for, sequence
@@ -67,7 +69,7 @@ class Fit:
     method: str
     seed: int
     dtype: str
-    box: object
+    box: Box
     error: float
     training_error: float
     noise: np.ndarray
@@ -220,16 +222,16 @@ def fit(
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
-    found = _least_squares(data, settings) if solved else _train(data, settings)
-    net = found["net"]
-    errors = {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
+    decided: dict[str, Any] = _least_squares(data, settings) if solved else _train(data, settings)
+    net = decided["net"]
+    decided |= {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
     if solved:
-        finish(net, found["network"], data, settings.noise)
+        finish(net, decided["network"], data, settings.noise)
     else:
         samples.denormalize(last_linear(net), data)
-    found["noise"] = found["noise"] * data.scale
-    own = {"method": method, "seed": seed, "dtype": dtype, "box": data.box, "vector": np.ndim(y) == 1}
-    found = Fit(**found, **own, **errors, seconds=time.monotonic() - begun)
+    decided["noise"] = decided["noise"] * data.scale
+    decided |= {"method": method, "seed": seed, "dtype": dtype, "box": data.box, "vector": np.ndim(y) == 1}
+    found = Fit(**decided, seconds=time.monotonic() - begun)
     if out is not None and found.network != CUSTOM:
         found.save(out)
     return found
@@ -243,7 +245,7 @@ class Settings:
     values, or None.
     """
 
-    network: object
+    network: Any
     network_options: dict | None
     stages: list
     seed: int
@@ -333,7 +335,8 @@ class HeldOut:
 
     def __init__(self, net, data: samples.Samples, objective: SampleObjective, sigma):
         self.net, self.data, self.objective, self.sigma = net, data, objective, sigma
-        self.best, self.state, self.since, self.now = math.inf, None, 0, math.inf
+        self.best, self.since, self.now = math.inf, 0, math.inf
+        self.state: dict | None = None
 
     def __call__(self) -> float:
         error = held_out(self.net, self.data)

@@ -226,10 +226,10 @@ def _linearised(problem, solution: Solution, accuracy: float) -> tuple[Linearise
     covariance, directions = solution.posterior.covariance(
         size, sandwich=not solution.own, dependent=max(DEPENDENT, min(accuracy, LOST))
     )
-    size = size.numpy()
+    sizes = size.numpy()
     errors = np.sqrt(np.diag(covariance)) if names else np.empty(0)
-    linear = Linearised(scales, eta, size, starts, covariance, errors)
-    return linear, [_direction(d * size, np.maximum(size, starts)) for d in directions]
+    linear = Linearised(scales, eta, sizes, starts, covariance, errors)
+    return linear, [_direction(d * sizes, np.maximum(sizes, starts)) for d in directions]
 
 
 def _involved(i: int, directions: list[np.ndarray]) -> bool:
@@ -272,7 +272,8 @@ def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float
     errors, farthest = np.sqrt(np.diag(covariance)), PROFILE[-1][0]
     if not np.isfinite(errors).all() or (farthest * errors <= SURE * scale).all():
         return []
-    eta, found = scales.get(), []
+    eta = scales.get()
+    found: list[np.ndarray] = []
     base = misfit(eta)
 
     def grown(change) -> float:
@@ -353,8 +354,8 @@ def _estimates(
         if reason is not None:
             estimates[name] = Estimate(value, None, None, true, shift, reason, of_its_own)
             continue
-        ends = sorted(scales.value(i, eta + sign * quantile * error) for sign in (-1, 1))
-        estimates[name] = Estimate(value, slope * error, tuple(ends), true, shift)
+        low, high = sorted(scales.value(i, eta + sign * quantile * error) for sign in (-1, 1))
+        estimates[name] = Estimate(value, slope * error, (low, high), true, shift)
     return estimates
 
 

@@ -77,4 +77,5 @@ def discretised(estimate: Estimate) -> bool:
 
 def limited(estimate: Estimate) -> bool:
     """Whether the discretisation limits an estimate, by more than matters."""
-    return discretised(estimate) and estimate.discretisation > PRECISE * abs(estimate.value)
+    shift = estimate.discretisation
+    return shift is not None and discretised(estimate) and shift > PRECISE * abs(estimate.value)

@@ -57,7 +57,7 @@ def read_observations(path: str | os.PathLike, problem) -> Observations:
         InputError: a file or column that cannot be used, a point outside the domain, or no more measurements than
             unknowns.
     """
-    of_precision(problem, getattr(problem, "dtype", None))
+    of_precision(problem, getattr(problem, "dtype", ""))
     file, suffix = _file(path)
     coordinates = problem.coordinate_names
     deviations = {f"{u}_{kind}": u for u in problem.outputs for kind in ("std", "error")}
@@ -118,7 +118,7 @@ def with_observations(problem, observations: Observations, keep: bool = False):
     Raises:
         InputError: observations of another problem, or an unknown that nothing depends on without the old conditions.
     """
-    of_precision(problem, getattr(problem, "dtype", None))
+    of_precision(problem, getattr(problem, "dtype", ""))
     if not isinstance(observations, Observations):
         raise InputError(f"observations: {type(observations).__name__} given; what read_observations returns is needed")
     set_precision(problem.dtype)

@@ -57,7 +57,8 @@ def solution_of(problem, objective, method, noise) -> Solution | None:
         pair = method.posterior()
         if pair is None:
             return None
-        return Solution(*pair, method.scales, method.deviations, method.known is not None, own=True)
+        posterior, factors = pair
+        return Solution(posterior, factors, method.scales, method.deviations, method.known is not None, own=True)
     if problem.unknown_fields or sum(p.numel() for p in objective.parameters) > MOST_COLUMNS:
         return None
     scales, known = Scales(problem.unknowns), check_noise(noise, problem)
@@ -125,9 +126,8 @@ def field_deviation(problem, net, posterior: Posterior) -> Callable:
         c = problem.outputs.index(output)
         columns = torch.cat([torch.arange(c * n, (c + 1) * n), torch.tensor([len(problem.outputs) * n + c])])
         which = torch.searchsorted(layout.fields, columns)
-        x = torch.as_tensor(np.asarray(x, dtype=np.float64))
         found = []
-        for part in x.split(2000):
+        for part in torch.as_tensor(np.asarray(x, dtype=np.float64)).split(2000):
             coefficients = part.new_ones(len(part), 1, 1)
             found.append(posterior.field_deviation(features.at(part, [zero]).rows(coefficients), which))
         return np.concatenate(found)
