@@ -406,7 +406,7 @@ def test_features_that_limit_the_estimates_are_followed_by_finer_ones(monkeypatc
     t = times(25)
     problem = decay(t, np.exp(-2 * t) + 0.01 * errors(25))
     result = identify(problem, progress=False)
-    assert not limits and result.notes[0].startswith("the features limited the estimates: identified again")
+    assert not limits and result.notes[0].startswith("the basis functions limited the estimates")
     limits[:] = [True]
     result = identify(problem, progress=False, time_limit=1.5 * result.wall_seconds)
     assert not any("identified again" in note for note in result.notes)
