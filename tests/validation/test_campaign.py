@@ -13,6 +13,7 @@ from repnet_pde.validation.campaigns import compare as comparison
 from repnet_pde.validation.campaigns import validate as validation
 from repnet_pde.validation.campaigns.campaign import OUTCOME, Campaign, PeakMemory, Run, Stored, execute
 from repnet_pde.validation.campaigns.compare import Cell, Plan, seconds_of, summary
+from repnet_pde.validation.campaigns.validate import FAILED, REMARK, Validation, _unknowns
 
 from repnet_pde import InputError
 from repnet_pde.errors import RepNetPDEError
@@ -317,3 +318,12 @@ def test_compare_at_small_budgets(decay, address, tmp_path):
 @pytest.mark.parametrize("text, seconds", [("60", 60), ("60s", 60), ("2m", 120), ("0.5h", 1800)])
 def test_seconds(text, seconds):
     assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(("estimate", "outcome"), [(0.20001, REMARK), (0.23, FAILED)])
+def test_an_estimate_without_an_interval_is_named_with_its_reason(estimate, outcome):
+    """Within the tolerance it is a remark: an interval may be missing because the equations are met roughly only."""
+    entry = {"estimate": estimate, "true": 0.2, "standard_error": None, "interval": None, "identifiable": False}
+    run = {"unknowns": {"D": entry | {"reason": "the equations are not met: relative residual 4.9e-03"}}}
+    (check,) = _unknowns(Validation("problem", [run, run]), 1e-3)
+    assert check.outcome == outcome and check.said.startswith("2 of 2 have no interval: the equations are not met")

@@ -173,7 +173,7 @@ def _estimate(found: dict) -> list:
     """Estimate, standard error, interval, truth and the distance from it."""
     truth = "–" if found["true"] is None else f"{found['true']:.6g}"
     if found["interval"] is None:
-        said = "not determined by the data" if found["identifiable"] is False else "–"
+        said = found.get("reason") or ("not determined by the data" if found["identifiable"] is False else "–")
         return [f"{found['estimate']:.6g}", "–", said, truth, "–"]
     low, high = found["interval"]
     n = digits(low, high)
