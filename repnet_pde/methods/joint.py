@@ -1,6 +1,8 @@
 """Joint Gauss-Newton for inverse problems: last layer of a one-layer RepNet, unknown fields and unknown numbers."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,10 @@ from ..discretization.jets import orders_of_problem
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..inverse.unknowns import Scales, check_loss, check_noise
+from ..linalg.reduced import Posterior
+from ..problem.problem import Problem
 from .estimation.posterior import posterior, second_estimate
+from .estimation.rows import Factor
 from .estimation.search import JointSearch
 from .method import Method, by_basis
 
@@ -28,8 +33,8 @@ class Joint(Method):
     """Gauss-Newton steps on state, unknown fields and unknown numbers together, the state eliminated by QR.
 
     The data count as much as the physics at first, so that the state is found near them whatever the unknowns, and less
-    and less from stage to stage, until the physics hold as exactly as the features allow: the estimate is then the
-    maximum-likelihood one for independent normal errors of the observations. Unknown fields are penalised by their
+    and less from stage to stage, until the physics hold as exactly as the basis functions allow: the estimate is then
+    the maximum-likelihood one for independent normal errors of the observations. Unknown fields are penalised by their
     roughness, as much as restricted maximum likelihood asks for. The unknown numbers are damped where a full step does
     not lower the sum of squares. From several starts the best is kept; when two agree no more are tried. Where the
     equations are linear in the state, starts are for the unknowns alone, by least squares with exact states, as in
@@ -58,7 +63,7 @@ class Joint(Method):
     has_twin = True
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         if problem.dtype != "float64":
             return "needs float64"
         if not problem.observations or not (problem.unknowns or problem.unknown_fields):
@@ -68,18 +73,18 @@ class Joint(Method):
         return None if orders_of_problem(problem) is not None else "some residual does not depend on u at one point"
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return by_basis(net, wavenumber)
 
     @classmethod
-    def network_options(cls, problem, options: dict, wavenumber) -> dict:
+    def network_options(cls, problem: Problem, options: dict, wavenumber: Sequence[float] | np.ndarray) -> dict:
         """More basis functions than for least squares, since no search follows."""
         more = 2.0 if problem.dim == 1 else 1.3
         most = MOST_BASIS // 2 // len(problem.outputs)
         return {"layers": [min(most, math.ceil(for_wavenumbers(problem, wavenumber, more)))]} | options
 
     @classmethod
-    def coarse_options(cls, problem, wavenumber) -> dict:
+    def coarse_options(cls, problem: Problem, wavenumber: Sequence[float]) -> dict[str, Any]:
         """Options of a network that has a few digits only."""
         wavenumber = [COARSE_PART * max(k, np.pi / h) for k, h in zip(wavenumber, problem.box.half_width, strict=True)]
         numbers = (k * h for k, h in zip(wavenumber, problem.box.half_width, strict=True))
@@ -91,9 +96,9 @@ class Joint(Method):
         objective: Objective,
         iterations: int,
         *,
-        noise=None,
-        bounds=None,
-        positive=(),
+        noise: Any = None,
+        bounds: Any = None,
+        positive: Sequence[str] = (),
         starts: int | None = None,
         loss: str = "squares",
     ):
@@ -116,18 +121,15 @@ class Joint(Method):
         """Whether what is left of the equations outweighs the misfit of the data; set by `posterior`."""
         self.twin_values: list[float] | None = None
         self.twin_distance: float | None = None
-        """Values of the unknowns, and relative distance of the state, of a second solution with other features."""
+        """Values of the unknowns, and relative distance of the state, of a second solution with another basis."""
+        self.iteration = 0
+        """Steps of both searches."""
         small = objective.twin(coarse=True) if hasattr(objective, "twin") else None
         self.coarse: JointSearch | None = None
         """The same with a smaller network, whose solution is this one's first start; or None."""
         if small is not None:
             self.coarse = JointSearch(small, iterations, scales, self.known, most, preliminary=True)
             self.search.exploring = False
-
-    @property
-    def iteration(self) -> int:
-        """Those of the coarse network count as well."""
-        return self.search.iteration + (self.coarse.iteration if self.coarse else 0)
 
     @property
     def stopped(self) -> str | None:
@@ -144,6 +146,7 @@ class Joint(Method):
 
     def step(self) -> None:
         """One search for the unknowns alone, or one Gauss-Newton step, in the coarse network or in the full one."""
+        self.iteration += 1
         if self.coarse is None or self.coarse.stopped is not None:
             self.search.step()
             return
@@ -160,7 +163,7 @@ class Joint(Method):
         if twin is not None and not self.problem.unknown_fields:
             self.twin_values, self.twin_distance = second_estimate(self.search, twin)
 
-    def posterior(self):
+    def posterior(self) -> tuple[Posterior, list[Factor]]:
         """(`reduced.Posterior` at the solution in the network, the rows' factors); the noise estimated or given."""
         found, factors, self.dominated = posterior(self.search)
         return found, factors
@@ -196,4 +199,5 @@ class Joint(Method):
             self.coarse.load_state_dict(state["coarse"][0])
             self.coarse.objective.net.load_state_dict(state["coarse"][1])
         self.search.load_state_dict(state["search"])
+        self.iteration = self.search.iteration + (self.coarse.iteration if self.coarse else 0)
         self.twin_values, self.twin_distance = state["twin"]

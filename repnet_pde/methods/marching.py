@@ -1,6 +1,10 @@
 """Time marching: Newton's method on the last layer of one sine RepNet after another, each on a slab of time."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from ..arguments import fraction
 from ..discretization.features import jet_of
@@ -8,11 +12,12 @@ from ..discretization.jets import orders_of_problem
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..networks.slabs import Slabs
+from ..problem.problem import Problem
 from .method import Method, by_basis, looser
 from .slabs.length import StepControl
 from .slabs.length_scales import GUIDING, length_scales
 from .slabs.second_solution import FAILS, of_twin, random_offset, standing
-from .slabs.solver import Attempt, SlabSolver, another_network, slab_network
+from .slabs.solver import Attempt, SlabSolver, another_network, slab, slab_network
 
 SHORTEST = 1e-4
 """Length of a slab, of the whole time, below which the march has stalled."""
@@ -24,9 +29,9 @@ class Marching(Method):
     In each slab Newton's method for least squares solves for the last layer of a sine RepNet. Its partition points are
     spread by a map of each space axis that follows the local length scale of the solution, which is read off its
     derivatives (equidistribution of a monitor function, W. Huang, R. D. Russell, Adaptive Moving Mesh Methods, 2011,
-    chapter 2) and graded, so that layers and fronts get features where they are. A slab is accepted when its relative
-    residual at validation points is below ``tolerance``; otherwise the map is renewed, the number of features raised
-    or the slab shortened. Slabs lengthen where the residual is small.
+    chapter 2) and graded, so that layers and fronts get basis functions where they are. A slab is accepted when its
+    relative residual at validation points is below ``tolerance``; otherwise the map is renewed, the number of basis
+    functions raised or the slab shortened. Slabs lengthen where the residual is small.
 
     When the end of time is reached the slabs are solved a second time, with other basis functions and points, each by
     Newton's method from the first solution and from the end of the second one's last slab. What the equations and
@@ -45,7 +50,7 @@ class Marching(Method):
     identifies = False
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         """Slabs need conditions that hold at all times or at the start."""
         if not problem.in_time or problem.pde is None:
             return "there is no equation in time"
@@ -60,11 +65,11 @@ class Marching(Method):
         return None if 1 <= order <= 2 else f"the equation is of order {order} in time"
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return by_basis(net, wavenumber)
 
     @classmethod
-    def coarser(cls, result: dict, problem):
+    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
         return looser(cls)
 
     def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-5):
@@ -95,7 +100,9 @@ class Marching(Method):
     @property
     def reached(self) -> float:
         """The time up to which there is a solution."""
-        return self.net.reached
+        reached = self.net.reached
+        assert reached is not None  # slabs always know it
+        return reached
 
     @property
     def verifying(self) -> bool:
@@ -115,31 +122,33 @@ class Marching(Method):
 
     # The march ------------------------------------------------------------------------------------------------------
 
-    def step(self) -> Attempt | None:
-        """One attempt at a slab, which is returned where the slab was added; or a slab of the second solution."""
+    def step(self) -> None:
+        """One attempt at a slab, or one slab of the second solution."""
         if self.verifying:
             self._check()
-            return None
+        else:
+            self.advance()
+
+    def advance(self) -> Attempt | None:
+        """One attempt at a slab, which is returned where the slab was added."""
         box = self.problem.box
-        begin, whole = self.net.reached, float(box.upper[-1]) - float(box.lower[-1])
+        begin, whole = self.reached, float(box.upper[-1]) - float(box.lower[-1])
         end = self.control.end(begin, box)
         self.iteration += 1
         attempt = self._attempt(begin, end)
-        accepted = attempt is not None and attempt.residual <= self.tolerance
-        if accepted:
-            self.net.add(attempt.net, attempt.end)
-            self.control.accept(attempt, end - begin, self.tolerance)
-        else:
-            self.control.adapt(attempt, end - begin)
-            if self.control.length < SHORTEST * whole:
-                self._reason = (
-                    f"stalled at t = {begin:.6g}: the residual stays above the tolerance {self.tolerance:g} "
-                    "however short the slab"
-                )
+        added = attempt if attempt is not None and attempt.residual <= self.tolerance else None
+        if added is not None:
+            self.net.add(added.net, added.end)
+            self.control.accept(added, end - begin, self.tolerance)
+        elif self.control.adapt(attempt, end - begin) < SHORTEST * whole:
+            self._reason = (
+                f"stalled at t = {begin:.6g}: the residual stays above the tolerance {self.tolerance:g} "
+                "however short the slab"
+            )
         if self.net.complete and not self.checks:
             self._reason = self._arrived
         self.objective.mean_squares()
-        return attempt if accepted else None
+        return added
 
     @property
     def _arrived(self) -> str:
@@ -151,15 +160,15 @@ class Marching(Method):
         if self.guide is not None and not control.failures:
             control.scales = length_scales(self.problem, self.guide, begin, end, GUIDING)
         net = slab_network(self.net, self.problem.dim, end, control.scales, control.factor)
-        previous = None if first else self.net.slabs[-1]
+        previous = None if first else slab(self.net, -1)
         return solver.solve(net, begin, end, previous, solver.frozen if first else solver.continued)
 
     def again(self, i: int) -> Attempt | None:
         """Slab ``i`` solved once more, from the coefficients that it has, after a change of the equations."""
         begin = float(self.net.ends[i - 1]) if i else float(self.problem.box.lower[-1])
-        previous = self.net.slabs[i - 1] if i else None
-        attempt = self.solver.solve(self.net.slabs[i], begin, float(self.net.ends[i]), previous)
-        self.net.slabs[i]._output_transform = None
+        net, previous = slab(self.net, i), slab(self.net, i - 1) if i else None
+        attempt = self.solver.solve(net, begin, float(self.net.ends[i]), previous)
+        net._output_transform = None
         return attempt
 
     # The second solution --------------------------------------------------------------------------------------------
@@ -168,28 +177,29 @@ class Marching(Method):
         """One slab of the second solution; after the last, its distance from the first."""
         if self.twin is None:
             self.twin = self._new_twin()
-        i, begin, end = len(self.twin), self.twin.reached, float(self.net.ends[len(self.twin)])
-        first = self.net.slabs[i]
+        i, begin = len(self.twin), self.twin.reached
+        assert begin is not None  # slabs always know it
+        first, end = slab(self.net, i), float(self.net.ends[i])
         net = another_network(self.twin, first, end)
         attempt = self.solver.solve(
             net,
             begin,
             end,
-            self.twin.slabs[-1] if i else None,
+            slab(self.twin, -1) if i else None,
             lambda net, data, x, begin: jet_of(first, x, self.solver.indices),
             "Hammersley" if self.problem.sampling.distribution == "Halton" else "Halton",
             random_offset(first, net),
         )
         if attempt is not None:
             self.twin.add(net, end)
-        self._judge_twin(begin, math.inf if attempt is None else attempt.residual)
+        self._judge_twin(self.twin, begin, math.inf if attempt is None else attempt.residual)
 
-    def _judge_twin(self, begin: float, left: float) -> None:
+    def _judge_twin(self, twin: Slabs, begin: float, left: float) -> None:
         """End where the second solution has failed in the slab from ``begin``, whose residual is ``left``, or is
         complete."""
         failed = not left <= FAILS * self.tolerance
-        if failed or self.twin.complete:
-            self.twin_distance, said = of_twin(self.problem, self.net, self.twin, begin if failed else None, left)
+        if failed or twin.complete:
+            self.twin_distance, said = of_twin(self.problem, self.net, twin, begin if failed else None, left)
             self._reason, self.twin = self._arrived + said, None
 
     def _new_twin(self) -> Slabs:

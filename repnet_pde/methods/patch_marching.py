@@ -12,6 +12,7 @@ from ..discretization.jets import Index
 from ..discretization.objective import Objective
 from ..errors import InputError, TrainingError
 from ..networks.patches import Patches
+from ..problem.problem import Problem
 from .marching import SHORTEST, Marching
 from .method import looser
 from .patching import PROGRESS, Patching
@@ -19,7 +20,7 @@ from .slabs.length import GROWTH
 from .slabs.second_solution import FAILS, MORE, of_twin, random_offset, standing
 from .subdomains.partition import even_partition, refined, steepest_axes
 from .subdomains.points import ON_FACE
-from .subdomains.system import Carried
+from .subdomains.system import Carried, repnets
 
 EASY = 0.03
 """Part of the tolerance below which windows lengthen."""
@@ -37,7 +38,7 @@ class PatchMarching(Patching):
     Each window of time is solved as by `Patching`, from the state at the end of the last one, which its patches take
     over in the sense of least squares. Where the residual at validation points stays above ``tolerance``, the window is
     halved or the patches are, and up to ten times of it is taken where neither lowers it. For solutions that are fine
-    in many places, for which the features of one box as large as the domain would be too many.
+    in many places, for which the basis functions of one box as large as the domain would be too many.
 
     At the end of time the windows are solved a second time as those of `Marching` are, on the same boxes.
 
@@ -45,7 +46,7 @@ class PatchMarching(Patching):
         objective: the loss on a `Patches` network; its weights are not used.
         iterations: most attempts at windows; those of the second solution do not count.
         tolerance: relative residual at validation points, in the worst patch, that is asked for.
-        features: of each patch. most_patches: most boxes of a window.
+        features: basis functions of each patch. most_patches: most boxes of a window.
     """
 
     name = "patch-marching"
@@ -54,11 +55,11 @@ class PatchMarching(Patching):
     knows_interfaces = False
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         return Marching.unsuited(problem)
 
     @classmethod
-    def coarser(cls, result: dict, problem):
+    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
         return looser(cls)
 
     def __init__(
@@ -81,12 +82,15 @@ class PatchMarching(Patching):
         """Residuals of the attempts since the last window that was added."""
         self.refined = False
         """Whether patches were halved after the last of them, and not the window."""
-        self.coarser: np.ndarray | None = None
+        self.boxes_before: np.ndarray | None = None
+        """The boxes in space before they were refined last."""
 
     @property
     def reached(self) -> float:
         """The end of the last window, or the start of time."""
-        return self.net.reached
+        reached = self.net.reached
+        assert reached is not None  # the network grows
+        return reached
 
     @property
     def verifying(self) -> bool:
@@ -116,6 +120,7 @@ class PatchMarching(Patching):
             boxes = even_partition(self.problem, problem_wavenumber(self.problem).data, self.most_patches)
             self.length = float(boxes[0, 1, -1] - boxes[0, 0, -1])
             self.boxes = np.unique(boxes[:, :, :-1], axis=0)
+        assert self.length is not None  # as there are boxes
         begin = self.reached
         end = begin + self.length
         if final - end < 0.3 * self.length:
@@ -151,7 +156,7 @@ class PatchMarching(Patching):
         boxes = self.net.bounds[mine].numpy()
         self.window = float(boxes[0, 0, -1]), float(boxes[0, 1, -1])
         net, _ = self._made(boxes, 1, MORE)
-        around = [random_offset(self.net.patches[i], new) for i, new in zip(mine, net.patches, strict=True)]
+        around = [random_offset(self.net.patch(i), new) for i, new in zip(mine, repnets(net), strict=True)]
         try:
             self._solve(net, self.net, 1, around)
             left = float(self._judge(net).max())
@@ -159,7 +164,7 @@ class PatchMarching(Patching):
             left = math.inf
         failed = not left <= FAILS * max(self.tolerance, self.worst[done])
         if math.isfinite(left):
-            for patch, bounds in zip(net.patches, boxes, strict=True):
+            for patch, bounds in zip(repnets(net), boxes, strict=True):
                 self.twin.add(patch, *bounds)
         if failed or self.twin.complete:
             begin = self.window[0] if failed else None
@@ -182,21 +187,25 @@ class PatchMarching(Patching):
         What did not lower the residual is followed by the other; patches become as they were, since the rounding of
         high derivatives grows as they shrink.
         """
-        worst, begin, time = float(residuals.max()), self.window[0], boxes.shape[2] - 1
-        self.length = self.window[1] - begin
+        assert self.window is not None and self.boxes is not None
+        (begin, end), worst, time = self.window, float(residuals.max()), boxes.shape[2] - 1
+        self.length = end - begin
         marked = ~(residuals <= self.tolerance)
         refine = False
         if worst <= HOPELESS:
-            steepest = [steepest_axes(net.patches[i], boxes[i], range(time + 1))[0] for i in np.flatnonzero(marked)]
+            steepest = [
+                steepest_axes(net.patch(i), boxes[i], range(time + 1))[0] for i in np.flatnonzero(marked).tolist()
+            ]
             refine = 2 * steepest.count(time) < len(steepest)
         if self.failed and math.isfinite(worst) and not worst < PROGRESS * self.failed[-1]:
             refine = not self.refined
             if self.refined:
-                self.boxes = self.coarser
+                assert self.boxes_before is not None
+                self.boxes = self.boxes_before
         if self.best is None or worst < self.best["worst"]:
             self.best = {"worst": worst, "patches": net.state_dict()}
         if refine:
-            self.coarser, self.boxes = self.boxes, refined(net, boxes, marked, range(time))[:, :, :-1]
+            self.boxes_before, self.boxes = self.boxes, refined(net, boxes, marked, range(time))[:, :, :-1]
         else:
             self.length /= 2
         self.refined = refine
@@ -215,7 +224,7 @@ class PatchMarching(Patching):
             self._reason = f"stalled {said}; more than {self.most_patches} patches would be needed"
 
     def _accept(self, net: Patches) -> None:
-        for patch, bounds in zip(net.patches, net.bounds.numpy(), strict=True):
+        for patch, bounds in zip(repnets(net), net.bounds.numpy(), strict=True):
             self.net.add(patch, *bounds)
         self.failed, self.refined, self.best = [], False, None
 
@@ -224,6 +233,7 @@ class PatchMarching(Patching):
         one."""
         if start is None or self.twin is not None:
             return super()._guess(start, x, indices)
+        assert self.window is not None
         at = x.clone()
         at[:, -1] = self.window[0]
         later = [(*a[:-1], a[-1] + 1) for a in indices]
@@ -237,6 +247,7 @@ class PatchMarching(Patching):
         """u and its time derivatives below the order of the equations at the end of the last window."""
         if not len(self._before):
             return []
+        assert self.window is not None
         dim, outputs = self.problem.dim, len(self.problem.outputs)
         orders = range(max(a[-1] for a in indices))
         result = []
@@ -258,15 +269,15 @@ class PatchMarching(Patching):
         return result
 
     def state_dict(self) -> dict:
-        coarser = None if self.coarser is None else torch.from_numpy(self.coarser)
-        own = {"length": self.length, "failed": self.failed, "refined": self.refined, "coarser": coarser}
+        coarser = None if self.boxes_before is None else torch.from_numpy(self.boxes_before)
+        own: dict = {"length": self.length, "failed": self.failed, "refined": self.refined, "coarser": coarser}
         own["twin"] = None if self.twin is None else self.twin.state_dict()
         return super().state_dict() | own
 
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
         self.length, self.failed, self.refined = state["length"], list(state["failed"]), state["refined"]
-        self.coarser = None if state["coarser"] is None else state["coarser"].numpy()
+        self.boxes_before = None if state["coarser"] is None else state["coarser"].numpy()
         self.twin = None
         if state["twin"] is not None:
             self.twin = self._new_twin()

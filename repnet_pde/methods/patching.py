@@ -1,6 +1,8 @@
 """Patching: least squares for the last layers of sine RepNets on the boxes of a partition, which is refined."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +15,13 @@ from ..discretization.jets import Index, check_plain, needed_orders
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..networks.patches import Patches
+from ..problem.problem import Problem
 from .method import Method, by_basis, not_plain, with_option
 from .slabs.second_solution import MORE, random_offset
 from .subdomains.partition import count_boxes, even_edges, even_partition, make_patches, refined
 from .subdomains.points import ON_FACE, PatchPoints
 from .subdomains.residuals import PatchResiduals
-from .subdomains.system import Carried, PatchSystem
+from .subdomains.system import Carried, PatchSystem, repnets
 
 FEATURES = {1: 40, 2: 300, 3: 1000}
 """Basis functions of a patch, by dimension."""
@@ -51,7 +54,7 @@ class Patching(Method):
         objective: the loss on a `Patches` network; its weights are not used.
         iterations: most partitions.
         tolerance: relative residual at validation points, in the worst patch, that is asked for.
-        features: of each patch; None takes `FEATURES`.
+        features: basis functions of each patch; None takes `FEATURES`.
         most_patches: most boxes; None takes `MOST_PATCHES`.
     """
 
@@ -63,19 +66,19 @@ class Patching(Method):
     knows_interfaces = True
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         most = max(FEATURES)
         return not_plain(problem) if problem.dim <= most else f"there are more than {most} coordinates"
 
     @classmethod
-    def points(cls, problem, net, wavenumber) -> dict:
+    def points(cls, problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray) -> dict:
         return by_basis(net, wavenumber)
 
     @classmethod
-    def coarser(cls, result: dict, problem):
+    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
         most = FEATURES[problem.dim]
         steps = [round(most * factor) for factor in (0.3, 0.42, 0.6)]
-        one = {"iterations": 1}  # later partitions would make up for the features by more patches
+        one = {"iterations": 1}  # later partitions would make up for the basis functions by more patches
         return "features of a patch", most, [(n, with_option(cls, "features", n) | one) for n in steps]
 
     def __init__(
@@ -158,16 +161,22 @@ class Patching(Method):
         return halved
 
     def _end(self) -> None:
-        """Take the best solution, and compare it with one of other features and points."""
+        """Take the best solution, and compare it with one of other basis functions and points."""
+        assert self.best is not None
         self.net.load_state_dict(self.best)
         other, _ = self._made(self.net.bounds.numpy(), 1, MORE)
-        around = [random_offset(*pair) for pair in zip(self.net.patches, other.patches, strict=True)]
+        around = [random_offset(*pair) for pair in zip(repnets(self.net), repnets(other), strict=True)]
         self._solve(other, self.net, 1, around)
         self.twin_distance = distance(self.problem, self.net, other)
 
+    def _seeded(self, number: int) -> int:
+        """A seed: the method's own, which the first step draws, and a number."""
+        assert self.seed is not None
+        return self.seed + number
+
     def _made(self, boxes: np.ndarray, seed: int, more: float = 1.0) -> tuple[Patches, np.ndarray]:
         """`make_patches` with the method's basis functions; ``seed`` is added to its own."""
-        return make_patches(self.problem, boxes, self.width, self.seed + seed, self.net._output_transform, more)
+        return make_patches(self.problem, boxes, self.width, self._seeded(seed), self.net._output_transform, more)
 
     def _solve(self, net: Patches, start: Patches | None, seed: int, around: list[torch.Tensor] | None = None) -> None:
         """Newton's method for the last layers of ``net``, from the function that ``start`` is, or from zero.
@@ -175,8 +184,8 @@ class Patching(Method):
         Args:
             seed: of the points, added to the method's. around: as for `PatchSystem`.
         """
-        problem, points = self.problem, PatchPoints(self.problem, self.seed + seed, self.window)
-        columns = net.patches[0].linears[-1].weight.numel()
+        problem, points = self.problem, PatchPoints(self.problem, self._seeded(seed), self.window)
+        columns = net.patch(0).output_layer().weight.numel()
         inner = math.ceil(ROWS_PER_COLUMN * columns / len(problem.residual_names)) + 10
         data = points.data(net, inner, ON_FACE[problem.dim])
         indices = needed_orders(problem, "patching", data)
@@ -199,10 +208,10 @@ class Patching(Method):
     def _judge(self, net: Patches) -> np.ndarray:
         """For each patch (n,) the largest relative residual of its terms, and of the continuity with its neighbours."""
         problem, count = self.problem, ON_FACE[self.problem.dim] // 2 + 1
-        data = PatchPoints(problem, self.seed + 2, self.window).data(net, FRESH, count, gathered=False)
+        data = PatchPoints(problem, self._seeded(2), self.window).data(net, FRESH, count, gathered=False)
         residuals = PatchResiduals(problem, net, data, needed_orders(problem, "patching", data))
         terms = residuals.terms()
-        faces = PatchPoints(problem, self.seed + 3, self.window).faces(net, count)
+        faces = PatchPoints(problem, self._seeded(3), self.window).faces(net, count)
         residuals.continuity(faces, terms)
         residuals.carried(self._carried(net, residuals.indices, 0.5))
         return residuals.worst

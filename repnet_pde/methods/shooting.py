@@ -3,6 +3,8 @@
 import copy
 import math
 import types
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -10,7 +12,9 @@ from ..arguments import number
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..inverse.unknowns import Scales
+from ..linalg.reduced import Posterior
 from ..networks.slabs import Slabs
+from ..problem.problem import Problem
 from .estimation.forward_solution import ForwardSolution
 from .estimation.iterate import Iterate
 from .estimation.observation_noise import ObservationNoise
@@ -21,7 +25,7 @@ from .slabs.length import SPACE_FACTOR
 ROUGH = 2e-2
 """Relative residual of the forward solutions until the unknowns have nearly been found."""
 ROUGH_FACTOR = 9.0
-"""Features of those (`slab_length.SPACE_FACTOR`)."""
+"""Basis functions of those (`slabs.length.SPACE_FACTOR`)."""
 DOUBTFUL = 10.0
 """The discretisation is checked where a relative standard error is below so many tolerances."""
 INACCURATE = 3.0
@@ -45,7 +49,7 @@ class Shooting(Method):
     of its least-squares problem. After a step the slabs are solved again from the coefficients that these derivatives
     predict, and made anew only where that is not enough. Two rounds: with rough solutions, then with those of the
     tolerance; where conditions that do not fit together put that out of reach, the rough ones count. Where the noise is
-    so small that the discretisation matters, the step that other slabs with more features would ask for tells how much.
+    so small that the discretisation matters, the step that other slabs of a larger basis would ask for tells how much.
 
     Args:
         objective: the loss of a problem with observations, on a `Slabs` network; its weights are not used.
@@ -63,7 +67,7 @@ class Shooting(Method):
     network = "repnet-slabs"
 
     @classmethod
-    def unsuited(cls, problem) -> str | None:
+    def unsuited(cls, problem: Problem) -> str | None:
         """The unknowns are numbers, observed, of a problem that can be solved slab by slab."""
         if problem.dtype != "float64":
             return "needs float64"
@@ -78,9 +82,9 @@ class Shooting(Method):
         objective: Objective,
         iterations: int,
         *,
-        noise=None,
-        bounds=None,
-        positive=(),
+        noise: Any = None,
+        bounds: Any = None,
+        positive: Sequence[str] = (),
         loss: str = "squares",
         tolerance: float = 1e-5,
     ):
@@ -96,8 +100,7 @@ class Shooting(Method):
             raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
         self.objective, self.iterations, self.tolerance = objective, iterations, tolerance
         self.problem, self.net = problem, objective.net
-        self.scales = Scales(problem.unknowns, bounds, positive)
-        self.noise = ObservationNoise(problem, noise, loss)
+        self.scales, self.noise = Scales(problem.unknowns, bounds, positive), ObservationNoise(problem, noise, loss)
         self.iteration, self.solutions, self.damping = 0, 0, DAMPING[0]
         self.rough = tolerance < ROUGH
         """Whether it is the round with rough solutions."""
@@ -106,7 +109,7 @@ class Shooting(Method):
         self.best: Iterate | None = None
         """The unknowns with the least sum of squares."""
         self.twin_values: list[float] | None = None
-        """Values of the unknowns with other slabs and features."""
+        """Values of the unknowns with other slabs and basis functions."""
         self._reason: str | None = None
         self._equations = problem.forward()
         self.forward = ForwardSolution(problem, self._equations, self.net, self.scales, self._new_march)
@@ -132,7 +135,7 @@ class Shooting(Method):
     @property
     def reached(self) -> float:
         """The time up to which there is a forward solution."""
-        return self.net.reached
+        return self.forward.march.reached
 
     @property
     def standing(self) -> str:
@@ -150,8 +153,8 @@ class Shooting(Method):
         return self._reason is not None and self.best is None
 
     def _new_march(self) -> Marching:
-        """With the accuracy of this round; where nearly the same unknowns have a solution, it guides the features."""
-        view = types.SimpleNamespace(problem=self._equations, net=self.net, mean_squares=lambda: None)
+        """With the accuracy of this round; where nearly the same unknowns have a solution, it guides the basis."""
+        view: Any = types.SimpleNamespace(problem=self._equations, net=self.net, mean_squares=lambda: None)
         march = Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
         march.checks = False
         march.control.factor *= (ROUGH_FACTOR / SPACE_FACTOR if self.rough else 1.0) * (1.25 if self.checking else 1.0)
@@ -163,8 +166,7 @@ class Shooting(Method):
     def step(self) -> None:
         """Solve one slab; after the last, the next unknowns."""
         self.iteration += 1
-        failed = self.forward.advance(patient=self.rough)
-        if failed is not None:
+        if (failed := self.forward.advance(patient=self.rough)) is not None:
             self._failed(failed)
         elif self.forward.complete:
             self._evaluate()
@@ -176,15 +178,16 @@ class Shooting(Method):
         residuals, slopes = self.forward.predict()
         self.solutions += 1
         if self.checking:
-            rows, right = self.noise.weighted(residuals, slopes)
-            self.twin_values = self.best.moved(self.best.step(rows, right, 0.0, self.scales.bounds))
+            assert self.best is not None
+            step = self.best.step(*self.noise.weighted(residuals, slopes), 0.0, self.scales.bounds)
+            self.twin_values = self.best.moved(step)
             self._end()
             return
-        comparable = self.best is not None and self.best.rough == self.rough
+        comparable = self.best if self.best is not None and self.best.rough == self.rough else None
         merit = self.noise.merit(residuals)
-        before = self.noise.merit(self.best.residuals) if comparable else math.inf
-        if comparable and not merit < before:
-            if self.best.near(self.scales.values(), self.forward.march.tolerance):  # as good as the solutions are
+        before = math.inf if comparable is None else self.noise.merit(comparable.residuals)
+        if comparable is not None and not merit < before:
+            if comparable.near(self.scales.values(), self.forward.march.tolerance):  # as good as the solutions are
                 self._converged()
             else:
                 self._failed("no step lowers the sum of squares")
@@ -193,8 +196,7 @@ class Shooting(Method):
         self.damping = 0.0 if self.damping <= DAMPING[0] else self.damping / 10
         if not self.rough:
             self.noise.estimate(residuals, len(self.scales.names))
-        reweighed = not self.rough and self.noise.reweigh(residuals)
-        if not reweighed and merit > (1 - DONE) * before:
+        if (self.rough or not self.noise.reweigh(residuals)) and merit > (1 - DONE) * before:
             self._converged()
         else:
             self._next()
@@ -202,6 +204,7 @@ class Shooting(Method):
     def _next(self) -> None:
         """The Gauss-Newton step from the best unknowns; the slabs' coefficients follow it."""
         best, bounds = self.best, self.scales.bounds
+        assert best is not None
         rows, right = self.noise.weighted(best.residuals, best.slopes)
         if not torch.isfinite(rows).all():
             self._reason = "the sensitivities are not finite"
@@ -219,6 +222,7 @@ class Shooting(Method):
 
     def _restore(self) -> None:
         """The best unknowns and their solution."""
+        assert self.best is not None
         self.scales.restore(self.best.values)
         self.forward.restore(self.best.solution)
 
@@ -242,6 +246,7 @@ class Shooting(Method):
                 self._next()
 
     def _converged(self) -> None:
+        assert self.best is not None
         self._restore()
         if self.rough:
             self.rough, self.damping = False, DAMPING[0]
@@ -252,7 +257,7 @@ class Shooting(Method):
             self._end()
 
     def _check(self) -> None:
-        """Solve once more with other slabs and more features."""
+        """Solve once more with other slabs and more basis functions."""
         self.checking = True
         self.forward.anew()
 
@@ -260,9 +265,8 @@ class Shooting(Method):
         self._restore()
         self._reason = f"converged after {self.solutions} forward solutions{self.but}"
 
-    def posterior(self):
-        """(`reduced.Posterior` of the unknowns, the rows' factors by term, None but for observations); None where
-        there is no forward solution."""
+    def posterior(self) -> tuple[Posterior, list[torch.Tensor | None]] | None:
+        """(`Posterior` of the unknowns, the rows' factors, None but for observations); None without a solution."""
         if self.best is None:
             return None
         slopes = self.best.slopes * self.scales.slopes(self.scales.get())

@@ -1,8 +1,11 @@
 """Least squares for the unknown numbers alone: coordinates in which they are looked for, and damped steps."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
+from ...inverse.unknowns import Scales
 from ...linalg.reduced import DEPENDENT
 
 POLISHING = 40
@@ -19,7 +22,7 @@ class Coordinates:
     that is small beside the true one has next to no derivative on one of the two scales.
     """
 
-    def __init__(self, scales, start: torch.Tensor, turned: bool):
+    def __init__(self, scales: Scales, start: torch.Tensor, turned: bool):
         self.start = start.numpy().astype(float)
         finite = np.isfinite(np.array(scales.bounds, dtype=float)).sum(1)
         self.unit = np.where((finite > 0) | (self.start == 0), 1.0, np.abs(self.start))
@@ -40,7 +43,9 @@ class Coordinates:
             steep = np.where(self.factor, self.eta(z), self.unit)
             return np.where(self.distance, 1 / (1 + np.maximum(z, -1 + 1e-15)), steep)
 
-    def least_squares(self, residual, jacobian, most: int) -> torch.Tensor:
+    def least_squares(
+        self, residual: Callable[[np.ndarray], np.ndarray], jacobian: Callable[[np.ndarray], np.ndarray], most: int
+    ) -> torch.Tensor:
         """The internal unknowns at a minimum of the sum of squares, by Levenberg-Marquardt steps.
 
         Combinations that the residuals hardly depend on stay as they are (`reduced.DEPENDENT`), where others would

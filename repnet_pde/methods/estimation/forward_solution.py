@@ -15,9 +15,10 @@ from ...errors import InputError
 from ...inverse.unknowns import Scales
 from ...networks.slabs import Slabs
 from ...problem.points import collocation
+from ...problem.problem import Problem
 from ...problem.values import generic
 from ..marching import Marching
-from ..slabs.solver import Attempt
+from ..slabs.solver import Attempt, slab
 
 TRIES, GAIN, FAR = 4, 0.3, 100.0
 """The tolerance counts as out of reach when so many attempts at a slab have not brought its residual to this part, and
@@ -39,7 +40,9 @@ class ForwardSolution:
         new_march: gives the `Marching` with which the slabs are made, with the settings that hold now.
     """
 
-    def __init__(self, problem, equations, net: Slabs, scales: Scales, new_march: Callable[[], Marching]):
+    def __init__(
+        self, problem: Problem, equations: Problem, net: Slabs, scales: Scales, new_march: Callable[[], Marching]
+    ):
         self.problem, self.net, self.scales, self._new_march = problem, net, scales, new_march
         self.watched = dataclasses.replace(equations, pde=None, residual_names=None, conditions=problem.observations)
         """The problem of the observations alone."""
@@ -55,7 +58,7 @@ class ForwardSolution:
     @property
     def complete(self) -> bool:
         """Whether all slabs are solved for the unknowns as they are."""
-        return self.net.reached >= self.problem.box.upper[-1] and len(self.tangents) == len(self.net)
+        return self.march.reached >= self.problem.box.upper[-1] and len(self.tangents) == len(self.net)
 
     def anew(self) -> None:
         """Make all slabs anew, for the unknowns as they are."""
@@ -70,11 +73,11 @@ class ForwardSolution:
         """
         count, march = len(self.tangents), self.march
         if not self.replaying:
-            accepted = march.step()
+            accepted = march.advance()
             if accepted is not None:
                 self._differentiate(accepted, count)
             elif march.stopped is not None or self._out_of_reach(patient):
-                reached = f"{march.tolerance:g} is out of reach at t = {self.net.reached:.4g}"
+                reached = f"{march.tolerance:g} is out of reach at t = {march.reached:.4g}"
                 return march.stopped or f"the tolerance {reached}"
         else:
             attempt = march.again(count)
@@ -95,20 +98,21 @@ class ForwardSolution:
 
     def _differentiate(self, attempt: Attempt, i: int) -> None:
         """The derivatives of slab ``i``'s coefficients for the unknowns, with the last factorisation that solved it."""
-        system, variables = attempt.system, list(self.problem.unknowns.values())
+        system, factor, variables = attempt.system, attempt.outcome.factor, list(self.problem.unknowns.values())
+        assert factor is not None  # Newton's method leaves one
         system.unknowns = variables
         terms = system.linearize()
         system.unknowns = []
         right = [t.jacobian[:, len(system.c) :] for t in terms[: len(system.names)]]
         if i:
             x, order = system.continuity[0], system.order
-            before = self.net.slabs[i - 1]
-            features, linear = Features(before).at(x, time_indices(x.shape[1], order)), before.linears[-1]
-            jet = features.jet(linear.weight.detach(), linear.bias.detach())
-            rows = trace_rows(features, x, jet, system.transform, order)
+            before = slab(self.net, i - 1)
+            basis, linear = Features(before).at(x, time_indices(x.shape[1], order)), before.output_layer()
+            jet = basis.jet(linear.weight.detach(), linear.bias.detach())
+            rows = trace_rows(basis, x, jet, system.transform, order)
             right += [-(r @ self.tangents[i - 1]) for _, r in rows]
-        right = torch.cat([r * s for r, s in zip(right, attempt.outcome.scales, strict=True)])
-        self.tangents.append(attempt.outcome.factor.solve(right))
+        scaled = torch.cat([r * s for r, s in zip(right, attempt.outcome.scales, strict=True)])
+        self.tangents.append(factor.solve(scaled))
 
     def predict(self) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Residuals of the observations, each (n,), and their derivatives (n, q) for the unknowns, stacked."""
@@ -121,10 +125,11 @@ class ForwardSolution:
         which = self.net.which(x[:, -1])
         for i in torch.unique(which).tolist():
             rows = torch.nonzero(which == i)[:, 0]
-            slab, linear = Features(self.net.slabs[i]).at(x[rows], indices), self.net.slabs[i].linears[-1]
-            jet[rows] = slab.jet(linear.weight.detach(), linear.bias.detach())
+            net = slab(self.net, i)
+            basis, linear = Features(net).at(x[rows], indices), net.output_layer()
+            jet[rows] = basis.jet(linear.weight.detach(), linear.bias.detach())
             for j, column in enumerate(self.tangents[i].T):
-                tangent[rows, ..., j] = slab.jet(*as_layer(column, linear))
+                tangent[rows, ..., j] = basis.jet(*as_layer(column, linear))
         names = list(self.watched.conditions)
         terms = term_jets(data, names, x, jet, indices, self.net._output_transform, variables)
         found = [
@@ -150,11 +155,11 @@ class ForwardSolution:
     @torch.no_grad()
     def move(self, tangents: list[torch.Tensor], step: torch.Tensor) -> None:
         """Move all slabs by their derivatives for a step (q,) of the unknowns, to be solved again."""
-        for net, tangent in zip(self.net.slabs, tangents, strict=True):
-            linear = net.linears[-1]
+        for i, tangent in zip(range(len(self.net)), tangents, strict=True):
+            linear = slab(self.net, i).output_layer()
             weight, bias = as_layer(tangent @ step, linear)
-            linear.weight += weight
-            linear.bias += bias
+            linear.weight.add_(weight)
+            linear.bias.add_(bias)
         self.tangents, self.replaying = [], True
 
     def taken(self) -> dict:

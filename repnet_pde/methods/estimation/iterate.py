@@ -1,12 +1,14 @@
 """Unknowns with the observations linearised there, and the Gauss-Newton step that follows."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.optimize import lsq_linear
 
+from ...inverse.unknowns import Scales
 from .observation_noise import ObservationNoise
 
 INSIDE = 0.9
@@ -27,7 +29,9 @@ class Iterate:
     rough: bool
     solution: dict
 
-    def step(self, rows: torch.Tensor, right: torch.Tensor, damping: float, bounds) -> torch.Tensor:
+    def step(
+        self, rows: torch.Tensor, right: torch.Tensor, damping: float, bounds: Sequence[tuple[float, float]]
+    ) -> torch.Tensor:
         """δ (q,) of min ‖rows δ + right‖² + damping ‖D δ‖², D the lengths of the columns, within the bounds.
 
         Args:
@@ -41,7 +45,9 @@ class Iterate:
         low, high = (INSIDE * (end - values) * lengths for end in ends)
         return torch.as_tensor(lsq_linear(matrix, target, (low, high)).x / lengths)
 
-    def is_minimum(self, rows: torch.Tensor, right: torch.Tensor, near: float, bounds) -> bool:
+    def is_minimum(
+        self, rows: torch.Tensor, right: torch.Tensor, near: float, bounds: Sequence[tuple[float, float]]
+    ) -> bool:
         """Whether the full step is within ``near`` standard errors; ``rows`` and ``right`` as for `step`."""
         gain = right.norm() ** 2 - (right + rows @ self.step(rows, right, 0.0, bounds)).norm() ** 2
         return bool(gain <= near**2 * right.norm() ** 2 / max(len(right) - rows.shape[1], 1))
@@ -59,7 +65,7 @@ class Iterate:
         """Whether other values differ by no more than the relative ``tolerance``."""
         return all(abs(a - b) <= tolerance * abs(b) for a, b in zip(values, self.values, strict=True))
 
-    def doubtful(self, noise: ObservationNoise, scales, limit: float) -> bool:
+    def doubtful(self, noise: ObservationNoise, scales: Scales, limit: float) -> bool:
         """Whether a standard error, relative to its unknown, is below ``limit``; ``scales`` are at the values."""
         slopes = scales.slopes(scales.get())
         posterior = noise.posterior(self.residuals, self.slopes * slopes)

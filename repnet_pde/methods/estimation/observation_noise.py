@@ -1,6 +1,7 @@
 """The noise of the observations in a fit of the unknowns alone: deviations, weights, and what follows for these."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -15,6 +16,7 @@ from ...inverse.unknowns import (
     weights_of_copies,
 )
 from ...linalg.reduced import Layout, Posterior, Reduced
+from ...problem.problem import Problem
 from .rows import SETTLED
 
 
@@ -25,7 +27,7 @@ class ObservationNoise:
         problem: with observations. noise, loss: as for `Joint`.
     """
 
-    def __init__(self, problem, noise, loss: str):
+    def __init__(self, problem: Problem, noise: Any, loss: str):
         self.problem = problem
         self.known = check_noise(noise, problem)
         self.deviations = self.known or first_deviations(problem)
@@ -39,7 +41,9 @@ class ObservationNoise:
         trios = zip(residuals, self.weights, self.deviations, strict=True)
         return sum((w * (r / d).square()).sum().item() for r, w, d in trios)
 
-    def weighted(self, residuals, slopes: torch.Tensor, weights=None) -> tuple[torch.Tensor, torch.Tensor]:
+    def weighted(
+        self, residuals: list[torch.Tensor], slopes: torch.Tensor, weights: list[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The derivatives (n, q) and the residuals (n,), each over its standard deviation, with its weight."""
         deviations = torch.cat(self.deviations) / torch.cat(weights or self.weights).sqrt()
         return slopes / deviations[:, None], torch.cat(residuals) / deviations
@@ -86,7 +90,7 @@ class ObservationNoise:
 
     def factors(self) -> list[torch.Tensor | None]:
         """What the rows of each term are multiplied with: (n,) for an observation, else None."""
-        factors: list = [None] * len(self.problem.term_names)
+        factors: list[torch.Tensor | None] = [None] * len(self.problem.term_names)
         for name, deviation in zip(self.problem.observations, self.deviations, strict=True):
             factors[self.problem.term_names.index(name)] = 1 / deviation
         return factors

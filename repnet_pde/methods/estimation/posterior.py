@@ -9,6 +9,7 @@ from ...discretization.objective import Objective
 from ...errors import InputError, TrainingError
 from ...inverse.unknowns import huber_inflation
 from ...linalg.reduced import Posterior
+from .rows import Factor
 from .search import JointSearch
 from .stages import MOST_ROUNDS, SHARES
 
@@ -16,7 +17,7 @@ ASIDE = 1e-3
 """Relative distance from the values found at which the second solution begins, so that it has to find them."""
 
 
-def posterior(search: JointSearch) -> tuple[Posterior, list, bool]:
+def posterior(search: JointSearch) -> tuple[Posterior, list[Factor], bool]:
     """(`reduced.Posterior` at the solution in the network, the rows' factors, whether what is left of the equations
     outweighs the misfit of the data); the noise estimated or given."""
     rows = search.rows

@@ -1,5 +1,7 @@
 """The unknowns alone, each with the state that solves the equations for them: variable projection."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -11,8 +13,8 @@ from .rows import Rows, scaled
 NEWTON, STATE = 8, 1e-8
 """Most Newton steps for the state of given unknowns; change of the residuals, relative, that is the last."""
 SETTLING = 5
-"""Most Gauss-Newton steps for the unknowns in a network with more features, where the noise is estimated anew as often
-at most."""
+"""Most Gauss-Newton steps for the unknowns in a network with more basis functions, where the noise is estimated anew
+as often at most."""
 LOOSE = 1e-2
 """Weight of the data against the equations in a search where these leave the state open."""
 NEGLIGIBLE = 1e-6
@@ -84,12 +86,12 @@ class Projection:
             sizes.append(self.misfit())
         return bool(sizes[1] < OPEN * sizes[0] and sizes[0] > self.negligible)
 
-    def _of_data(self, vectors) -> np.ndarray:
+    def _of_data(self, vectors: Sequence[torch.Tensor]) -> np.ndarray:
         """Residuals of the observations over their deviations."""
         pairs = zip(self.rows.observed, self.rows.effective, strict=True)
         return np.nan_to_num(torch.cat([vectors[i] / d for i, d in pairs]).numpy(), nan=1e150)
 
-    def residual(self, eta) -> np.ndarray:
+    def residual(self, eta: torch.Tensor | np.ndarray) -> np.ndarray:
         """Residuals (n,) of the observations over their deviations with the state that belongs to unknowns; it is set.
 
         Where the state is open, those of the equations follow, on the scale on which they have been weighed up.
@@ -106,7 +108,7 @@ class Projection:
         physics = rows.split(vectors, factors, False).numpy() / self.rows.unit(factors)
         return np.concatenate([np.nan_to_num(physics, nan=1e150), self._of_data(vectors)])
 
-    def _solve(self, eta) -> tuple[torch.Tensor, Factorization, list]:
+    def _solve(self, eta: torch.Tensor | np.ndarray) -> tuple[torch.Tensor, Factorization, list]:
         """Set the unknowns and the state that belongs to them: its rows, their factorisation, the terms' factors.
 
         Raises `TrainingError` where Newton's method finds no state.
@@ -119,7 +121,7 @@ class Projection:
             return self._solved[1]
         rows.scales.set(torch.as_tensor(eta))
         linear = self.reference is None
-        c = torch.zeros_like(rows.system.c) if linear else self.reference.clone()
+        c = torch.zeros_like(rows.system.c) if self.reference is None else self.reference.clone()
         share = 0.0 if not self.open else LOOSE if linear else PULL
         for _ in range(1 if linear else NEWTON):
             rows.put(c)
@@ -138,7 +140,7 @@ class Projection:
         self._solved = key, (matrix, factor, factors), c.clone()
         return self._solved[1]
 
-    def slopes(self, eta) -> np.ndarray:
+    def slopes(self, eta: torch.Tensor | np.ndarray) -> np.ndarray:
         """The derivatives (n, q) of `residual` for the unknowns, with the state following."""
         rows, state, q = self.rows, self.rows.layout.state, len(self.rows.scales.names)
         matrix, factor, factors = self._solve(eta)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -13,8 +14,10 @@ from ...discretization.objective import Objective
 from ...errors import InputError
 from ...inverse.diagnostics import robust_deviation
 from ...inverse.unknowns import Scales, equal_deviations, first_deviations, huber_weights, weights_of_copies
-from ...linalg.dense import Factorization
+from ...linalg.dense import Factorization, Linearization
 from ...linalg.reduced import SMOOTHNESS, Layout, Reduced
+from ...networks.repnet import RepNet
+from ...problem.problem import Problem
 
 SETTLED = 1e-3
 """Change of the weights of a robust loss that counts as none."""
@@ -22,6 +25,9 @@ STEADY = 0.02
 """Relative change of the ratio of two noise levels below which it has settled."""
 BAND = 1.5
 """Ratio of the largest to the smallest wavenumber of a band in which the coefficients of a field have one variance."""
+
+Factor = torch.Tensor | float
+"""What the rows of a term are multiplied with: one number for each (n,), or the same for all."""
 
 
 class Rows:
@@ -35,7 +41,7 @@ class Rows:
         known: standard deviations of each observation, or None.
     """
 
-    def __init__(self, objective: Objective, scales: Scales, known):
+    def __init__(self, objective: Objective, scales: Scales, known: list[torch.Tensor] | None):
         self.objective, self.problem, self.scales, self.known = objective, objective.problem, scales, known
         self.names = list(self.problem.term_names)
         self.observed = [self.names.index(name) for name in self.problem.observations]
@@ -69,7 +75,7 @@ class Rows:
         """Forget the coefficients: those in the network hold."""
         self.__dict__.pop("system", None)
 
-    def linearize(self):
+    def linearize(self) -> list[Linearization]:
         """The terms, with the derivatives for the unknowns on their internal scale."""
         system, q = self.system, len(self.scales.names)
         terms = system.linearize()
@@ -80,11 +86,11 @@ class Rows:
                 term.jacobian[:, -q:] *= slopes
         return terms
 
-    def factors(self, terms) -> list:
+    def factors(self, terms: Sequence[Linearization]) -> list[Factor]:
         """What each term's rows are multiplied with: the physics to unit root mean square of their rows for the
         network, the data to the stage's share of that and by their deviations."""
         width = len(self.system.c)
-        factors = []
+        factors: list[Factor] = []
         sizes = [t.jacobian[:, :width].square().sum(1) for t in terms]
         effective = self.effective
         together = torch.cat([sizes[i] / d**2 for i, d in zip(self.observed, effective, strict=True)])
@@ -97,17 +103,17 @@ class Rows:
                 factors.append(1 / root if root > 0 else 1.0)
         return factors
 
-    def unit(self, factors) -> float:
+    def unit(self, factors: Sequence[Factor]) -> float:
         """The scale of one standard deviation of the data among the rows with these `factors`."""
         return float((factors[self.observed[0]] * self.effective[0])[0])
 
-    def split(self, vectors, factors, data: bool) -> torch.Tensor:
+    def split(self, vectors: Sequence[torch.Tensor], factors: Sequence[Factor], data: bool) -> torch.Tensor:
         chosen = [
             scaled(v, f) for i, (v, f) in enumerate(zip(vectors, factors, strict=True)) if (i in self.observed) == data
         ]
         return torch.cat(chosen) if chosen else vectors[0][:0]
 
-    def merit(self, factors) -> float:
+    def merit(self, factors: Sequence[Factor]) -> float:
         vectors = self.system.residuals()
         total = sum((v * f).square().sum().item() for v, f in zip(vectors, factors, strict=True))
         rough = self.rough * self.system.c[self.layout.fields]
@@ -117,12 +123,12 @@ class Rows:
     def dominated(self) -> bool:
         return self.dominates(self.system.residuals(), self.factors(self.linearize()))
 
-    def dominates(self, vectors, factors) -> bool:
+    def dominates(self, vectors: Sequence[torch.Tensor], factors: Sequence[Factor]) -> bool:
         """Whether the residuals of the equations outweigh those of the data."""
         physics, data = (self.split(vectors, factors, part).norm().item() for part in (False, True))
         return physics > data
 
-    def reduce(self, terms, factors) -> Reduced:
+    def reduce(self, terms: Sequence[Linearization], factors: Sequence[Factor]) -> Reduced:
         """The scaled joint problem for new coefficients and changes of the unknowns."""
         now = self.system.c
         jacobians, residuals = [t.jacobian for t in terms], [t.residual for t in terms]
@@ -131,7 +137,7 @@ class Rows:
         right = torch.cat([physics, data])[:, : len(now)] @ now - left
         return Reduced(physics, data, right, self.layout)
 
-    def estimate_noise(self, reduced: Reduced, factors) -> bool:
+    def estimate_noise(self, reduced: Reduced, factors: Sequence[Factor]) -> bool:
         """Deviations of each observation from its own residuals; whether they have changed."""
         if self.known is not None or (len(self.observed) == 1 and not self.robust):
             return False
@@ -150,13 +156,14 @@ class Rows:
         new = [d[0].item() for d in self.deviations]
         return any(abs(n * old[0] / (o * new[0]) - 1) > STEADY for n, o in zip(new, old, strict=True))
 
-    def reweigh(self, reduced: Reduced, factors) -> bool:
+    def reweigh(self, reduced: Reduced, factors: Sequence[Factor]) -> bool:
         """Weights of Huber's loss from the residuals; whether they have changed."""
         vectors, before = self.system.residuals(), self.weights
         residual = self.split(vectors, factors, True)
         leverage = reduced.posterior(self.omega, residual, None).leverage.split([len(d) for d in self.deviations])
         found = []
-        for i, taken, alone, deviation in zip(self.observed, leverage, self.alone, self.deviations, strict=True):
+        for i, taken, alone, given in zip(self.observed, leverage, self.alone, self.deviations, strict=True):
+            deviation: Factor = given
             if self.known is None:
                 dof = max((alone.sum() - taken.sum()).item(), 0.5)
                 deviation = robust_deviation(vectors[i].numpy(), dof)
@@ -175,7 +182,7 @@ class Rows:
         self.put(c)
 
     @contextlib.contextmanager
-    def kept(self):
+    def kept(self) -> Iterator[None]:
         """Leave coefficients and unknowns, which may be set within, as they are."""
         c, values = self.system.c.clone(), self.scales.values()
         try:
@@ -183,7 +190,7 @@ class Rows:
         finally:
             self.restore(c, values)
 
-    def transfer(self, net) -> None:
+    def transfer(self, net: RepNet) -> None:
         """Set the coefficients to the solution in another network of the kind, with the unknowns as they are."""
         system = self.system
         zero = (0,) * system.x.shape[1]
@@ -192,7 +199,7 @@ class Rows:
         found = Factorization(at.rows(torch.ones(len(values), 1, 1, dtype=values.dtype))).solve(-values)
         self.put(torch.cat([found[:-1].T.reshape(-1), found[-1]]))
 
-    def state_rows(self, share: float = 0.0) -> tuple[torch.Tensor, torch.Tensor, list]:
+    def state_rows(self, share: float = 0.0) -> tuple[torch.Tensor, torch.Tensor, list[Factor]]:
         """The scaled rows of equations and conditions for the state (n, state), their residuals (n,), the factors.
 
         With a ``share`` the rows of the data follow, with that weight.
@@ -206,7 +213,7 @@ class Rows:
         rows = torch.cat([self.split(jacobians, factors, part) for part in parts])[:, self.layout.state]
         return rows, torch.cat([self.split(residuals, factors, part) for part in parts]), factors
 
-    def solve_state(self, steps: int, share: float = 0.0) -> list:
+    def solve_state(self, steps: int, share: float = 0.0) -> list[Factor]:
         """Newton steps for the state that belongs to the fields and unknowns as they are; gives the last factors.
 
         With a ``share`` the data count as well, with that weight: where the equations leave the state open.
@@ -227,21 +234,21 @@ class Rows:
         self.put(c)
 
 
-def scaled(v: torch.Tensor, factor) -> torch.Tensor:
+def scaled(v: torch.Tensor, factor: Factor) -> torch.Tensor:
     """The rows of v (n,) or (n, p) times a number, or one for each (n,)."""
     return v * (factor[:, None] if isinstance(factor, torch.Tensor) and v.ndim == 2 else factor)
 
 
-def wavenumbers(problem, net) -> torch.Tensor:
-    """|k| of the feature of each coefficient, in the normalised domain; 0 for the constants."""
+def wavenumbers(problem: Problem, net: RepNet) -> torch.Tensor:
+    """|k| of the basis function of each coefficient, in the normalised domain; 0 for the constants."""
     weight, _ = net.first.linear_equivalent()
     size = (weight * torch.as_tensor(problem.box.half_width)).square().sum(1).sqrt().detach()
-    outputs = net.linears[-1].out_features
+    outputs = net.output_layer().out_features
     return torch.cat([size.repeat(outputs), size.new_zeros(outputs)])
 
 
-def _layout(problem, net) -> Layout:
-    n, outputs = net.linears[-1].in_features, len(problem.outputs)
+def _layout(problem: Problem, net: RepNet) -> Layout:
+    n, outputs = net.output_layer().in_features, len(problem.outputs)
     of_fields = [problem.outputs.index(name) for name in problem.unknown_fields]
     output = torch.cat([torch.arange(outputs).repeat_interleave(n), torch.arange(outputs)])
     is_field = torch.isin(output, torch.tensor(of_fields, dtype=torch.long))

@@ -1,6 +1,7 @@
 """The minimum of the joint problem in one network: starts, of which the best is kept."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -70,7 +71,7 @@ class JointSearch:
         *,
         robust: bool = False,
         preliminary: bool = False,
-        at_end=lambda: None,
+        at_end: Callable[[], None] = lambda: None,
     ):
         self.objective, self.iterations, self.problem = objective, iterations, objective.problem
         self.robust, self.preliminary, self.at_end = robust, preliminary, at_end
@@ -184,7 +185,7 @@ class JointSearch:
             stages.fit_alone()
         factors = rows.factors(rows.linearize())
         merit = rows.merit(factors) / rows.share**2
-        if stages.alone:  # what the features leave of the equations counts for nothing
+        if stages.alone:  # what the basis functions leave of the equations counts for nothing
             merit = (rows.unit(factors) * self.projection.misfit() / rows.share) ** 2
         kept = [d.clone() for d in rows.deviations], (rows.omega, rows.rough)
         self.found.append(End(merit, rows.system.c.clone(), self.scales.values(), *kept, stages.stage, stages.alone))
@@ -217,13 +218,9 @@ class JointSearch:
 
     def minima(self) -> list[list[float]]:
         """Values of the unknowns at the minima found that are not much worse than the best."""
-        found = []
-        for ends, roots in (
-            (self.explored, [e.misfit for e in self.explored]),
-            (self.found, [math.sqrt(e.merit) for e in self.found]),
-        ):
-            found += [e.values for e, root in zip(ends, roots, strict=True) if root <= AS_GOOD * roots[0]]
-        return found
+        explored = [(e.misfit, e.values) for e in self.explored]
+        ended = [(math.sqrt(e.merit), e.values) for e in self.found]
+        return [values for ends in (explored, ended) for root, values in ends if root <= AS_GOOD * ends[0][0]]
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 

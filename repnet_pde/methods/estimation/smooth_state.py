@@ -1,6 +1,7 @@
 """States near the data, and the unknowns that the equations ask for there: where the joint method begins."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -69,17 +70,17 @@ def set_from_equations(rows: Rows, eta: torch.Tensor) -> None:
         return
     factors = rows.factors(rows.linearize())[:n_pde]
 
-    def residual(h):
+    def residual(h: torch.Tensor | np.ndarray) -> np.ndarray:
         rows.scales.set(torch.as_tensor(h))
         vectors = jet_values(system.data, system.x, system.jet, system.indices, system.transform)[:n_pde]
         return torch.cat([v * f for v, f in zip(vectors, factors, strict=True)]).numpy()
 
-    def jacobian(h):
+    def jacobian(h: np.ndarray) -> np.ndarray:
         rows.scales.set(torch.as_tensor(h))
         found = rows.linearize()[:n_pde]
         return torch.cat([t.jacobian[:, len(system.c) :] * f for t, f in zip(found, factors, strict=True)]).numpy()
 
-    def cost(h):
+    def cost(h: torch.Tensor) -> float:
         with np.errstate(all="ignore"):
             total = np.square(residual(h)).sum()
         return total if np.isfinite(total) else math.inf
@@ -97,7 +98,7 @@ def set_from_equations(rows: Rows, eta: torch.Tensor) -> None:
     rows.scales.set(best)
 
 
-def _powers(bounds, eta: torch.Tensor) -> list[torch.Tensor]:
+def _powers(bounds: Sequence[tuple[float, float]], eta: torch.Tensor) -> list[torch.Tensor]:
     """Values that differ from ``eta`` by powers of ten: each unknown, and all of them."""
     found = [eta]
     for chosen in (*([i] for i in range(len(eta))), range(len(eta))):

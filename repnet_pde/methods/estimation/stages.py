@@ -99,8 +99,9 @@ class Stages:
         """The next stage, or the end of this start, which gives True.
 
         Where the equations' residuals, which should have vanished faster than the data's weight, outweigh the data,
-        they are at the floor that the features can reach and would distort the estimate: the stage before counts. It
-        counts, too, where a state that is open has been given up for one that solves the equations without the data.
+        they are at the floor that the basis functions can reach and would distort the estimate: the stage before
+        counts. It counts, too, where a state that is open has been given up for one that solves the equations without
+        the data.
         """
         if converged and self.before is not None and (self.rows.dominated() or self._lost_the_data()):
             self.rows.restore(*self.before)
@@ -118,6 +119,7 @@ class Stages:
         """Whether the state is open and the data are met much worse than in the stage before."""
         if not self.projection.open:
             return False
+        assert self.before is not None
         after = self.projection.misfit()
         with self.rows.kept():
             self.rows.restore(*self.before)
@@ -127,15 +129,17 @@ class Stages:
     def fit_alone(self) -> None:
         """Fit the unknowns alone, each with the state that meets the equations, where that meets the data much better.
 
-        What the features leave of the equations is traded against the data in the joint problem. With few features or
-        data, or without noise, that would distort the estimate from stage to stage: unknowns whose solutions the
-        features meet best would win. The ends of the stages, with the states that belong to them, show it.
+        What the basis functions leave of the equations is traded against the data in the joint problem. With few of
+        them or few data, or without noise, that would distort the estimate from stage to stage: unknowns whose
+        solutions the basis functions meet best would win. The ends of the stages, with the states that belong to them,
+        show it.
         """
         rows, projection = self.rows, self.projection
         now, before = (rows.system.c.clone(), self.scales.values()), projection.misfit()
         # Before the last stage the equations are not exact: as good is enough, and as exact data as one can ask.
         least = BETTER * before if self.stage == STAGES - 1 else before + projection.negligible
-        deviations, best = [d.clone() for d in rows.deviations], (least, None)
+        deviations = [d.clone() for d in rows.deviations]
+        best: tuple[float, tuple | None] = (least, None)
         for c, values in self.ends:
             self.scales.restore(values)
             projection.begin_at(c)

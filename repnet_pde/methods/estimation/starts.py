@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class Starts:
         rows, projection = self.rows, self.projection
         if self.problem.unknown_fields or not self.linear:
             return None
-        if projection.open is None:  # which features that do not resolve a solution far off do not show
+        if projection.open is None:  # which a basis that does not resolve a solution far off does not show
             projection.open = projection.leaves_open(self.first) or projection.leaves_open(self._guess())
         if number == 0:
             self.guesses.append(self._guess())
@@ -104,19 +105,19 @@ class Starts:
         self.rows.scales.set(self._guess())
         return is_linear(self.problem)
 
-    def _candidates(self, generator) -> list[torch.Tensor]:
+    def _candidates(self, generator: np.random.Generator) -> list[torch.Tensor]:
         """Many unknowns near those given or found before."""
         work = len(self.rows.system.c) ** 2 * sum(len(v) for v in self.rows.system.residuals())
         count = 1 + int(min(SCREENED, SCREENING / work))
         return [self._candidate(generator) for _ in range(count)]
 
-    def _candidate(self, generator) -> torch.Tensor:
+    def _candidate(self, generator: np.random.Generator) -> torch.Tensor:
         """Unknowns near those given or found before."""
         centers = [self.first, *self.guesses]
         return _near(self.rows.scales.bounds, centers[generator.integers(len(centers))], generator)
 
 
-def _near(bounds, center: torch.Tensor, generator) -> torch.Tensor:
+def _near(bounds: Sequence[tuple[float, float]], center: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
     """Unknowns near ``center``: each with even chance changed, on the scale on which it varies."""
     eta, spread = center.clone(), generator.choice(SPREADS)
     changed = generator.random(len(eta)) < 0.5

@@ -1,10 +1,11 @@
-"""Step control of a march: the length of the next slab, the length scales of its features and their number."""
+"""Step control of a march: the length of the next slab, the length scales of its basis functions and their number."""
 
 import math
 
 import numpy as np
 import torch
 
+from ...domain import Box
 from .length_scales import count_scales
 from .solver import Attempt
 
@@ -29,7 +30,7 @@ WILD = 2.5
 class StepControl:
     """What the next attempt at a slab is made with, from the attempts before."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.length: float | None = None
         self.factor = SPACE_FACTOR
         self.scales: list[np.ndarray] | None = None
@@ -39,7 +40,7 @@ class StepControl:
         self.left = math.inf
         """Residual of the last attempt that failed."""
 
-    def end(self, begin: float, box) -> float:
+    def end(self, begin: float, box: Box) -> float:
         """The end of the slab from ``begin``, where time ends with the ``box``."""
         final = float(box.upper[-1])
         if self.length is None:
@@ -53,8 +54,9 @@ class StepControl:
         grow = GROWTH if attempt.residual < tolerance / 30 else 1.0
         self.length, self.failures = grow * length, 0
 
-    def adapt(self, attempt: Attempt | None, length: float) -> None:
-        """After a failure: a new map where the solution has got finer, else shorter slabs and more features in turn."""
+    def adapt(self, attempt: Attempt | None, length: float) -> float:
+        """After a failure: a new map where the solution has got finer, else shorter slabs and more basis functions in
+        turn; gives the length of the next slab."""
         self.length, self.left = length, math.inf if attempt is None else attempt.residual
         if attempt is None or attempt.residual > HOPELESS or self._wild(attempt.scales):
             if attempt is not None and self.scales is None:
@@ -68,6 +70,7 @@ class StepControl:
         else:
             self.factor *= 1.25
         self.failures += 1
+        return self.length
 
     def _wild(self, scales: list[np.ndarray]) -> bool:
         """Whether the solution of a failed attempt varies so much faster that it is none."""

@@ -1,14 +1,17 @@
-"""The local length scale of a solution along each space axis, by which the features of a slab are spread."""
+"""The local length scale of a solution along each space axis, by which the basis functions of a slab are spread."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy.stats import qmc
 
 from ...discretization.features import jet_of
+from ...networks.repnet import RepNet
 from ...networks.slabs import Slabs
 from ...networks.warp import graded
+from ...problem.problem import Problem
 
 NODES = 801
 """Places of an axis at which its length scale is known."""
@@ -20,7 +23,9 @@ WIDEST = 2.0
 """The length scale where u does not vary: the length of an axis in x̂."""
 
 
-def length_scales(problem, net, begin: float, end: float, derivatives=DERIVATIVES) -> list[np.ndarray]:
+def length_scales(
+    problem: Problem, net: RepNet | Slabs, begin: float, end: float, derivatives: Sequence[int] = DERIVATIVES
+) -> list[np.ndarray]:
     """For each space axis the smallest length (NODES,) on which u varies, at `NODES` places of it, in units of x̂.
 
     1/l = max over n in ``derivatives`` of (|∂ⁿu| / size of u)^(1/n), the smallest over time and the other axes.

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from ...networks.repnet import RepNet
 from ...networks.slabs import Slabs
 from ...networks.warp import axis_map
 from ...problem.points import collocation
+from ...problem.problem import Problem
 from .length_scales import NODES, WIDEST, count_scales, length_scales
 from .second_solution import MORE
 
@@ -28,7 +30,7 @@ LEAST_WAVENUMBER = 12.0
 OVERHEAD = 10
 """Independent functions of an axis beyond 2 k / π per unit length of [−1, 1]."""
 MARGIN = 1.1
-"""Features over the independent functions."""
+"""Basis functions over the independent functions."""
 MOST_FEATURES = 4000
 
 
@@ -36,7 +38,7 @@ MOST_FEATURES = 4000
 class Attempt:
     """One slab as it was solved."""
 
-    net: object
+    net: RepNet
     end: float
     residual: float
     scales: list[np.ndarray]
@@ -44,12 +46,23 @@ class Attempt:
     outcome: Outcome
 
 
-Guess = Callable[[RepNet, object, torch.Tensor, float], torch.Tensor]
+Guess = Callable[[RepNet, Any, torch.Tensor, float], torch.Tensor]
 """Of a slab: network, data, points x (n, d) and begin -> jet (n, indices, outputs) at which Newton's method begins."""
+
+Continuity = tuple[torch.Tensor, list[torch.Tensor]]
+"""What a slab continues: points x (n, d) at its start, and u and its time derivatives there, each (n,)."""
+
+
+def slab(net: Slabs, i: int) -> RepNet:
+    """The network of a slab, by its number."""
+    found = net.slabs[i]
+    assert isinstance(found, RepNet)
+    return found
 
 
 def slab_network(net: Slabs, dim: int, end: float, scales: list[np.ndarray] | None, factor: float) -> RepNet:
-    """A network for the slab from the end of ``net`` to ``end``, with features where the length scales are small.
+    """A network for the slab from the end of ``net`` to ``end``, with basis functions where the length scales are
+    small.
 
     Args:
         dim: coordinates, time included. scales: for each space axis as `length_scales` gives them; None: as wide as
@@ -66,13 +79,13 @@ def slab_network(net: Slabs, dim: int, end: float, scales: list[np.ndarray] | No
 
 
 def another_network(net: Slabs, first: RepNet, end: float) -> RepNet:
-    """A network with other features, and more of them, for the slab that ``first`` is a network for.
+    """A network with other basis functions, and more of them, for the slab that ``first`` is a network for.
 
     Args:
         net: to which it will be added. end: of the slab.
     """
     wavenumbers = Features(first).weight.abs().amax(0) * math.sqrt(MORE)
-    width = math.ceil(MORE * first.linears[-1].in_features)
+    width = math.ceil(MORE * first.output_layer().in_features)
     straight = [(np.array([1.0]), np.empty(0), np.empty(0))] * net.box.dim
     found = net.make(end, width, wavenumbers.tolist(), straight)
     found.warp = copy.deepcopy(first.warp)
@@ -86,7 +99,7 @@ class SlabSolver:
         problem: the one that is solved. net: whose output transform counts.
     """
 
-    def __init__(self, problem, net: Slabs):
+    def __init__(self, problem: Problem, net: Slabs):
         self.problem, self.net = problem, net
         self._indices: list[Index] | None = None
 
@@ -97,7 +110,7 @@ class SlabSolver:
             self._indices = self._needed()
         return self._indices
 
-    def _needed(self, *data) -> list[Index]:
+    def _needed(self, *data: Any) -> list[Index]:
         """The derivatives that the residuals depend on, also those that act at the points of ``data`` alone."""
         found = orders_of_problem(self.problem, *data)
         if found is None or not 1 <= max(index[-1] for index in found) <= 2:
@@ -128,7 +141,7 @@ class SlabSolver:
             previous: the slab before, or None. distribution: of the points, in place of the problem's own.
             around: as for `newton`.
         """
-        problem, width = self.problem, net.linears[-1].in_features
+        problem, width = self.problem, net.output_layer().in_features
         if self.net._output_transform is not None:
             net.apply_output_transform(self.net._output_transform)
         data = self._points(net, begin, end, width, distribution)
@@ -149,8 +162,9 @@ class SlabSolver:
             residual = max(residual, self._jump(net, continuity))
         return Attempt(net, end, residual, length_scales(problem, net, begin, end), system, outcome)
 
-    def _points(self, net: RepNet, begin: float, end: float, width: int, distribution: str | None = None):
-        """The slab's points, those inside and at the start spread like the features."""
+    def _points(self, net: RepNet, begin: float, end: float, width: int, distribution: str | None = None) -> Any:
+        """The slab's points, those inside and at the start spread like the basis functions."""
+        assert net.warp is not None  # every slab has one
         data = collocation(self.problem, features=width, interval=(begin, end), distribution=distribution)
         x = torch.as_tensor(data.train_x)
         box = self.problem.box
@@ -168,15 +182,15 @@ class SlabSolver:
 
     # Where Newton's method begins: a `Guess` each ---------------------------------------------------------------------
 
-    def frozen(self, net: RepNet, data, x: torch.Tensor, begin: float) -> torch.Tensor:
+    def frozen(self, net: RepNet, data: Any, x: torch.Tensor, begin: float) -> torch.Tensor:
         """A start for the first slab: the initial state, unchanging in time, fitted to the conditions."""
         power = (0,) * (x.shape[1] - 1) + (self.order,)
 
-        def still(inputs, u):
+        def still(inputs: torch.Tensor, u: torch.Tensor) -> list[torch.Tensor]:
             return [_time_derivative(inputs, u[:, c : c + 1], self.order) for c in range(u.shape[1])]
 
         indices = sorted({*self.indices, power}, key=lambda a: (sum(a), a))
-        names = [f"still {c}" for c in range(net.linears[-1].out_features)]
+        names = [f"still {c}" for c in range(net.output_layer().out_features)]
         pde, data.pde = data.pde, still
         try:
             system = JetSystem(data, net, [*names, *self.problem.conditions], indices)
@@ -186,12 +200,12 @@ class SlabSolver:
         system.store()
         return jet_of(net, x, self.indices)
 
-    def continued(self, net: RepNet, data, x: torch.Tensor, begin: float) -> torch.Tensor:
+    def continued(self, net: RepNet, data: Any, x: torch.Tensor, begin: float) -> torch.Tensor:
         """u continued from the end of the last slab by one term of Taylor's series."""
         later = [(*a[:-1], a[-1] + 1) for a in self.indices]
         every = sorted({*self.indices, *later}, key=lambda a: (sum(a), a))
         at = torch.cat([x[:, :-1], torch.full_like(x[:, -1:], begin)], 1)
-        jet = jet_of(self.net.slabs[-1], at, every)
+        jet = jet_of(slab(self.net, -1), at, every)
         ahead = (x[:, -1] - begin)[:, None]
         return torch.stack(
             [
@@ -203,8 +217,10 @@ class SlabSolver:
 
     # The state between slabs ------------------------------------------------------------------------------------------
 
-    def _state(self, net: RepNet, previous: RepNet, begin: float, width: int):
-        """Points at the start of the slab, spread like its features, and the state there at the end of the previous."""
+    def _state(self, net: RepNet, previous: RepNet, begin: float, width: int) -> Continuity:
+        """Points at the start of the slab, spread like its basis functions, and the state there at the end of the
+        previous."""
+        assert net.warp is not None  # every slab has one
         space = self.problem.dim - 1
         count = max(100, width // 3)
         if space == 1:
@@ -222,7 +238,7 @@ class SlabSolver:
         jet = jet_of(net, x, indices)
         return [v.detach() for v in trace(x, jet, indices, self.net._output_transform, self.order)]
 
-    def _jump(self, net: RepNet, continuity) -> float:
+    def _jump(self, net: RepNet, continuity: Continuity) -> float:
         """The difference from the state that the slab continues, relative to its size."""
         x, wanted = continuity
         now = self._trace(net, x)

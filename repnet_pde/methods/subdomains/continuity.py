@@ -1,23 +1,26 @@
 """What is equal on both sides of a face between patches: u and its normal derivatives, at an interface the flux."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
 from ...backend import dde
 from ...discretization.jets import Index, multi_indices, taylor
+from ...problem.problem import Problem
 from .points import Face
 
 SIDE = 1e-10
 """Distance from an interface at which its flux is taken, of the width of the domain."""
 
+Transform = Callable[..., torch.Tensor] | None
+"""Of the network's output."""
 Match = tuple[list[Index], tuple[torch.Tensor, torch.Tensor]]
 """What is equal on both sides of a face: indices, and for either side the coefficients (n, indices, outputs) with which
 the derivatives D^α u give it."""
 
 
-def matched(problem, face: Face, orders: np.ndarray, transform) -> Iterator[Match]:
+def matched(problem: Problem, face: Face, orders: np.ndarray, transform: Transform) -> Iterator[Match]:
     """What is equal on both sides of a face: u and its normal derivatives below the order of the equation; at an
     interface u and the flux.
 
@@ -41,8 +44,9 @@ def matched(problem, face: Face, orders: np.ndarray, transform) -> Iterator[Matc
             yield indices, both
 
 
-def _flux(face: Face, indices: list[Index], away: float, outputs: int, transform) -> list[torch.Tensor]:
+def _flux(face: Face, indices: list[Index], away: float, outputs: int, transform: Transform) -> list[torch.Tensor]:
     """The coefficients (n, indices, outputs) of each flux, ``away`` from the face."""
+    assert face.interface is not None
     x = face.x.clone()
     x[:, face.axis] += away
     x.requires_grad_()

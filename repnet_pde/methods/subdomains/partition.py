@@ -2,19 +2,22 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.stats import qmc
 
 from ...backend import seeded
 from ...discretization.features import jet_of
 from ...networks.patches import Patches
+from ...networks.repnet import RepNet
 from ...problem.points import inside
+from ...problem.problem import Problem
 
 WAVENUMBER = {1: 2 * math.pi, 2: 2 * math.pi, 3: 1.2 * math.pi}
-"""Largest wavenumber of the features on a patch normalised to [−1, 1], by dimension."""
+"""Largest wavenumber of the basis functions on a patch normalised to [−1, 1], by dimension."""
 RESOLVED = 0.5
 """Part of it that the solution is expected to have on a patch of the first partition."""
 ALONG = 0.1
@@ -23,7 +26,7 @@ THIN = 1e-3
 """Part of a box inside the geometry below which it gets no patch."""
 
 
-def even_partition(problem, wavenumber, most: int) -> np.ndarray:
+def even_partition(problem: Problem, wavenumber: ArrayLike, most: int) -> np.ndarray:
     """The boxes (n, 2, d) of an even partition that resolves wavenumbers (d,), or, with at most ``most`` boxes, comes
     as near as may be."""
     edges = even_edges(problem, wavenumber)
@@ -35,13 +38,13 @@ def even_partition(problem, wavenumber, most: int) -> np.ndarray:
     return np.array([np.transpose(cell) for cell in itertools.product(*cells)])
 
 
-def even_edges(problem, wavenumber) -> list[np.ndarray]:
+def even_edges(problem: Problem, wavenumber: ArrayLike) -> list[np.ndarray]:
     """The ends of intervals along every axis that resolve wavenumbers (d,)."""
     density = np.asarray(wavenumber) / 2 / (RESOLVED * WAVENUMBER[problem.dim])
     return [_edges(problem, axis, d) for axis, d in enumerate(density)]
 
 
-def _edges(problem, axis: int, density: float) -> np.ndarray:
+def _edges(problem: Problem, axis: int, density: float) -> np.ndarray:
     """The ends of intervals that fill an axis, ``density`` of them a unit of length, and divide at interfaces."""
     ends = {problem.box.lower[axis], problem.box.upper[axis]}
     ends |= {float(i.at) for i in problem.interfaces if i.axis == axis}
@@ -67,13 +70,13 @@ def refined(net: Patches, boxes: np.ndarray, marked: np.ndarray, axes: Sequence[
     for i, (bounds, divide) in enumerate(zip(boxes, marked, strict=True)):
         pieces = [bounds]
         if divide:
-            for axis in steepest_axes(net.patches[i], bounds, axes):
+            for axis in steepest_axes(net.patch(i), bounds, axes):
                 pieces = [p for piece in pieces for p in _halves(piece, axis)]
         result += pieces
     return np.array(result)
 
 
-def steepest_axes(patch, bounds: np.ndarray, axes: Sequence[int]) -> list[int]:
+def steepest_axes(patch: RepNet, bounds: np.ndarray, axes: Sequence[int]) -> list[int]:
     """Those of the axes of a box (2, d) along which u varies most, the steepest first."""
     dim, half = bounds.shape[1], (bounds[1] - bounds[0]) / 2
     which = [tuple(4 * (i == axis) for i in range(dim)) for axis in axes]
@@ -89,7 +92,14 @@ def _halves(bounds: np.ndarray, axis: int) -> list[np.ndarray]:
     return [lower, upper]
 
 
-def make_patches(problem, boxes: np.ndarray, width: int, seed: int, transform, more: float = 1.0):
+def make_patches(
+    problem: Problem,
+    boxes: np.ndarray,
+    width: int,
+    seed: int,
+    transform: Callable[..., torch.Tensor] | None,
+    more: float = 1.0,
+) -> tuple[Patches, np.ndarray]:
     """A `Patches` network with a patch for each box of which enough lies in the geometry, ordered for `couple`, and the
     boxes (n, 2, d) that have one.
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from scipy.stats import qmc
 from ...backend import seeded
 from ...networks.patches import Patches
 from ...problem.points import collocation, inside, on_boundary
-from ...problem.problem import Interface
+from ...problem.problem import Interface, Problem
 
 ON_FACE = {1: 1, 2: 32, 3: 400}
 """Points of a face between patches."""
@@ -40,10 +41,10 @@ class PatchPoints:
         problem: the one that is solved. seed: of the points. window: the part of time that is solved for; None: all.
     """
 
-    def __init__(self, problem, seed: int, window: tuple[float, float] | None = None):
+    def __init__(self, problem: Problem, seed: int, window: tuple[float, float] | None = None):
         self.problem, self.seed, self.window = problem, seed, window
 
-    def data(self, net: Patches, per_patch: int, on_face: int, gathered: bool = True):
+    def data(self, net: Patches, per_patch: int, on_face: int, gathered: bool = True) -> Any:
         """The DeepXDE data with ``per_patch`` collocation points in every patch and some on the boundary.
 
         Args:
@@ -102,11 +103,11 @@ class PatchPoints:
                         found.append(Face((i, int(j)), axis, torch.as_tensor(x), at[0] if at else None))
         return found
 
-    def _on_face(self, axis: int, at: float, ends, count: int) -> np.ndarray:
+    def _on_face(self, axis: int, at: float, ends: tuple[np.ndarray, np.ndarray], count: int) -> np.ndarray:
         """``count`` points of a face inside the geometry, gathered towards the ends of the part that is."""
         low, high = ends
 
-        def placed(places):
+        def placed(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             x = np.insert(low + (high - low) * places, axis, at, axis=1)
             return x, inside(self.problem, x)
 

@@ -1,5 +1,7 @@
 """The relative residual of a solution on patches at validation points, patch by patch."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -7,6 +9,7 @@ from ...checking.sizes import derivative_sizes, sized_terms
 from ...discretization.features import jet_of
 from ...discretization.jets import Index, TermJet, highest
 from ...networks.patches import Patches
+from ...problem.problem import Problem
 from .continuity import matched
 from .points import Face
 from .system import Carried
@@ -20,7 +23,7 @@ class PatchResiduals:
         indices: the derivatives that their residuals depend on.
     """
 
-    def __init__(self, problem, net: Patches, data, indices: list[Index]):
+    def __init__(self, problem: Problem, net: Patches, data: Any, indices: list[Index]):
         self.problem, self.net, self.data, self.indices = problem, net, data, indices
         self.x = torch.as_tensor(data.train_x)
         self.worst = np.zeros(len(net))
@@ -47,7 +50,7 @@ class PatchResiduals:
             terms: as `terms` gave them.
         """
         net, x, worst = self.net, self.x, self.worst
-        orders = highest(terms[: len(self.problem.residual_names)], self.indices)
+        orders = highest(terms[: len(self.problem.residual_names or ())], self.indices)
         sizes: dict[tuple[Index, ...], torch.Tensor] = {}
         for face in faces:
             for indices, sides in matched(self.problem, face, orders, net._output_transform):
@@ -55,7 +58,7 @@ class PatchResiduals:
                     sizes[tuple(indices)] = derivative_sizes(x, jet_of(net, x, indices), indices)
                 size = (sides[0].abs() * sizes[tuple(indices)]).sum((1, 2)).square().mean().sqrt().item()
                 pairs = zip(face.patches, sides, strict=True)
-                u, v = ((a * jet_of(net.patches[i], face.x, indices)).sum((1, 2)) for i, a in pairs)
+                u, v = ((a * jet_of(net.patch(i), face.x, indices)).sum((1, 2)) for i, a in pairs)
                 jump = (u - v).square().mean().sqrt().item() / (size or 1.0)
                 for i in face.patches:
                     worst[i] = max(worst[i], jump)
@@ -65,5 +68,5 @@ class PatchResiduals:
         net, worst = self.net, self.worst
         size = max((c.goal.square().mean().sqrt().item() for c in carried), default=0.0) or 1.0
         for c in carried:
-            jump = (c.a * jet_of(net.patches[c.patch], c.x, c.indices)).sum((1, 2)) - c.goal
+            jump = (c.a * jet_of(net.patch(c.patch), c.x, c.indices)).sum((1, 2)) - c.goal
             worst[c.patch] = max(worst[c.patch], jump.square().mean().sqrt().item() / size)

@@ -1,7 +1,9 @@
 """Least-squares collocation for the last layers of all patches: the rows of one partition, and Newton's method."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,6 +13,8 @@ from ...discretization.last_layer import as_layer
 from ...errors import TrainingError
 from ...linalg.condensed import Block, condense, couple
 from ...networks.patches import Patches
+from ...networks.repnet import RepNet
+from ...problem.problem import Problem
 from .continuity import matched
 from .points import Face
 
@@ -46,9 +50,9 @@ class PatchSystem:
 
     def __init__(
         self,
-        problem,
+        problem: Problem,
         net: Patches,
-        data,
+        data: Any,
         indices: list[Index],
         faces: list[Face],
         carried: list[Carried],
@@ -100,11 +104,11 @@ class PatchSystem:
         for term in terms:
             part, a = term.parts[0]
             rows = torch.arange(part.start, part.start + len(a))[:: max(1, len(a) // 500)]
-            total = number = 0
+            total, number = 0.0, 0
             for i in torch.unique(self.owner[rows]).tolist():
                 mine = rows[self.owner[rows] == i]
                 if i >= 0:
-                    at = Features(self.net.patches[i]).at(self.x[mine], self.indices)
+                    at = Features(self.net.patch(i)).at(self.x[mine], self.indices)
                     found = at.rows(a[mine - part.start])
                     total, number = total + found.square().sum().item(), number + len(mine)
             scales.append(math.sqrt(number / total) if total > 0 else 1.0)
@@ -113,7 +117,7 @@ class PatchSystem:
     def _least_squares(self, terms: list[TermJet], jet: torch.Tensor, scales: list[float]) -> list[torch.Tensor]:
         """The coefficients (p,) of every patch, from the terms linearised at ``jet``, what is carried over, and the
         continuity across faces."""
-        features = [Features(p) for p in self.net.patches]
+        features = [Features(p) for p in repnets(self.net)]
         rows = BlockRows(len(self.net), len(self.problem.outputs) * len(features[0]), self.around)
         for term, scale in zip(terms, scales, strict=True):
             goal = scale * (sum((a * jet[p]).sum((1, 2)) for p, a in term.parts) - term.residual[:, 0])
@@ -122,7 +126,9 @@ class PatchSystem:
         self._add_interfaces(rows, features, terms)
         return rows.solve()
 
-    def _add_term(self, system: "BlockRows", features: list[Features], term: TermJet, scale: float, goal) -> None:
+    def _add_term(
+        self, system: "BlockRows", features: list[Features], term: TermJet, scale: float, goal: torch.Tensor
+    ) -> None:
         """The rows of an equation or condition: of one patch each, or of two that a periodic condition joins."""
         if len(term.parts) == 1:
             ((part, a),) = term.parts
@@ -134,11 +140,11 @@ class PatchSystem:
         for pair in torch.unique(owners, dim=0):
             mine = torch.nonzero((owners == pair).all(1))[:, 0]
             if (pair >= 0).all():
-                rows = [
+                parts = [
                     features[i].at(self.x[part][mine], self.indices).rows(scale * a[mine])
                     for i, (part, a) in zip(pair.tolist(), term.parts, strict=True)
                 ]
-                system.shared(pair.tolist(), rows, goal[mine])
+                system.shared(pair.tolist(), parts, goal[mine])
 
     def _add_carried(self, system: "BlockRows", features: list[Features]) -> None:
         for c in self.carried:
@@ -148,7 +154,7 @@ class PatchSystem:
 
     def _add_interfaces(self, system: "BlockRows", features: list[Features], terms: list[TermJet]) -> None:
         """The interface rows, of the two patches beside every face."""
-        orders = highest(terms[: len(self.problem.residual_names)], self.indices)
+        orders = highest(terms[: len(self.problem.residual_names or ())], self.indices)
         for face in self.faces:
             for indices, sides in matched(self.problem, face, orders, self.net._output_transform):
                 pairs = zip(face.patches, sides, strict=True)
@@ -178,7 +184,7 @@ class BlockRows:
         self._own[patch].append(rows)
         self._right[patch].append(right if self._around is None else right - rows @ self._around[patch])
 
-    def shared(self, patches, rows, right: torch.Tensor) -> None:
+    def shared(self, patches: Sequence[int], rows: Sequence[torch.Tensor], right: torch.Tensor) -> None:
         """Rows that are the sum of a row of each of several patches."""
         where = []
         if self._around is not None:
@@ -193,9 +199,9 @@ class BlockRows:
         """The coefficients of each patch."""
         condensed, blocks = [], []
         for i, (own, right, traces) in enumerate(zip(self._own, self._right, self._traces, strict=True)):
-            found = condense(torch.cat(own), torch.cat(right), torch.cat(traces))
-            condensed.append(found)
-            blocks.append(Block((i,), found.rows, found.right))
+            patch = condense(torch.cat(own), torch.cat(right), torch.cat(traces))
+            condensed.append(patch)
+            blocks.append(Block((i,), patch.rows, patch.right))
             own.clear()
             traces.clear()
         for where, goal in self._shared:
@@ -209,26 +215,39 @@ class BlockRows:
         return found if self._around is None else [c + o for c, o in zip(found, self._around, strict=True)]
 
 
+def repnets(net: Patches) -> list[RepNet]:
+    """The networks of all patches."""
+    return [net.patch(i) for i in range(len(net))]
+
+
 @torch.no_grad()
 def store(net: Patches, found: list[torch.Tensor]) -> None:
     """Write the coefficients (p,) of every patch into its last layer."""
-    for patch, c in zip(net.patches, found, strict=True):
-        weight, bias = as_layer(c, patch.linears[-1])
-        patch.linears[-1].weight.copy_(weight)
-        patch.linears[-1].bias.copy_(bias)
+    for patch, c in zip(repnets(net), found, strict=True):
+        linear = patch.output_layer()
+        weight, bias = as_layer(c, linear)
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
 
 
 def coefficients(net: Patches) -> list[torch.Tensor]:
     """The coefficients (p,) of every patch's last layer."""
-    linears = [patch.linears[-1] for patch in net.patches]
+    linears = [patch.output_layer() for patch in repnets(net)]
     return [torch.cat([linear.weight.detach().reshape(-1), linear.bias.detach()]) for linear in linears]
 
 
-def _affine(terms, jet, new, left, scales) -> bool:
+def _affine(
+    terms: Sequence[TermJet],
+    jet: torch.Tensor,
+    new: torch.Tensor,
+    left: Sequence[torch.Tensor],
+    scales: Sequence[float],
+) -> bool:
     """Whether the residual has become what its linearisation said."""
     miss = size = 0.0
     for term, v, s in zip(terms, left, scales, strict=True):
         change = sum((a * (new[p] - jet[p])).sum((1, 2)) for p, a in term.parts)
         miss += (s * (term.residual[:, 0] + change - v)).square().sum().item()
-        size += (s * sum((a * new[p]).abs().sum((1, 2)) for p, a in term.parts)).square().sum().item()
+        sizes = ((a * new[p]).abs().sum((1, 2)) for p, a in term.parts)
+        size += (s * sum(sizes, start=new.new_zeros(()))).square().sum().item()
     return math.sqrt(miss) <= AFFINE * math.sqrt(size)
