@@ -54,7 +54,7 @@ def result_table(result: Any, directory: Path) -> Any:
     rows["range"] = ", ".join(f"{name} from {low:.4g} to {high:.4g}" for name, (low, high) in ranges)
     rows["residual (rms)"] = ", ".join(f"{name} {value:.2e}" for name, value in result.residuals.items())
     for name, estimate in result.estimates.items():
-        rows[f"unknown {name}"] = estimate(estimate, result.identification)
+        rows[f"unknown {name}"] = estimate_text(estimate, result.identification)
     for name in result.problem.unknown_fields if result.errors.by_output else ():
         rows[f"unknown field {name}"] = f"relative L2 error {result.errors.by_output[name]:.2e}"
     if result.identification is not None:
@@ -77,7 +77,7 @@ def errors_of(errors: Any) -> str:
     return f"up to t = {errors.until:.6g} only: relative L2 {errors.relative_l2:.2e}, maximum {errors.maximum:.2e}"
 
 
-def estimate(estimate: Any, identification: Any) -> str:
+def estimate_text(estimate: Any, identification: Any) -> str:
     true = "" if estimate.true is None else f" (true {estimate.true:.6g})"
     if estimate.interval is None:
         reason = estimate.reason if identification and estimate.reason else ""

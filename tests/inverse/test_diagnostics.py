@@ -454,8 +454,8 @@ def test_values_that_ran_away_or_lie_at_a_bound_have_no_interval():
 )
 def test_the_closing_table_prints_whatever_was_found(interval):
     found = type("Found", (), {"level": 0.95})
-    assert "interval [" in tables.estimate(Estimate(-1.3e90, 2e8, interval), found)
-    assert tables.estimate(Estimate(2.0, None, None, None, None, "ran away"), found) == "2, no interval: ran away"
+    assert "interval [" in tables.estimate_text(Estimate(-1.3e90, 2e8, interval), found)
+    assert tables.estimate_text(Estimate(2.0, None, None, None, None, "ran away"), found) == "2, no interval: ran away"
 
 
 # Unknowns that a cache freezes ---------------------------------------------------------------------------------------

@@ -269,7 +269,7 @@ def test_no_forward_solution_is_said(file, monkeypatch):
     monkeypatch.setattr(marching, "SHORTEST", 0.04)
     options = {"shooting": {"tolerance": 1e-15}}
     result = identify(load_problem(file), method="shooting", method_options=options, progress=False)
-    assert shooting.UNMET_REASON in result.stopped and "at t = 0" in result.stopped
+    assert result.unmet and "do not meet the equations" in result.stopped and "at t = 0" in result.stopped
     assert not result.finished and not result.resumable and result.reached == 0
     assert result.status == "not converged" and np.isnan(result.predict(np.zeros((1, result.problem.dim)))).all()
     assert result.identification is None
