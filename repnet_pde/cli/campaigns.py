@@ -37,8 +37,8 @@ def _of_a_campaign(command: Callable[..., Any]) -> Callable[..., Any]:
 def validate(names: tuple[str, ...], out: Path, **options: Any) -> None:
     """Solve NAMES (default: the catalogue) and check errors, references, convergence and balances.
 
-    Exit code 1 when a problem fails its stated tolerance. The same command goes on where it was interrupted; a report
-    is written into the campaign's directory.
+    Exit code 1 when a problem fails its stated tolerance. Repeat the same command to continue after an interruption; a
+    report is written into the campaign's directory.
     """
     from ..validation.campaigns.campaign import say
     from ..validation.campaigns.validate import FAILED
@@ -106,7 +106,7 @@ def compare(
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def report(directory: Path) -> None:
-    """Write the report of the campaign in DIRECTORY again, from its stored runs."""
+    """Write the report of the campaign in DIRECTORY again from its stored runs."""
     from ..validation.campaigns.report import write
 
     click.echo(str(write(directory)))
@@ -114,7 +114,7 @@ def report(directory: Path) -> None:
 
 @contextlib.contextmanager
 def _reported(out: Path) -> Iterator[None]:
-    """Write the report at the end, also where some runs could not be done."""
+    """Write the report at the end, even if some runs could not be done."""
     from ..validation.campaigns.report import write
 
     try:

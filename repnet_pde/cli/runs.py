@@ -100,7 +100,7 @@ def _asked(
 
 
 def _paced(method: str, learning_rate: float) -> dict:
-    """Options of those stages that have a learning rate; said to be unknown where none has."""
+    """Options of the stages that have a learning rate; if none has, the option is reported as unknown."""
     from ..methods import METHODS
 
     having = [name for name, entry in METHODS.items() if "learning_rate" in entry.options()]
@@ -109,7 +109,7 @@ def _paced(method: str, learning_rate: float) -> dict:
 
 
 def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: bool, **given: Any) -> None:
-    """Have ``run``, which imports `solve` or `identify` and calls it, do what the command line asks for."""
+    """Execute ``run``, which imports and calls `solve` or `identify`, with the arguments of the command line."""
     parameters, asked = _asked(**given)
     options.writable(out)
     with only_json(as_json):
