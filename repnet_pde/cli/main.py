@@ -55,7 +55,7 @@ def _run(arguments: list[str] | None) -> int:
     except RepNetPDEError as error:
         return _fail(str(error), 1)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # avoids an error message of the interpreter at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # avoids an error message at exit
         return 1
     except (OSError, MemoryError) as error:
         return _fail(f"{type(error).__name__}: {error}", 1)

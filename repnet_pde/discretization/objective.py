@@ -77,7 +77,7 @@ class Objective:
         return loss
 
     def gradient(self) -> torch.Tensor:
-        """Evaluate the loss and store its gradient in the parameters; a loss that is not finite is returned as it is."""
+        """Evaluate the loss and store its gradient in the parameters; a value that is not finite is returned too."""
         for parameter in self.parameters:
             parameter.grad = None
         loss = self.total()
