@@ -146,7 +146,7 @@ def search(
         found.try_(network, options)
         return found
     products = samples.dim > 1 and network != SINE.name and not options and many(samples)
-    if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # more sines than allowed would be needed to fill the box
+    if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # too many sines to fill the box
         _products(found, options)
     if network != PRODUCT.name and not (found.tried and found.best.held_out < LARGE):
         _sines(found, options)

@@ -299,7 +299,7 @@ def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float
 
 
 def _direction(line: np.ndarray, scale: np.ndarray, moved=False) -> np.ndarray:
-    """A line as weights relative to ``scale``; unknowns that change along it have at least the weight `INVOLVED`.
+    """A line as weights relative to ``scale``; unknowns in ``moved`` get a weight above `INVOLVED`.
 
     The scale is the larger of the value and the start: a value may have drifted along the line to nearly 0.
     """
