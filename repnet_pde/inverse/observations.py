@@ -211,7 +211,7 @@ def _inside(problem, x: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, n
     clipped = np.clip(x, lower, upper)
     near = (abs(x - clipped) <= slack).all(axis=1)
     x, found = np.where(near[:, None], clipped, x), np.zeros(len(x), dtype=bool)
-    for shift in (np.zeros_like(lower), *np.diag(slack), *-np.diag(slack)):  # points on a circle may be outside by rounding as well
+    for shift in (np.zeros_like(lower), *np.diag(slack), *-np.diag(slack)):  # also for circles
         left = np.flatnonzero(near & ~found)
         if len(left):
             found[left] = inside(problem, x[left] + shift)

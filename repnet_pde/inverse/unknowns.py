@@ -165,14 +165,14 @@ RATIO = 1e-6
 
 
 def first_deviations(problem: Problem) -> list[torch.Tensor]:
-    """For each datum, by observation, the root mean square of the observed values: used until the noise is estimated."""
+    """For each datum, by observation, the root mean square of the observed values, used until the noise is estimated."""
     values = [torch.as_tensor(c.values).detach().double() for c in problem.observations.values()]
     sizes = [max(v.square().mean().sqrt().item(), 1e-300) for v in values]
     return equal_deviations(sizes, [len(c.points) for c in problem.observations.values()])
 
 
 def equal_deviations(sizes: Sequence[float], counts: Sequence[int]) -> list[torch.Tensor]:
-    """One standard deviation per observation, repeated for each of its data; bounded from below relative to the others."""
+    """One standard deviation per observation, repeated for each datum; bounded from below relative to the others."""
     least = max(RATIO * max(sizes), 1e-300)
     pairs = zip(sizes, counts, strict=True)
     return [torch.full((count,), max(size, least), dtype=torch.float64) for size, count in pairs]

@@ -29,8 +29,8 @@ class ProductRepNet(dde.nn.NN):
     coordinate, and slow sines of all coordinates together for components that are not a sum of a few products.
 
     :math:`\varphi_{lr}(x_l) = \sum_j C_{lrj} \sin(s_{lj}(a_{lj} \hat x_l - t_{lj})) + c_{lr}` (canonical polyadic form;
-    F. L. Hitchcock, J. Math. Phys. 6 (1927) 164-189). The number of coefficients grows linearly, not exponentially, with
-    the number of coordinates, and u is linear in the coefficients of one coordinate at a time.
+    F. L. Hitchcock, J. Math. Phys. 6 (1927) 164-189). The number of coefficients grows linearly, not exponentially,
+    with the number of coordinates, and u is linear in the coefficients of one coordinate at a time.
 
     Args:
         layer_sizes: ``[inputs, sines of the coordinate with the largest wavenumber, products, outputs]``; the other

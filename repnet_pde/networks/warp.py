@@ -71,7 +71,7 @@ class AxisWarp(torch.nn.Module):
         x = (x - self.center) / self.half_width
         c, p, w = self.table
         columns = []
-        for axis in range(x.shape[1]):  # skip axes with the identity map
+        for axis in range(x.shape[1]):  # linear axes have no further terms
             value = self.shift[axis] + c[axis, 0] * x[:, axis]
             used = torch.nonzero(c[axis, 1:])[:, 0] + 1
             if len(used):
@@ -114,7 +114,7 @@ class AxisWarp(torch.nn.Module):
 
     @torch.no_grad()
     def inverse(self, xi: torch.Tensor) -> torch.Tensor:
-        """x (n, d) with ξ(x) = ``xi``, by bisection; values outside of [−1, 1] are extrapolated linearly."""
+        """x (n, d) with ξ(x) = ``xi``, by bisection; values outside of [−1, 1] give the nearest end of the box."""
         low, high = -torch.ones_like(xi), torch.ones_like(xi)
         for _ in range(60):
             middle = (low + high) / 2
