@@ -165,7 +165,7 @@ RATIO = 1e-6
 
 
 def first_deviations(problem: Problem) -> list[torch.Tensor]:
-    """For each datum, by observation, the root mean square of the observed values, used until the noise is estimated."""
+    """For each datum, by observation, the root mean square of the observed values, until the noise is estimated."""
     values = [torch.as_tensor(c.values).detach().double() for c in problem.observations.values()]
     sizes = [max(v.square().mean().sqrt().item(), 1e-300) for v in values]
     return equal_deviations(sizes, [len(c.points) for c in problem.observations.values()])

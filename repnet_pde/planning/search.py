@@ -29,8 +29,8 @@ from .trial import Candidate, attempt
 GOOD = 1e-11
 """Held-out residual, relative to the data, below which the search ends."""
 WORK = 2e11
-"""Maximum work of the search, as the sum of the cubes of the numbers of columns: about a minute. A time limit would make
-the choice depend on the load of the machine."""
+"""Maximum work of the search, as the sum of the cubes of the numbers of columns: about a minute. A time limit would
+make the choice depend on the load of the machine."""
 LARGE = 1e-3
 """Held-out residual above which the basis functions are assumed not to approximate the solution."""
 BETTER = 0.3

@@ -31,14 +31,14 @@ def collocation(
         wavenumber: sets the open numbers of points in place of the problem's own, as in `Problem.points`.
         few: keep about this many points inside the domain, for trials.
         fresh: number of validation points inside the domain, which overrides the problem's own number.
-        least: minimum number of points inside the domain, if the problem leaves their number open.
+        least: minimum number of points inside the domain, if the problem does not specify their number.
         features: number of basis functions of a network whose last layer is solved for: sets the open numbers of points
             in proportion to it, three rows per column inside the domain.
         distribution: in place of the problem's own.
         interval: (start, end) of a part of the time domain; initial conditions then select no points unless it begins
             at the start.
         inside: points (n, d) to be taken inside the domain. boundary, initial: with them, the numbers of points there
-            that the problem leaves open.
+            that the problem does not specify.
 
     Raises:
         InputError: a condition selects none of the points.

@@ -96,7 +96,7 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
         result = _on_patches(ready, count, storing)
         if result is not None:
             return result
-        limit = None  # planning is complete
+        limit = None  # no training remains
     if directory is not None:
         write_description(directory, problem, planned.settings, request.data)
     return ready.execute(storing, limit)

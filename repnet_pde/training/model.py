@@ -185,7 +185,7 @@ class Loop:
         return reason
 
     def _record(self) -> None:
-        """Fill the history as Model.train does; a test step of DeepXDE unfreezes all parameters, so freeze them again."""
+        """Fill the history as Model.train does; DeepXDE's test step unfreezes all parameters, so freeze them again."""
         model = self.model
         frozen = [p for p in model.net.parameters() if not p.requires_grad]
         if model.losshistory.steps and model.losshistory.steps[-1] == model.train_state.step > 0:

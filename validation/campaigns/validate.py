@@ -1,7 +1,8 @@
 """Is every problem solved as its file says? Errors, reference, convergence, indicator, balances, and a status.
 
-Each problem is solved with every seed, and the first of them again with fewer features (least squares, patching) or
-products (low rank), looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
+Each problem is solved with every seed, and the first of them again with fewer basis functions (least squares,
+multidomain ``patching``) or products (low rank), looser tolerances (``marching`` on space-time slabs) or fewer samples
+(functions). `judge` uses the stored runs only.
 """
 
 import math

@@ -4,7 +4,7 @@
 
 For every inverse problem, noise and data seed
 
-- identify: network, method, points and features chosen by the package, from the problem's own starts;
+- identify: network, method, points and basis functions chosen by the package, from the problem's own starts;
 - classical: `scipy.optimize.least_squares` around the problem's forward solver of
   `repnet_pde.validation.finite_difference.inverse`, from the same starts, with derivatives by differences and the
   standard errors of its Jacobian. An unknown field is the exponential of a cubic spline with a penalty on second

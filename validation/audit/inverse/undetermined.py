@@ -10,7 +10,7 @@ from .posing import drawn, given_or_not, posed
 
 
 def undetermined_experiment(rng, number: int) -> tuple[Experiment, frozenset[str], str]:
-    """The experiment, the names that it leaves open, and what it is."""
+    """The experiment, the names that are not identifiable, and its description."""
 
     def one_mode():
         found = ex.line(rng, ("k", "b"))
@@ -43,7 +43,8 @@ def undetermined_experiment(rng, number: int) -> tuple[Experiment, frozenset[str
 
 
 def undetermined(rng, number: int) -> Case:
-    """Unknowns that the data leave open: pairs of which one combination enters, and what acts where nothing is seen."""
+    """Unknowns that are not identifiable: pairs that enter only as one combination, and unknowns without effect on the
+    data."""
     experiment, open_, text = undetermined_experiment(rng, number)
     noise = float(rng.choice([0.0, 1e-3, 1e-2, 3e-2]))
     return posed(rng, experiment, noise=noise, given=given_or_not(rng), open_=open_, text=text)
