@@ -15,10 +15,10 @@ from .options import Listed
 from .tables import show_table
 
 _CAMPAIGN = [
-    click.option("--seeds", type=int, default=3, show_default=True, help="Seeds 0, 1, ... of each."),
-    click.option("--threads", type=int, default=1, show_default=True, help="Of each run."),
-    click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time on this machine."),
-    click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers do the runs."),
+    click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds 0, 1, ... for each."),
+    click.option("--threads", type=int, default=1, show_default=True, help="Threads of each run."),
+    click.option("--jobs", type=int, default=1, show_default=True, help="Number of simultaneous runs on this machine."),
+    click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers execute the runs."),
 ]
 
 
@@ -30,8 +30,8 @@ def _of_a_campaign(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--method", default="auto", show_default=True, help="As in solve.")
-@click.option("--convergence/--no-convergence", default=True, help="Solve the first seed again with less.")
+@click.option("--method", default="auto", show_default=True, help="Method, as for solve.")
+@click.option("--convergence/--no-convergence", default=True, help="Repeat the first seed at lower resolution.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/validation", show_default=True)
 def validate(names: tuple[str, ...], out: Path, **options: Any) -> None:
@@ -75,9 +75,12 @@ def _known() -> tuple[list[str], list[str]]:
 )
 @click.option("--methods", metavar="NAME,...", cls=Listed, listed=lambda: f"{', '.join(_known()[1])}.  [default: all]")
 @click.option(
-    "--budget", default="10s,60s", show_default=True, help="Wall-clock seconds of each run; several by commas."
+    "--budget",
+    default="10s,60s",
+    show_default=True,
+    help="Wall-clock seconds of each run; several separated by commas.",
 )
-@click.option("--parameters", type=int, help="Of every network.  [default: as an ordinary one with usual layers]")
+@click.option("--parameters", type=int, help="Parameters of every network.  [default: as an ordinary network]")
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/comparison", show_default=True)

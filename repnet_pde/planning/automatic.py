@@ -94,7 +94,7 @@ def _nonlinear_inverse_in_time(asked: Asked) -> str | None:
         return None
     if is_linear(asked.problem.forward()):
         return None
-    return "inverse problem, nonlinear and in time: Gauss-Newton on the unknowns, the state by marching"
+    return "inverse problem, nonlinear and in time: Gauss-Newton on the unknowns, the state on space-time slabs"
 
 
 def _inverse(asked: Asked) -> str | None:
@@ -144,7 +144,7 @@ def _dispersive(asked: Asked) -> str | None:
     assert orders is not None  # otherwise marching is unsuited
     highest = max(max(index[:-1]) for index in orders)
     if highest > 2 and highest % 2 == 1:
-        return "nonlinear dispersive problem in time: Newton's method on patches, in windows"
+        return "nonlinear dispersive problem in time: Newton's method on subdomains, in windows"
     return None
 
 
@@ -162,7 +162,7 @@ def _steady(asked: Asked) -> str | None:
 
 def _sharp(asked: Asked) -> str | None:
     if asked.one_layer and asked.free and patching_converges(asked.problem):
-        return "nonlinear problem, sharp in one place: Newton's method on patches"
+        return "nonlinear problem, sharp in one place: Newton's method on subdomains"
     return None
 
 

@@ -113,7 +113,7 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
     if left is not None and left <= 0:
         ready.notes.append(f"{said}; no time was left for the method {Patching.name}, which may suit")
         return None
-    notes = [f"{said}; on patches in its place"]
+    notes = [f"{said}; on subdomains instead"]
     try:
         other = Run(_plan_on_patches(ready.plan, iterations, notes))
         other.training.seconds += spent

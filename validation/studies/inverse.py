@@ -1,4 +1,4 @@
-"""The inverse catalogue: `identify` beside classical least squares around a forward solver, on the same data.
+"""The inverse catalogue: `identify` and classical least squares with a forward solver, on the same data.
 
     python -m repnet_pde.validation.studies.inverse
 

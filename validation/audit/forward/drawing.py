@@ -13,7 +13,7 @@ FEATURES = (
     {"network": "repnet", "method": "least-squares"},
     {"network": "repnet-gaussian", "method": "least-squares"},
 )
-"""Settings taken in turn: all automatic, and basis functions whose partition points could coincide in a second solve."""
+"""Settings taken in turn: all automatic, and basis functions whose partition points could coincide in both solves."""
 
 
 def case(text: str, problem: Problem, *functions, settings=None, **truth) -> Case:

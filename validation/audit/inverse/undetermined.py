@@ -1,4 +1,4 @@
-"""The kind whose data leave unknowns open."""
+"""The kind whose unknowns are not identifiable from the data."""
 
 import math
 from dataclasses import replace
@@ -69,7 +69,7 @@ def late(rng, n: int = 20) -> Experiment:
 
 
 def two(rng, experiment: Experiment, name: str, of: str, keep: tuple[str, ...] = ()) -> Experiment:
-    """With a and b in place of a number, of which only the product, ratio or sum enters."""
+    """With a and b instead of one number, of which only the product, ratio or sum enters."""
     total, share = experiment.numbers[name], rng.uniform(0.3, 0.7)
     rule, b = {
         "product": (lambda a, b: a * b, log_uniform(rng, 0.3, 3)),
