@@ -80,7 +80,7 @@ def _known() -> tuple[list[str], list[str]]:
     show_default=True,
     help="Wall-clock seconds of each run; several separated by commas.",
 )
-@click.option("--parameters", type=int, help="Parameters of every network.  [default: as an ordinary network]")
+@click.option("--parameters", type=int, help="Number for every network.  [default: as FNN with the usual layers]")
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/comparison", show_default=True)

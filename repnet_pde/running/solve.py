@@ -103,7 +103,7 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
 
 
 def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result | None:
-    """The result on subdomains, in the remaining time, if its residual at the held-out points is smaller than that of the
+    """The result on subdomains, in the remaining time, if its residual at the held-out points is smaller than that of
     least squares on the whole domain; otherwise None. This is recorded in the notes of ``ready``."""
     problem, tried = ready.problem, ready.plan.unreached
     assert tried is not None and tried.judge is not None
