@@ -1,8 +1,8 @@
-"""The Allen-Cahn equation in 1-D, whose solution parts into two phases with thin layers between them.
+"""The Allen-Cahn equation in 1-D, whose solution separates into two phases with thin layers between them.
 
     u_t = d u_xx + 5 (u − u³) on [−1, 1] × [0, 1],   u(x, 0) = x² cos πx,   u(−1, t) = u(1, t) = −1.
 
-There is no elementary solution; the layers between u = 1 and u = −1 have the width √(2d/5). The free energy falls:
+There is no elementary solution; the layers between u = 1 and u = −1 have the width √(2d/5). The free energy decreases:
 
     d/dt ∫ (½ d u_x² + 5/4 (1 − u²)²) dx = −∫ u_t² dx.
 

@@ -1,4 +1,4 @@
-"""Burgers' equation in 1-D, whose solution steepens into an inner layer.
+"""Burgers' equation in 1-D, whose solution steepens into an interior layer.
 
     u_t + u u_x = ν u_xx on [−1, 1] × [0, 1],   u(x, 0) = −sin πx,   u(−1, t) = u(1, t) = 0.
 
@@ -38,7 +38,7 @@ def problem(nu=0.01 / math.pi):
             "initial": dde.icbc.IC(domain, lambda x: -np.sin(np.pi * x[:, 0:1]), lambda x, on_initial: on_initial),
         },
         reference="burgers_1d",
-        # The layer's own width 1 / nu is reached at one place only; the points are spread for features of 1/10 of it.
+        # The layer's wavenumber 1 / nu occurs at one place only; the points are spread for 1/10 of it.
         wavenumber=(10 * np.pi, np.pi),
         tolerance=1e-5,
         balances={"energy": energy, "mass": mass},

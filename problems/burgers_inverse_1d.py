@@ -48,7 +48,7 @@ def problem(noise=0.0, observations=2000, data_seed=0):
         reference=lambda: reference("burgers_1d", nu=true["l2"]),
         unknowns={"l1": l1, "l2": l2},
         true_unknowns=true,
-        # As in burgers_1d: the layer's own width is reached at one place only.
+        # As in burgers_1d: the layer's wavenumber occurs at one place only.
         wavenumber=(10 * math.pi, math.pi),
         # Five standard errors of l2 are 2.4e-2 at noise 0.01.
         tolerance=max(1e-5, 2.5 * noise),

@@ -8,7 +8,7 @@ c and ω to be found from samples of u at random points; the true values are 1.2
     u = Σ_n s_n sin k_n x (sin ωt − ω/ω_n sin ω_n t) / (ω_n² − ω²),   k_n = nπ,   ω_n = c k_n,
 
 with the sine coefficients s_n = 2 ∫ s sin k_n x dx, which fall faster than any geometric sequence. The noise is
-relative to the root mean square of the samples. The energy is what the drive has done:
+relative to the root mean square of the samples. The energy is the work of the source:
 
     d/dt ½∫ (u_t² + c² u_x²) dx = ∫ s sin ωt u_t dx.
 """

@@ -72,7 +72,7 @@ def problem(noise=0.1, observations=2500, data_seed=0, a_known=1):
         outputs=("u", "a"),
         unknown_fields=("a",),
         wavenumber=(2 * pi, 2 * pi, 1.0),
-        # With a given on the boundary, it follows from initial and boundary values, whatever the noise.
+        # With a given on the boundary, it is determined by initial and boundary values, independently of the noise.
         tolerance=1e-5,
         balances={"energy": Balance(lambda x, ua: ua[:, 0:1] ** 2 / 2, rate=supply)},
     )

@@ -2,8 +2,8 @@
 
     −Δu − κ(x)² u = f on [0, 1]²,   κ(x) = κ₀ (1 + b sin 2πx),   u given on the boundary,
 
-where f belongs to u = sin φ(x) sin κ₀y with φ' = κ, that is φ = κ₀ (x − b cos 2πx / 2π): waves as short as the medium
-asks for,
+where f belongs to u = sin φ(x) sin κ₀y with φ' = κ, that is φ = κ₀ (x − b cos 2πx / 2π): waves with the local
+wavenumber of the medium,
 
     f = −φ″ cos φ sin κ₀y + κ₀² u.
 

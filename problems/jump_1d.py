@@ -2,8 +2,8 @@
 
     u(x) = sin 8πx for x < 0.3,   ½ eˣ cos 20πx for x ≥ 0.3,   on [−1, 1],
 
-from samples at random points. Where between the two samples around it the jump lies, they do not tell: they lie 1e-6
-to its left and right.
+from samples at random points. The samples do not determine the position of the jump between the two samples around it;
+these lie 1e-6 to its left and right.
 """
 
 import math

@@ -6,7 +6,7 @@ with ν = 1/reynolds, u and v given on the boundary and p given at the outflow x
 
     u = 1 − e^{λx} cos 2πy,   v = λ/(2π) e^{λx} sin 2πy,   p = (1 − e^{2λx})/2,   λ = 1/(2ν) − √(1/(4ν²) + 4π²).
 
-What flows in flows out, and so does momentum, with pressure and viscous stress:
+Mass and momentum, the latter with pressure and viscous stress, are conserved:
 
     ∮ (u, v) · n ds = 0,   ∮ (u² + p − ν u_x, u v − ν u_y) · n ds = 0,   ∮ (u v − ν v_x, v² + p − ν v_y) · n ds = 0.
 

@@ -3,7 +3,7 @@
     x' = σ (y − x),   y' = x (ρ − z) − y,   z' = x y − β z on [0, 3],   (x, y, z) = (−8, 7, 27) at t = 0,
 
 σ, ρ and β to be found from samples of x, y and z at evenly spaced times; the true values are 10, 15 and 8/3. The
-noise is relative to the root mean square of each output's samples. The products do no work:
+noise is relative to the root mean square of each output's samples. The quadratic terms conserve energy:
 
     d/dt ½ (x² + y² + z²) = −σ x² + (σ + ρ) x y − y² − β z².
 

@@ -6,8 +6,8 @@ where f is such that
 
     u = sin 6πx + ½ sin 12πx + ¼ sin 24πx + ⅙ sin 36πx + amplitude e^{−s²/2} cos(packet π (x − ½)),   s = (x − ½)/width.
 
-Each wave adds about as much to u′ as another; the packet is fast, and is felt near the middle only. The equation times
-u gives ∫ (u′² + f u) dx = [u u′].
+All waves contribute about equally to u′; the packet is fast and localised near the middle. The equation times u gives
+∫ (u′² + f u) dx = [u u′].
 """
 
 import deepxde as dde

@@ -3,9 +3,9 @@
     Δu − u²/10 = f on [−1, 1]²,   u and its derivatives periodic,   u(0, 0) = 0,
 
 where f belongs to u = sin mπx cos mπy, m whole: f = −2 (mπ)² u − u²/10. The value at the origin is one more condition
-than the literature has. Without it there is a second solution, about 1/(20 (mπ)²) above this one, since the nonlinear
-term alone fixes the constant that the Laplacian leaves open, and the residual of what lies between the two is below
-1e-10 of f. The equation times u:
+than in the literature. Without it there is a second solution, about 1/(20 (mπ)²) above this one, since only the
+nonlinear term determines the additive constant; for functions between the two solutions the residual is below 1e-10 of
+f. The equation times u:
 
     ∫ (|∇u|² + u³/10 + f u) dx = 0.
 """

@@ -3,7 +3,7 @@
     u(x) = (sin πx + sin (0.05 m πx + 1) + sin (0.2 m πx + 2) + sin (0.5 m πx + 3) + sin (m πx + 4)) / √5 on [−1, 1],
 
 from samples at random points, with noise relative to their root mean square. m = 100 is the usual test of spectral
-bias (such as N. Rahaman et al., ICML 2019, arXiv:1806.08734); m = 400 is a hard one.
+bias (such as N. Rahaman et al., ICML 2019, arXiv:1806.08734); m = 400 is a hard test.
 """
 
 import math

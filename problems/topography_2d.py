@@ -3,8 +3,8 @@
     u(x, y): elevation over its mean, x and y the longitude and latitude scaled to [−1, 1] × [−1, 1].
 
 The digital elevation model (344 × 403 points; U.S. Geological Survey, in the public domain) comes with Matplotlib's
-sample data. A random part of its points are samples; between its points it is interpolated linearly, and the error is
-measured against that on all of the domain. Nothing is smooth here, so that no method reaches many digits.
+sample data. A random subset of its points are samples; between its points it is interpolated linearly, and the error is
+measured against this interpolant on the whole domain. The data are not smooth, so that no method is very accurate.
 """
 
 import deepxde as dde

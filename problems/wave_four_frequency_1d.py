@@ -5,9 +5,9 @@
     g(t) = A (sin 2πωt + sin 10πωt + sin 20πωt + sin 40πωt) / 4,
 
 has the solution u = g(t − x) behind the front x = t and u = 0 before it: continuous, with a kink at the front. With
-ξ = t − x and η = t + x the equation is u_ξη = 0, the domain a square that stands on a corner, and the front the line
-ξ = 0, where an equation of first order in ξ asks for no more than that u is continuous: an interface whose "flux" u_η
-follows from that. In x and t no smooth network gets past the kink.
+ξ = t − x and η = t + x the equation is u_ξη = 0, the domain is a square rotated by 45°, and the front is the line
+ξ = 0, where an equation of first order in ξ requires only continuity of u: an interface whose "flux" u_η is then
+continuous as well. In x and t no smooth network can resolve the kink.
 """
 
 import math

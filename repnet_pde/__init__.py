@@ -12,8 +12,8 @@ from .version import __version__
 
 _HERE = Path(__file__).resolve().parent
 if not (_HERE / "problems").exists() and (_HERE.parent / "problems" / "__init__.py").exists():
-    # A checkout that is not installed, but in the way of what is: Python was started in it. There the catalogue and
-    # the validation lie beside the package.
+    # Python was started in a source checkout, which takes precedence over an installed package. There the catalogue
+    # and the validation are next to the package.
     __path__.append(str(_HERE.parent))
 
 _EXPORTS = {

@@ -95,7 +95,7 @@ def wavenumber(value: ArrayLike | None, dim: int) -> tuple[float, ...] | None:
 
 
 def finite(field: str, value: torch.Tensor | np.ndarray) -> None:
-    """Raise unless all entries of a tensor or array are finite; ``field`` is what gave it."""
+    """Raise unless all entries of a tensor or array are finite; ``field`` names its source."""
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     bad = np.count_nonzero(~np.isfinite(array))
     if bad:
@@ -115,5 +115,5 @@ def said(error: Exception) -> str:
 
 
 def cut(text: str) -> str:
-    """A text of at most some 300 characters."""
+    """The text, shortened to about 300 characters."""
     return text if len(text) <= 300 else text[:300] + "..."

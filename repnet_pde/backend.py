@@ -1,7 +1,7 @@
-"""DeepXDE on PyTorch, imported in one place and kept quiet.
+"""DeepXDE on PyTorch, imported in one place and with its printed output suppressed.
 
-DeepXDE chooses its backend when it is first imported and reports that, like every change of
-precision, by printing; a library under a command line whose output is parsed cannot let it.
+DeepXDE chooses its backend when it is first imported and prints a message about it and about every
+change of precision; that would corrupt the output of the command line, which may be parsed.
 """
 
 import contextlib

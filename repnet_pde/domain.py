@@ -33,7 +33,7 @@ def box_of(domain: Any, dim: int | None = None, argument: str = "domain") -> Box
 
     Args:
         domain: geometry, pair of numbers or of sequences of length d, `Box`, or None.
-        dim: the number of coordinates wanted; numbers of a pair are repeated to it.
+        dim: the required number of coordinates; a pair of numbers is repeated for each of them.
 
     Raises:
         InputError: not a box, not finite, empty, or of another dimension than ``dim``.

@@ -27,12 +27,12 @@ class TrainingError(RepNetPDEError, RuntimeError):
 
 
 MOST_LISTED = 16
-"""Names that a message lists; of more the four that are most like the one given."""
+"""Maximum number of names listed in a message; of a longer list, the four most similar to the one given."""
 
 
 def choose(argument: str, given: object, allowed: Iterable[object]) -> None:
-    """Raise `InputError` unless ``given`` is one of ``allowed``; the message lists the good ones."""
-    if given not in list(allowed):  # a list, so that what cannot be hashed is refused too
+    """Raise `InputError` unless ``given`` is one of ``allowed``; the message lists the allowed ones."""
+    if given not in list(allowed):  # a list, so that unhashable values are rejected too
         import difflib
 
         close = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1)

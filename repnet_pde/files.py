@@ -1,4 +1,4 @@
-"""Files that survive a kill: written under another name, synchronised, renamed."""
+"""Atomic writing of files: written under another name, synchronised, renamed, so that a kill cannot damage them."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ TEMPORARY = re.compile(
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` make a temporary file beside ``path`` and put it in its place at once."""
+    """Let ``write`` create a temporary file next to ``path``, then atomically rename it to ``path``."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(descriptor)
     temporary = Path(name)
@@ -44,7 +44,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Remove what a killed process left behind of `write_atomically`."""
+    """Remove temporary files of `write_atomically` that a killed process left behind."""
     for path in directory.iterdir():
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def read_checkpoint(path: Path, needed: str = "progress") -> dict | None:
 
 
 def new_directory(directory: Path) -> Path:
-    """``directory``, which must not exist or be empty but for unfinished files; it is not made yet."""
+    """``directory``, which must not exist or be empty except for unfinished files; it is not created yet."""
     if directory.exists() and (
         not directory.is_dir() or not all(TEMPORARY.fullmatch(path.name) for path in directory.iterdir())
     ):

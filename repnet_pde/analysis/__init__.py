@@ -1,1 +1,1 @@
-"""What can be told of a problem before it is solved: linearity, the symbol of its operator, wavenumbers."""
+"""Analysis of a problem before it is solved: linearity, the symbol of its operator, wavenumbers."""

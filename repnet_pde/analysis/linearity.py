@@ -1,4 +1,4 @@
-"""Whether the residuals of a problem are affine in u, by trying."""
+"""Numerical test of whether the residuals of a problem are affine in u."""
 
 import math
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 
 TRIAL_ROWS = 400
-"""Rows, at most, of each trial."""
+"""Maximum number of rows of each test."""
 LINEAR = 1e-9
 """Mismatch of a sum, relative to the size of its row, up to which residuals count as affine."""
 NOISE, NOISE_STEP, NOISE_STEPS = 30.0, 2.0**-8, 8
-"""What is larger may be rounding up to so many times the second differences of r along u, over such relative steps:
-what curvature adds to these is smaller than to the mismatch by the square of the step."""
+"""A larger mismatch may be rounding if it is at most this many times the second differences of r along u with these
+relative steps: curvature contributes to them less than to the mismatch, by the square of the step."""
 
 
 def is_linear(problem: Problem) -> bool:
-    """Whether all residuals are affine in u, as far as trying tells.
+    """Whether all residuals are affine in u, as far as a numerical test can show.
 
     r(p + q) − r(p) − r(q) + r(0) = 0 for waves and constants p, q, of sizes from 1e-6 to 1e6 and around the size of the
-    conditions' values, so that thresholds are passed; what overflows is not linear. The answer chooses a method; every
-    solve finds out for itself, at its solution (`newton`).
+    conditions' values, so that thresholds are crossed; residuals that overflow count as nonlinear. The result only
+    selects a method; every solve checks linearity again at its solution (`newton`).
     """
     return problem.remembered("linear", lambda: _is_linear(problem))
 

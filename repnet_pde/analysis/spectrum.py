@@ -1,7 +1,7 @@
 """The largest wavenumber per axis, estimated from a function (source term, initial value) or from observations.
 
-An underestimate is fatal (the network starts without the slopes that it needs), an overestimate costs a little
-accuracy, so every choice here errs on the high side.
+An underestimate makes training fail (the network starts without the slopes that it needs), an overestimate costs only a
+little accuracy, so every choice here errs on the high side.
 """
 
 import itertools
@@ -19,13 +19,13 @@ from ..domain import Box, box_of
 from ..errors import InputError
 
 _SAMPLES = (251, 431, 733, 1249, 2129, 3623, 6163, 10477, 17813)
-"""Samples along a line. With these no wave aliases to the same place at three in a row (tried up to 7,000 waves)."""
+"""Samples along a line. No wave has the same alias for three of these in a row (tested up to 7,000 waves)."""
 
 _LOBE = 4
 """Half the width of the window's main lobe, in waves across the domain; beyond it leakage is below 1e-4."""
 
 _PADDING = 4
-"""Frequencies are resolved to this part of a wave across the domain."""
+"""Zero-padding factor: frequencies are resolved to 1/4 of one wave across the domain."""
 
 
 def estimate_wavenumber(
@@ -39,23 +39,23 @@ def estimate_wavenumber(
     """The largest significant wavenumber k of sin(k x_i) in ``function`` along each axis, (d,), radians per unit x.
 
     Along lines parallel to an axis the function is sampled evenly, windowed (it need not be periodic) and Fourier
-    transformed; the samples are increased until three estimates in a row agree. Because the window hides the ends of a
-    line, the estimate is never below max|∂f/∂x_i| / max|f|, which Bernstein's inequality demands of a function with
-    that largest wavenumber: it finds boundary layers.
+    transformed; the number of samples is increased until three estimates in a row agree. Because the window suppresses
+    the ends of a line, the estimate is never below max|∂f/∂x_i| / max|f|, the lower bound on the largest wavenumber
+    from Bernstein's inequality: this detects boundary layers.
 
     Args:
         function: NumPy function (n, d) -> (n,) or (n, c), evaluated over the whole bounding box of ``domain``.
         domain: DeepXDE geometry (also GeometryXTime) or (lower, upper) pair.
         significance: amplitudes below this fraction of the largest one (of the same component) are ignored.
-        lines: lines per axis at low-discrepancy places; by default 1 in 1-D and 16 above.
-        max_samples: most samples along a line.
+        lines: lines per axis at low-discrepancy positions; by default 1 in 1-D and 16 in higher dimensions.
+        max_samples: maximum number of samples along a line.
 
     Returns:
-        (d,) float64. One wave across the domain, 2π/(upper − lower), is the least that is ever returned: also for
-        constant and zero functions.
+        (d,) float64. The smallest value returned is one wave across the domain, 2π/(upper − lower), also for constant
+        and zero functions.
 
     Warns:
-        UserWarning: not resolved with ``max_samples``: noise, a jump, or a still larger wavenumber.
+        UserWarning: not resolved with ``max_samples``: noise, a jump, or an even larger wavenumber.
 
     Raises:
         InputError: for a function that returns other shapes or values that are not finite, and for bad arguments.
@@ -116,7 +116,7 @@ def estimate_wavenumber_from_samples(x: ArrayLike, y: ArrayLike, *, significance
     """The largest significant wavenumber per axis, (d,), radians per unit x, in observations ``y`` at points ``x``.
 
     Points that fill an even grid (in any order) are Fourier transformed along its axes. Scattered points are fitted
-    by matching pursuit: the plane wave sin(k·x + φ) that correlates best with what is left is added to a joint
+    by matching pursuit: the plane wave sin(k·x + φ) that correlates best with the residual is added to a joint
     least-squares fit (with a constant and a slope) until none is significant. Waves count as significant
     above ``significance`` times the largest amplitude and above the noise: five times the median amplitude.
 
@@ -161,7 +161,7 @@ def of_samples(x: ArrayLike, y: ArrayLike, significance: float = 0.05) -> tuple[
     return np.clip(estimate, 1.0, np.maximum(limit, 1.0)) * np.pi / box.half_width, resolved
 
 
-# Spectra along lines. Wavenumbers are counted in waves across the domain: one is π in normalised coordinates. -----
+# Spectra along lines. Wavenumbers are in waves across the domain: one wave is π in normalised coordinates. ---------
 
 
 def _resolve(
@@ -174,7 +174,7 @@ def _resolve(
         values = [_along_lines(function, box, axis, places, n) for axis in range(box.dim)]
         estimates.append(_estimate(values, significance))
         estimate = np.max(estimates[-3:], axis=0)
-        # Room below the Nyquist limit n/2.
+        # Margin below the Nyquist limit n/2.
         resolved = (np.ptp(estimates[-3:], axis=0) <= 0.5 + 0.05 * estimate) & (estimate <= 0.4 * n)
         if len(estimates) >= 3 and resolved.all():
             break
@@ -205,7 +205,7 @@ def _estimate(values: list[np.ndarray], significance: float, noise: float = 0.0)
         return np.ones(len(values))
     values = [v[..., alive] / spread[alive] for v in values]
     spectra = [_spectrum(v) for v in values]
-    # Never below 1 % of the values: of a thin layer at an end the window leaves only leakage.
+    # Never below 1 % of the values: the window reduces a thin layer at an end to leakage.
     largest = np.max([s.max(axis=0) for s in spectra], axis=0).clip(0.01)
     found = []
     for v, spectrum in zip(values, spectra, strict=True):
@@ -222,7 +222,7 @@ def _spectrum(values: np.ndarray) -> np.ndarray:
     """Largest amplitude over the lines, (frequencies, c), at 1/_PADDING waves apart."""
     n = values.shape[1]
     window = blackmanharris(n, sym=True)[:, None]
-    # The mean along a line says nothing about this axis, and its lobe would cover the first waves.
+    # The mean along a line contains no information about this axis, and its lobe would mask the lowest wavenumbers.
     values = values - np.sum(window * values, axis=1, keepdims=True) / window.sum()
     # n samples with both ends span n - 1 steps: padded to this length the frequencies are multiples of 1/_PADDING.
     return np.abs(np.fft.rfft(window * values, _PADDING * (n - 1), axis=1)).max(axis=0) * 2 / window.sum()

@@ -1,4 +1,4 @@
-"""Waves that the equations themselves have, whatever the data: roots of the symbol of their linearisation at u = 0."""
+"""Waves admitted by the equations independently of the data: roots of the symbol of the linearisation at u = 0."""
 
 import itertools
 import math
@@ -13,13 +13,13 @@ from ..problem.points import test_points
 from ..problem.problem import Problem
 
 POINTS = 200
-"""Places at which the symbol is formed."""
+"""Number of points at which the symbol is evaluated."""
 RADII = 10.0 ** np.arange(6)
-"""Circles around 0, in λ times the half width, near which roots of the determinant of a system are looked for."""
+"""Radii of circles around 0, in λ times the half width, near which roots of a system's determinant are sought."""
 NEAR = 5.0
 """Ratio to the characteristic radius within which roots count as waves; others are artefacts of the scaling."""
 NEGLIGIBLE = 1e-11
-"""Coefficient of a determinant, relative to the largest, that may be rounding."""
+"""Coefficients of a determinant below this fraction of the largest are treated as rounding errors."""
 
 
 def operator(problem: Problem, x: np.ndarray) -> tuple[list[Index], np.ndarray] | None:
@@ -47,12 +47,13 @@ def operator(problem: Problem, x: np.ndarray) -> tuple[list[Index], np.ndarray] 
 def symbol_wavenumber(problem: Problem, known: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
     """The largest wavenumber (d,) of waves that solve the equations with constant coefficients, 0 where there are none.
 
-    exp(λ x_l) does along axis l where det Σ_n A_n λ^n = 0, with the coefficients A_n of ∂_l^n at a point. It is a wave
-    where |Re λ| < |Im λ|, and a layer elsewhere. What is returned has a region in which half a wave of it fits.
+    exp(λ x_l) is a solution along axis l where det Σ_n A_n λ^n = 0, with the coefficients A_n of ∂_l^n at a point. It
+    is a wave if |Re λ| < |Im λ|, otherwise a layer. At least half a wavelength of the returned wavenumber fits into the
+    region in which it occurs.
 
     Args:
-        known: wavenumbers (d,) of the solution; then also what the dispersion relation gives along one axis for those
-            along the others.
+        known: wavenumbers (d,) of the solution; if given, the dispersion relation is also solved along each axis for
+            the known wavenumbers along the other axes.
     """
     found, x = np.zeros(problem.dim), test_points(problem, POINTS)
     made = operator(problem, x)
@@ -102,8 +103,8 @@ def _largest(a: np.ndarray, half: float) -> float:
 def _of_determinant(a: np.ndarray) -> np.ndarray:
     """The roots of det Σ_n A_n μ^n near `RADII`, by interpolation on circles.
 
-    Roots at infinity, which equations of different orders have, leave coefficients that are rounding, and do not show
-    as large eigenvalues as with a companion matrix.
+    Systems of equations of different orders have roots at infinity. Here these only give coefficients at rounding
+    level, whereas a companion matrix would turn them into spurious large eigenvalues.
     """
     for _ in range(3):  # equations and outputs of like size
         for axes in ((0, 2), (0, 1)):
@@ -126,7 +127,8 @@ def _of_determinant(a: np.ndarray) -> np.ndarray:
 
 
 def _fitting(k: np.ndarray, width: float, dim: int) -> float:
-    """The largest of the wavenumbers (n,) at points of which half a wave fits in the region where they are as large."""
+    """The largest of the wavenumbers (n,) at points such that half its wavelength fits into the region where the
+    wavenumber is that large."""
     k = np.sort(k)[::-1]
     region = width * (np.arange(1, len(k) + 1) / len(k)) ** (1 / dim)
     return float(k[k * region >= math.pi].max(initial=0.0))

@@ -21,11 +21,12 @@ from .symbol import operator, symbol_wavenumber
 MODERATE = 10.0
 """Waves across the domain from which the search begins along an axis where the data do not resolve the wavenumber."""
 ROUNDING = 1e-13
-"""Size relative to the other equations' up to which a source is their rounding, as the divergence of an exact flow."""
+"""A source below this size relative to those of the other equations is rounding, such as the divergence of an exact
+flow."""
 INSET = 1e-3
-"""Part of a face's width, at its edges, that is left out: the normal of a vertex is not that of the face."""
+"""Fraction of a face's width that is excluded at its edges: the normal at a vertex is not that of the face."""
 MORE = 1.2
-"""Wavenumbers count as larger than others from this ratio on."""
+"""Ratio from which one wavenumber counts as larger than another."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class Wavenumber:
 
     Attributes:
         data: (d,) stated by the problem, or else those that its data show.
-        values: (d,) to plan for: not stated and with linear equations, also those of the waves that these have.
-        resolved: (d,) whether the data show the largest; where not, ``data`` is no more than a moderate start.
-        note: in words where they come from; None when the problem states them.
+        values: (d,) used for planning. If the problem does not state them and its equations are linear, they include
+            the wavenumbers of waves that solve the equations.
+        resolved: (d,) whether the data resolve the largest; if not, ``data`` is only a moderate starting value.
+        note: text on where they come from; None when the problem states them.
     """
 
     data: tuple[float, ...]
@@ -48,10 +50,10 @@ class Wavenumber:
 def problem_wavenumber(problem: Problem) -> Wavenumber:
     """The wavenumbers to plan for.
 
-    Where the problem does not state them they are the largest found, along each axis, in what is known before the
-    problem is solved: the PDE's residual at u = 0, which is minus the source term where the PDE is linear; boundary
-    and initial values on the faces of the bounding box; observations; and the waves that linear equations have
-    (`symbol.symbol_wavenumber`). Scales that only the solution has, such as those of a shock, are missed.
+    If the problem does not state them, they are the largest found, along each axis, in what is known before the
+    problem is solved: the PDE's residual at u = 0, which is minus the source term for a linear PDE; boundary and
+    initial values on the faces of the bounding box; observations; and wave solutions of linear equations
+    (`symbol.symbol_wavenumber`). Scales that appear only in the solution, such as those of a shock, are missed.
     """
     return problem.remembered("wavenumber", lambda: _problem_wavenumber(problem))
 
@@ -93,7 +95,7 @@ def said(wavenumber: Iterable[float]) -> str:
 
 
 def _waves(problem: Problem, known: Sequence[float] | np.ndarray) -> np.ndarray:
-    """`symbol_wavenumber` of linear equations without unknowns, whose start values may be far off; else 0."""
+    """`symbol_wavenumber` of linear equations without unknowns (whose start values may be far off); otherwise 0."""
     if problem.pde is None or problem.unknowns or not is_linear(problem):
         return np.zeros(problem.dim)
     return symbol_wavenumber(problem, known)
@@ -104,12 +106,12 @@ COEFFICIENT_LINES, COEFFICIENT_SAMPLES = 4, 2200
 
 
 def coefficient_wavenumber(problem: Problem) -> np.ndarray | None:
-    """Wavenumbers (d,) that the coefficients of the equations suggest, at least those of the data; None where they are
-    not larger than these.
+    """Wavenumbers (d,) suggested by the coefficients of the equations, at least those of the data; None if they are not
+    larger than these.
 
-    They are the waves of the symbol, for nonlinear equations of their linearisation at u = 0, and the wavenumbers of
-    the coefficients themselves as functions of x. The solution need not have them, so they are for a search that has
-    found nothing with those of the data.
+    They are the wavenumbers from the symbol (of the linearisation at u = 0 for nonlinear equations) and those of the
+    coefficients themselves as functions of x. The solution need not contain them, so they are used only when a search
+    with the wavenumbers of the data has failed.
     """
     return problem.remembered("coefficients", lambda: _coefficient_wavenumber(problem))
 
@@ -138,10 +140,10 @@ BAND = 4.0
 
 
 def problem_bands(problem: Problem, wavenumber: Sequence[float] | np.ndarray) -> list[list[tuple[float, float]]] | None:
-    """For each axis the intervals of wavenumbers that the problem's data show, or None where they say nothing.
+    """For each axis the intervals of wavenumbers found in the problem's data, or None if the data give none.
 
     They surround the peaks in the spectra of source term, boundary and initial values, and the lowest wavenumbers.
-    An axis along which the data do not reach the largest wavenumber that is planned for is covered whole, and so is
+    An axis along which the data do not reach the largest wavenumber used for planning is covered completely, and so is
     one that the bands nearly fill.
     """
     if problem.pde is None or problem.observations:
@@ -173,7 +175,7 @@ def problem_bands(problem: Problem, wavenumber: Sequence[float] | np.ndarray) ->
 
 
 def rank_of_bands(bands: Sequence[tuple[float, float]], half_width: float) -> float:
-    """About how many independent functions the bands of one axis hold: (b − a) h / π + 12, with each sign."""
+    """Approximate number of independent functions in the bands of one axis: (b − a) h / π + 12, for each sign."""
     return sum((1 if a == 0 else 2) * ((b - a) * half_width * (2 if a == 0 else 1) / np.pi + 12) for a, b in bands)
 
 
@@ -190,7 +192,7 @@ def _functions(problem: Problem) -> Iterator[tuple[Callable[[np.ndarray], np.nda
 
 
 def _estimates(problem: Problem) -> Iterator[tuple[str, Callable[[], tuple[np.ndarray, Any]]]]:
-    """(what, function that returns wavenumbers (d,) and whether they are resolved) for each source of knowledge."""
+    """(what, function that returns wavenumbers (d,) and whether they are resolved) for each source of information."""
     if problem.pde is not None:
         yield "not from the source term", lambda: _moderate(lambda x: _source(problem, x), problem.geometry)
     for name, condition in problem.conditions.items():
@@ -214,7 +216,7 @@ def _zero(problem: Problem, x: torch.Tensor) -> torch.Tensor:
 
 
 def _source(problem: Problem, x: np.ndarray) -> np.ndarray:
-    """The PDE's residuals (n, equations) at u = 0, without those that are but the rounding of others."""
+    """The PDE's residuals (n, equations) at u = 0, without those that are only rounding errors of others."""
     assert problem.pde is not None
     dde.grad.clear()
     inputs = torch.as_tensor(x.astype(problem.dtype)).requires_grad_()
@@ -273,8 +275,8 @@ def _on_face(problem: Problem, condition: Any, axis: int, side: float) -> tuple[
 
 
 def _moderate(function: Callable[..., Any], domain: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The largest wavenumbers of a function and along which axes they are resolved; where not, it has a jump, noise or
-    faster waves, and what was found says nothing: at most `MODERATE` waves."""
+    """The largest wavenumbers of a function and along which axes they are resolved; elsewhere it has a jump, noise or
+    faster waves, the estimate is meaningless, and at most `MODERATE` waves are returned."""
     found, resolved, _ = of_function(function, domain)
     most = MODERATE * np.pi / box_of(domain).half_width
     return np.where(resolved, found, np.minimum(found, most)), resolved

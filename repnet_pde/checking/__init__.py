@@ -1,1 +1,1 @@
-"""Is it solved? Errors against a solution or a reference, the convergence status, what is determined."""
+"""Verification: errors against a solution or a reference, the convergence status, uniqueness of the solution."""

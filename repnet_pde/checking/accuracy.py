@@ -1,4 +1,4 @@
-"""How good is a network? Errors against a solution or a reference, and residuals on validation points."""
+"""Accuracy of a network: errors against a solution or a reference."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ REFERENCE_POINTS = 20_000
 QUICK_POINTS = 2_000
 """Most points of an error in the history."""
 CHUNK = 20_000
-"""Rows that a network evaluates at a time: it bounds the memory."""
+"""Rows evaluated at a time, to bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Errors:
     """Errors of all components together: relative L2, maximum absolute, and what they were measured against.
 
     Attributes:
-        relative_l2: None where there is nothing to compare with.
-        maximum: the same of the largest absolute error.
+        relative_l2: None if there is nothing to compare with.
+        maximum: the largest absolute error, or None.
         against: "solution", "reference" or None.
         by_output: the relative L2 error of each component.
         points: the number of test points.
-        until: the time up to which they were measured, where the network has not got farther; else None.
+        until: the time up to which they were measured if the network covers only part of the time interval; else None.
     """
 
     relative_l2: float | None = None
@@ -44,7 +44,7 @@ class Errors:
 def predict(net: Any, x: ArrayLike, dim: int, dtype: str, chunk: int = CHUNK) -> np.ndarray:
     """The network at x (n, d), as NumPy (n, c) in ``dtype``, in chunks of rows and without graphs.
 
-    NaN at times that a march has not reached.
+    NaN at times that time stepping by slabs has not reached.
     """
     try:
         x = np.asarray(x, dtype=dtype)
@@ -104,8 +104,8 @@ class Target:
 
 
 def distance(problem: Problem, net: Any, other: Any) -> float:
-    """The L2 distance of another network from ``net`` over the larger of the two, at scattered points; of one that has
-    yet to grow at those that it covers."""
+    """The L2 distance of another network from ``net``, relative to the larger of the two, at scattered points; for a
+    network that does not cover the whole time interval yet, at the points that it covers."""
     x = test_points(problem, 1000)
     if not getattr(other, "complete", True):
         x = x[other.covers(torch.as_tensor(x.astype(problem.dtype))).numpy()]
@@ -114,8 +114,8 @@ def distance(problem: Problem, net: Any, other: Any) -> float:
 
 
 def compare(problem: Problem, net: Any, x: np.ndarray, u: np.ndarray, against: str) -> Errors:
-    """Errors of the network at x (n, d) against the values u (n, c); of one that has not reached the end of time at
-    those points that it covers."""
+    """Errors of the network at x (n, d) against the values u (n, c); for one that has not reached the final time, at
+    the points that it covers."""
     until = None
     if not getattr(net, "complete", True):
         until, covered = net.reached, net.covers(torch.as_tensor(np.asarray(x, dtype=problem.dtype))).numpy()
@@ -123,7 +123,7 @@ def compare(problem: Problem, net: Any, x: np.ndarray, u: np.ndarray, against: s
         if not len(x):
             return Errors(against=against, until=until)
     difference = predict(net, x, problem.dim, problem.dtype).astype(np.float64) - u
-    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges says so itself
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence of the training is reported elsewhere
         return Errors(
             _relative(difference, u),
             float(np.abs(difference).max()),
@@ -140,7 +140,7 @@ def _relative(difference: np.ndarray, u: np.ndarray) -> float:
 
 
 def reference_of(problem: Problem) -> Reference | None:
-    """The problem's reference, through the cache when it is the catalogue's; `InputError` when it cannot be had."""
+    """The problem's reference, from the cache for catalogue problems; `InputError` if it cannot be computed."""
     if problem.reference is None:
         return None
     if isinstance(problem.reference, str):

@@ -1,4 +1,4 @@
-"""Do equations and conditions determine the solution? The function that they see least is looked for."""
+"""Uniqueness: search for the function to which equations and conditions are least sensitive."""
 
 import torch
 
@@ -10,22 +10,22 @@ from ..problem.problem import Problem
 from .sizes import term_sizes
 
 STEPS = 3
-"""Of the power iteration; the second changed nothing in the first two digits on all problems tried."""
+"""Steps of the power iteration; the second did not change the first two digits on any problem tested."""
 POINTS = 2
-"""Points a feature at which a function's size is measured."""
+"""Points per basis function at which a function's size is measured."""
 
 
 def loosest(problem: Problem, system: JetSystem, factor: Factorization) -> float:
-    """How well the function v that equations and conditions see least, among those of the features, meets them all
-    without their data: the largest relative residual of the terms (`sizes.term_sizes`), linearised at the solution.
+    """The largest relative residual (`sizes.term_sizes`), in the homogeneous linearised problem, of the function v in
+    the span of the basis functions to which equations and conditions are least sensitive.
 
-    v has the largest ratio of its root mean square in the domain, each output relative to the solution's, to the norm
-    of the scaled rows, ‖Φ v‖ / ‖J v‖; found by the power method for (JᵀJ)⁻¹ ΦᵀΦ. Of order one where the problem
-    determines its solution well, as small as v can be represented where every multiple of it can be added to a
-    solution.
+    v maximises the ratio of its root mean square in the domain, each output relative to the solution's, to the norm of
+    the scaled rows, ‖Φ v‖ / ‖J v‖; it is found by the power method for (JᵀJ)⁻¹ ΦᵀΦ. The result is of order one if the
+    problem determines its solution well. If any multiple of v can be added to a solution, it is as small as the
+    approximation error of v.
 
     Args:
-        system: with the solution. factor: a `Factorization` of its scaled rows there, as `newton` leaves it.
+        system: at the solution. factor: a `Factorization` of its scaled rows there, as returned by `newton`.
     """
     y, outputs = torch.as_tensor(test_points(problem, POINTS * factor.columns)), len(problem.outputs)
     zero = (0,) * problem.dim

@@ -1,4 +1,4 @@
-"""How large are the terms of a problem at a given u? Residuals relative to that are dimensionless."""
+"""Sizes of the terms of a problem at a given u, by which residuals are made dimensionless."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +12,12 @@ from ..discretization.jets import Index, TermJet, closed, term_jets
 from ..networks.patches import Patches
 
 CHUNK = 2000
-"""Points of which the derivatives are computed at once."""
+"""Points at which derivatives are computed at once."""
 NEXT, ROUNDING = 0.1, 1e-4
-"""Least size of a derivative relative to the next lower order over the domain's half width, and to lower ones."""
+"""Lower bounds for the size of a derivative, relative to those of the next lower order over the domain's half width and
+to those of all lower orders."""
 NOTHING = 1e-9
-"""Part of what other outputs' terms would ask of an output below which it counts as zero."""
+"""An output counts as zero below this fraction of the size required to balance the terms of the other outputs."""
 
 
 def network_jet(net: Any, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
@@ -50,7 +51,7 @@ def relative_residuals(
 
     Args:
         plain: root mean squares of the same residuals by name, computed without jets, where they are known: the larger
-            counts, so that derivatives that are missing in ``indices`` are found out.
+            of the two is used, so that derivatives missing in ``indices`` are detected.
     """
     x = torch.as_tensor(data.train_x)
     jet = torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])
@@ -61,7 +62,7 @@ def relative_residuals(
 
 
 def relative_to(value: float, size: float) -> float:
-    """``value`` over ``size``; of nothing over nothing 0, of something infinite."""
+    """``value`` over ``size``; 0/0 is 0, and any other value over 0 is infinite."""
     if math.isnan(value):
         return math.nan
     return value / size if size > 0 else (math.inf if value > 0 else 0.0)
@@ -89,13 +90,13 @@ def term_sizes(
 ) -> Iterator[tuple[TermJet, float]]:
     """Every term that has rows as (term, its size) for a function given by its jet (n, indices, outputs) at x.
 
-    The size of an equation is the root mean square of Σ_α |∂r/∂D^α u| |D^α u|, both at the same point: where a
-    coefficient is large and a derivative is small, the product of their mean sizes would say nothing of the size of
-    their products. A derivative that vanishes, as u″ in u″ = 0, is left with its rounding: none counts as smaller than
-    those of the next lower order at its point over the half width of the points along their axis, or `ROUNDING` times
-    those below them. Of a condition, which may say that u is zero, it is the same with the mean sizes of the
-    derivatives (`derivative_sizes`). A residual relative to its term's size is a dimensionless measure of how well it
-    is met. ``indices`` are from `jets.orders`.
+    The size of an equation is the root mean square of Σ_α |∂r/∂D^α u| |D^α u| with both factors at the same point: if
+    the coefficient is large where the derivative is small, the product of their mean sizes would be misleading. A
+    derivative that vanishes, as u″ in u″ = 0, would consist of rounding errors only; therefore each derivative is
+    bounded from below by `NEXT` times those of the next lower order at the same point over the half width of the points
+    along their axis, and by `ROUNDING` times those below them. For a condition, which may state that u is zero, the
+    mean sizes of the derivatives are used (`derivative_sizes`). A residual relative to its term's size is a
+    dimensionless measure of how well the term is satisfied. ``indices`` are from `jets.orders`.
     """
     equations = terms[: len(terms) - len(data.num_bcs)]
     mean = derivative_sizes(x, jet, indices, _natural(equations, x, jet, indices))
@@ -111,8 +112,8 @@ def derivative_sizes(
 ) -> torch.Tensor:
     """The root mean square of each D^α u over the points (indices, outputs), from its jet (n, indices, outputs).
 
-    None is smaller than `NEXT` times those of the next lower order over the half width of the points along their axis,
-    or `ROUNDING` times those below them; u itself is no smaller than ``least`` (outputs,).
+    Each is bounded from below by `NEXT` times those of the next lower order over the half width of the points along
+    their axis, and by `ROUNDING` times those below them; u itself by ``least`` (outputs,).
     """
     sizes = jet.square().mean(0).sqrt()
     if least is not None:
@@ -122,7 +123,7 @@ def derivative_sizes(
 
 
 def _floored(sizes: torch.Tensor, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-    """Sizes (..., indices, outputs) of derivatives with what their lower ones say at least of them."""
+    """Sizes (..., indices, outputs) of derivatives, bounded from below by those of lower order."""
     result, half = sizes.clone(), half_widths(x)
     for i, index in enumerate(indices):
         for j, lower in enumerate(indices):
@@ -134,15 +135,15 @@ def _floored(sizes: torch.Tensor, x: torch.Tensor, indices: Sequence[Index]) -> 
 
 
 def half_widths(x: torch.Tensor) -> torch.Tensor:
-    """Of the box of points (n, d): (d,)."""
+    """Half widths (d,) of the bounding box of points (n, d)."""
     return ((x.amax(0) - x.amin(0)) / 2).clamp_min(1e-300)
 
 
 def _natural(
     equations: Sequence[TermJet], x: torch.Tensor, jet: torch.Tensor, indices: Sequence[Index]
 ) -> torch.Tensor:
-    """For each output (outputs,) a size below which it counts as zero: `NOTHING` of what the terms of the other outputs
-    in the equations would ask it to be. Zero where an output stands alone."""
+    """For each output (outputs,) a size below which it counts as zero: `NOTHING` times the size required to balance the
+    terms of the other outputs in the equations. Zero for an output that is not coupled to others."""
     half, outputs = half_widths(x), jet.shape[2]
     result = jet.new_zeros(outputs)
     for term in equations:

@@ -1,4 +1,4 @@
-"""Does the solution that a problem states meet its equations and conditions?"""
+"""Check of whether the exact solution stated with a problem satisfies its equations and conditions."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from ..problem.problem import Problem
 from .sizes import sized_terms
 
 UNMET = 1e-4
-"""Relative residual from which it does not meet a term: its derivatives are taken numerically."""
+"""Relative residual above which a term counts as violated; the derivatives are approximated numerically."""
 STEP = 0.1
 """Step of the differences over the reciprocal of the wavenumber."""
 STENCIL = 9
@@ -26,8 +26,8 @@ def stated_residuals(
     """Relative residuals of the problem's ``solution`` at the points of ``data``, its derivatives by differences of
     order 8 and less.
 
-    The median over the points, and only of terms for which half the step gives the same within a half: elsewhere the
-    differences do not resolve the solution, or it is not defined beside the domain.
+    The median over the points is taken, and only for terms for which halving the step changes it by at most 50 %:
+    otherwise the differences do not resolve the solution, or it is not defined outside of the domain.
     """
     assert problem.solution is not None
     x = data.train_x.astype(np.float64)
@@ -77,7 +77,7 @@ def _numerical_jet(
 
 
 def _difference(offsets: np.ndarray, derivative: int) -> np.ndarray:
-    """Weights of a difference at x + offsets h for a derivative times a power of h: Taylor's conditions, solved."""
+    """Finite-difference weights at x + offsets h for a derivative times a power of h, from the Taylor conditions."""
     moments = np.zeros(len(offsets))
     moments[derivative] = math.factorial(derivative)
     return np.linalg.solve(offsets[None, :] ** np.arange(len(offsets))[:, None], moments)

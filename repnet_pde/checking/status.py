@@ -1,4 +1,4 @@
-"""Is a solution to be believed? Residuals at validation points, an independent solution, ranges, and a status."""
+"""Convergence status of a solution: residuals at validation points, an independent solution, ranges."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,42 +20,43 @@ from .sizes import CHUNK, derivative_sizes, half_widths, network_jet, relative_r
 from .stated import UNMET, stated_residuals
 
 FRESH = 4000
-"""Validation points inside the domain, where the residual is judged."""
+"""Number of validation points inside the domain, where the residual is evaluated."""
 RANGE_POINTS = 4000
-"""Points at which the range of the solution is found."""
+"""Points at which the range of the solution is determined."""
 INTERFACE_POINTS = 200
 """Points on an interface at which its jumps are measured."""
 FACES, ON_FACE, BESIDE = 1000, 3, 1e-15
-"""Of networks made of pieces: the most faces between them that are looked at along each axis, points on each, and how
-far from them, relative to the coordinates, its sides are taken."""
+"""For multidomain networks: maximum number of faces between subdomains that are checked along each axis, points on
+each, and the distance, relative to the coordinates, at which both sides of a face are evaluated."""
 BETWEEN = "between the pieces"
 
 CONVERGED, UNVERIFIED, NOT_CONVERGED = "converged", "residual small but not verified", "not converged"
 SMALL = 1e-5
-"""Relative residual up to which a solution counts as converged, where an independent one is near."""
+"""Relative residual up to which a solution counts as converged if an independent solution is close."""
 LARGE = 1e-3
-"""Relative residual above which nothing is small."""
+"""Relative residual above which it is not called small."""
 OVERFITTED = 10.0
-"""Residual at validation points, over that at the training points, above which there were too few of these."""
+"""Ratio of the residuals at validation and at training points above which there were too few training points."""
 TRUSTED = 1e-4
 """Distance to an independent solution below which a solution counts as converged."""
 DOUBTED = 3e-4
-"""The same above which it is not even called small: the error may be thirty times as large."""
+"""The same distance above which the residual is not called small: the error may be thirty times as large."""
 UNCHECKED = 1e-4
-"""Relative residual up to which it is called small without an independent solution."""
+"""Relative residual up to which it is called small if there is no independent solution."""
 DETERMINED = 1e-6
-"""Relative residual of a function below which it can be added to the solution, which is not unique then."""
+"""Relative residual of a function below which it can be added to the solution, which is then not unique."""
 FREE = 100.0
-"""The same, times the solution's own: with as small a residual a multiple of 1/100 of that function can be added."""
+"""The same in multiples of the solution's own residual: 1/100 of that function can then be added without a larger
+residual."""
 BEYOND = 100.0
-"""Largest |u| over what the data suggest, from which only an independent solution makes it credible."""
+"""Ratio of the largest |u| to the size suggested by the data above which an independent solution is required."""
 MISSED = 30.0
-"""Error over the indicator from which the two are looked at together."""
+"""Ratio of the error to the indicator from which the discrepancy is investigated."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What can be said of a solution without knowing the exact one.
+    """Verification of a solution without the exact one.
 
     Attributes:
         status: "converged", "residual small but not verified" or "not converged".
@@ -64,10 +65,10 @@ class Verification:
         relative: the same relative to the size of the terms (see `sizes.relative_residuals`); with interfaces also the
             jumps of u and of the fluxes there.
         error_indicator: relative L2 distance to an independent solution, or None.
-        loosest: largest relative residual, without the data, of the function that equations and conditions see least
-            (`determination`), or None.
+        loosest: largest relative residual, in the homogeneous problem, of the function to which equations and
+            conditions are least sensitive (`determination`), or None.
         ranges: by output (lowest, highest) value at scattered points.
-        notes: what a user should know beside it.
+        notes: further information for the user.
     """
 
     status: str
@@ -92,17 +93,17 @@ def verify(
     finished: bool = True,
     errors: accuracy.Errors | None = None,
 ) -> Verification:
-    """The `Verification` on a trained network.
+    """The `Verification` of a trained network.
 
     Args:
-        data: the points that it was trained on, or None to leave them out of the comparison.
+        data: the points that it was trained on, or None to omit the comparison with them.
         seed: of the run; the validation points have another.
         wavenumber: (d,) the largest along each axis.
         indicator: relative L2 distance to an independent solution, where one was computed.
         loosest: as in `convergence_status`.
         finished: whether training ended by itself.
-        errors: against the stated solution, where there is one: if they contradict the status, it is found out which
-            of the two does not meet the equations.
+        errors: against the stated solution, if there is one: if they contradict the status, it is determined which of
+            the two does not satisfy the equations.
     """
     with seeded(seed + 1):
         fresh = collocation(problem, wavenumber=wavenumber, fresh=FRESH, distribution="pseudo")
@@ -128,7 +129,7 @@ def verify(
 
 
 def expected_to_remain(problem: Problem) -> set[str]:
-    """Names of the terms whose residuals noise keeps from vanishing: observations from which unknowns are found."""
+    """Names of the terms whose residuals do not vanish because of noise: observations for unknowns."""
     return set(problem.observations) if problem.unknowns or problem.unknown_fields else set()
 
 
@@ -139,7 +140,7 @@ def of_equations(relative: dict[str, float], problem: Problem) -> dict[str, floa
 
 
 class _Terms:
-    """The terms of a problem at given points, and how their residuals are sized."""
+    """The terms of a problem at given points, and the sizes by which their residuals are scaled."""
 
     def __init__(self, problem: Problem, data: Any):
         self.problem, self.data, self.names = problem, data, problem.term_names
@@ -164,8 +165,8 @@ class _Terms:
         return found
 
     def _probed(self, net: Any) -> list[float]:
-        """Sizes of residuals that depend on u at several points: what the data leave at u = 0, and what a smooth
-        function as large as u changes."""
+        """Sizes of residuals that depend on u at several points: their values at u = 0, which come from the data, and
+        their changes by a smooth function as large as u."""
         x, problem = torch.as_tensor(self.data.train_x), self.problem
         with torch.no_grad():
             size = net(x).square().mean(0).sqrt()
@@ -184,10 +185,11 @@ class _Terms:
         return [max(rms(a), rms(b - a)) for a, b in zip(zero, one, strict=True)]
 
     def jumps(self, net: Any) -> dict[str, float]:
-        """What jumps between the pieces of a network: u and its normal derivatives below the order of the equations.
+        """Jumps between the subdomains of a network: of u and its normal derivatives below the order of the equations.
 
-        The total variation of the jumps along a line is related to the size of what jumps (`derivative_sizes`). Inside
-        the pieces no residual shows them, and small ones at many faces add up to the solution of another problem.
+        The total variation of the jumps along a line is divided by the size of the quantity (`derivative_sizes`). The
+        residuals inside the subdomains do not show jumps, and small jumps at many faces can accumulate until the result
+        solves a different problem.
         """
         if not isinstance(net, (Patches, Slabs)) or self.indices is None:
             return {}
@@ -216,7 +218,7 @@ class _Terms:
         return {BETWEEN: worst}
 
     def unstarted(self) -> bool:
-        """Whether the equations have derivatives in time, and no condition holds inside the domain when it starts."""
+        """Whether the equations have time derivatives, and no condition holds inside the domain at the initial time."""
         problem = self.problem
         if not problem.in_time or problem.output_transform is not None or self.indices is None:
             return False
@@ -230,8 +232,8 @@ class _Terms:
     def beyond(self, net: Any, ranges: dict[str, tuple[float, float]]) -> str | None:
         """A sentence about outputs that are far larger than the data suggest, or None.
 
-        The data are what remains of each term at u = 0. Over the typical coefficient of D^α u, and times the half
-        widths to the power α, they say how large u may be expected to be.
+        The data are the values of each term at u = 0. Divided by the typical coefficient of D^α u and multiplied by the
+        half widths to the power α, they give the expected size of u.
         """
         if self.indices is None:
             return None
@@ -259,7 +261,7 @@ class _Terms:
 
 
 def _typical(a: torch.Tensor) -> torch.Tensor:
-    """The median over the points at which they are not zero of coefficients (n, indices, outputs)."""
+    """The median of coefficients (n, indices, outputs) over the points at which they are not zero."""
     return torch.nan_to_num(torch.where(a > 0, a, math.nan).nanmedian(0).values)
 
 
@@ -313,7 +315,7 @@ def interface_jumps(problem: Problem, net: Any) -> dict[str, float]:
     return found
 
 
-# What is said -------------------------------------------------------------------------------------------------------
+# Status and messages ------------------------------------------------------------------------------------------------
 
 
 def convergence_status(
@@ -326,10 +328,11 @@ def convergence_status(
     """(status, why).
 
     Args:
-        fresh, training: relative residuals at fresh and at training points (or None).
+        fresh, training: relative residuals at validation and at training points (or None).
         indicator: of the error, or None.
         finished: whether training ended by itself.
-        loosest: how well the function that they see least meets equations and conditions (`determination`), or None.
+        loosest: relative residual of the function to which equations and conditions are least sensitive
+            (`determination`), or None.
     """
     name, worst = max(fresh.items(), key=lambda item: math.inf if math.isnan(item[1]) else item[1])
     trained = (training or {}).get(name, worst) or worst
@@ -355,7 +358,7 @@ def convergence_status(
 
 
 def contradictions(problem: Problem, at: "_Terms", relative: dict[str, float]) -> list[str]:
-    """Sentences about pairs of conditions that say different things of u at the same points."""
+    """Sentences about pairs of conditions that prescribe different values of u at the same points."""
     if at.indices is None:
         return []
     x = torch.as_tensor(at.data.train_x)
@@ -375,7 +378,7 @@ def contradictions(problem: Problem, at: "_Terms", relative: dict[str, float]) -
 
 
 def _contradiction(x: torch.Tensor, one: TermJet, other: TermJet) -> list[float] | None:
-    """A point at which most rows that two conditions have in common say the same thing of u with different values."""
+    """A point at which most rows that two conditions share have the same operator on u but different values."""
     (first, a), (second, b) = one.parts[0], other.parts[0]
     places = {tuple(p): i for i, p in enumerate(x[first].tolist())}
     pairs = [(places[tuple(p)], j) for j, p in enumerate(x[second].tolist()) if tuple(p) in places]
@@ -400,10 +403,10 @@ def compared(
     errors: accuracy.Errors,
     wavenumber: Sequence[float] | np.ndarray,
 ) -> Verification:
-    """The status with what the error against the stated solution adds, where it contradicts it.
+    """The status, amended where the error against the stated solution contradicts it.
 
-    Where the error is `MISSED` times the indicator or more, the stated solution is put into the equations and
-    conditions as well: one that does not meet them is named; one that does shows that they have several solutions.
+    If the error is `MISSED` times the indicator or more, the stated solution is inserted into the equations and
+    conditions: if it does not satisfy them, this is reported; if it does, the problem has several solutions.
     """
     error, indicator = errors.relative_l2, found.error_indicator
     claimed = found.status != NOT_CONVERGED and errors.against == "solution"

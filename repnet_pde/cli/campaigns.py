@@ -15,10 +15,10 @@ from .options import Listed
 from .tables import show_table
 
 _CAMPAIGN = [
-    click.option("--seeds", type=int, default=3, show_default=True, help="Seeds 0, 1, ... of each."),
-    click.option("--threads", type=int, default=1, show_default=True, help="Of each run."),
-    click.option("--jobs", type=int, default=1, show_default=True, help="Runs at a time on this machine."),
-    click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers do the runs."),
+    click.option("--seeds", type=int, default=3, show_default=True, help="Number of seeds 0, 1, ... for each."),
+    click.option("--threads", type=int, default=1, show_default=True, help="Threads of each run."),
+    click.option("--jobs", type=int, default=1, show_default=True, help="Number of simultaneous runs on this machine."),
+    click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers execute the runs."),
 ]
 
 
@@ -30,15 +30,15 @@ def _of_a_campaign(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--method", default="auto", show_default=True, help="As in solve.")
-@click.option("--convergence/--no-convergence", default=True, help="Solve the first seed again with less.")
+@click.option("--method", default="auto", show_default=True, help="Method, as for solve.")
+@click.option("--convergence/--no-convergence", default=True, help="Repeat the first seed at lower resolution.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/validation", show_default=True)
 def validate(names: tuple[str, ...], out: Path, **options: Any) -> None:
     """Solve NAMES (default: the catalogue) and check errors, references, convergence and balances.
 
-    Exit code 1 when a problem fails its stated tolerance. The same command goes on where it was interrupted; a report
-    is written into the campaign's directory.
+    Exit code 1 when a problem fails its stated tolerance. Repeat the same command to continue after an interruption; a
+    report is written into the campaign's directory.
     """
     from ..validation.campaigns.campaign import say
     from ..validation.campaigns.validate import FAILED
@@ -75,9 +75,12 @@ def _known() -> tuple[list[str], list[str]]:
 )
 @click.option("--methods", metavar="NAME,...", cls=Listed, listed=lambda: f"{', '.join(_known()[1])}.  [default: all]")
 @click.option(
-    "--budget", default="10s,60s", show_default=True, help="Wall-clock seconds of each run; several by commas."
+    "--budget",
+    default="10s,60s",
+    show_default=True,
+    help="Wall-clock seconds of each run; several separated by commas.",
 )
-@click.option("--parameters", type=int, help="Of every network.  [default: as an ordinary one with usual layers]")
+@click.option("--parameters", type=int, help="Number for every network.  [default: as FNN with the usual layers]")
 @click.option("--dtype", default="float64", show_default=True, help="float64 or float32.")
 @_of_a_campaign
 @click.option("--out", type=click.Path(path_type=Path), default="runs/comparison", show_default=True)
@@ -106,7 +109,7 @@ def compare(
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def report(directory: Path) -> None:
-    """Write the report of the campaign in DIRECTORY again, from its stored runs."""
+    """Write the report of the campaign in DIRECTORY again from its stored runs."""
     from ..validation.campaigns.report import write
 
     click.echo(str(write(directory)))
@@ -114,7 +117,7 @@ def report(directory: Path) -> None:
 
 @contextlib.contextmanager
 def _reported(out: Path) -> Iterator[None]:
-    """Write the report at the end, also where some runs could not be done."""
+    """Write the report at the end, even if some runs could not be done."""
     from ..validation.campaigns.report import write
 
     try:

@@ -36,7 +36,7 @@ for _command in (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: every error is one line on standard error and an exit code (2 bad input, 1 failed, 130 Ctrl-C)."""
+    """Entry point: an error is one line on standard error and an exit code (2 invalid input, 1 failure, 130 Ctrl-C)."""
     warnings.showwarning = _show_warning
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="deepxde")  # NumPy's, about its polygons
     sys.exit(_run(arguments))
@@ -55,7 +55,7 @@ def _run(arguments: list[str] | None) -> int:
     except RepNetPDEError as error:
         return _fail(str(error), 1)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # avoids an error message at exit
         return 1
     except (OSError, MemoryError) as error:
         return _fail(f"{type(error).__name__}: {error}", 1)

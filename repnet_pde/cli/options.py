@@ -1,4 +1,4 @@
-"""Options of the command line: from text to what the package takes."""
+"""Options of the command line: conversion from text to the arguments of the package."""
 
 import ast
 import math
@@ -13,7 +13,7 @@ from ..errors import InputError
 
 
 class Listed(click.Option):
-    """An option whose help is made when it is asked for: importing a table takes seconds."""
+    """An option whose help text is generated only when it is shown: importing a table takes seconds."""
 
     def __init__(self, *args: Any, listed: Callable[[], str], **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -74,7 +74,7 @@ def iterations(text: str | None) -> Any:
 
 
 def writable(out: Path | None) -> None:
-    """Find out before any work whether the run directory can be made."""
+    """Check before any work whether the run directory can be created."""
     place = Path("runs") if out is None else out
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -85,7 +85,7 @@ def writable(out: Path | None) -> None:
 
 
 def default_directory(name: str) -> Path:
-    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... : the first that is not there."""
+    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... : the first that does not exist."""
     number = 1
     while True:
         directory = Path("runs") / (name if number == 1 else f"{name}-{number}")

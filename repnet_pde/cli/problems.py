@@ -10,7 +10,7 @@ from .tables import key_values, show_table
 
 
 @click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, an object a problem.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object per problem.")
 def list_command(as_json: bool) -> None:
     """List the problems of the catalogue."""
     entries = catalogue().values()

@@ -42,13 +42,13 @@ def _of_a_run(identifies: bool = False, stored: bool = True) -> Callable[[Callab
         click.option("--network", cls=Listed, listed=_networks),
         click.option("--layers", metavar="N,N,...", help="Widths of the hidden layers.  [default: by the method]"),
         click.option(
-            "--slope-scale", metavar="auto|S|LOW:HIGH", help="Start slopes of RepNet's first layer.  [default: auto]"
+            "--slope-scale", metavar="auto|S|LOW:HIGH", help="Initial slopes of RepNet's first layer.  [default: auto]"
         ),
         click.option("--method", default="auto", cls=Listed, listed=lambda: _methods(identifies)),
         click.option("--dtype", default="float64", show_default=True, help="float64 or float32."),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence."),
-        click.option("--learning-rate", type=float, help="Of Adam and SOAP, at the start.  [default: 0.001]"),
+        click.option("--learning-rate", type=float, help="Initial learning rate of Adam and SOAP.  [default: 0.001]"),
         click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed."),
     ]
     if stored:
@@ -100,7 +100,7 @@ def _asked(
 
 
 def _paced(method: str, learning_rate: float) -> dict:
-    """Options of those stages that have a learning rate; said to be unknown where none has."""
+    """Options of the stages that have a learning rate; if none has, the option is reported as unknown."""
     from ..methods import METHODS
 
     having = [name for name, entry in METHODS.items() if "learning_rate" in entry.options()]
@@ -109,7 +109,7 @@ def _paced(method: str, learning_rate: float) -> dict:
 
 
 def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: bool, **given: Any) -> None:
-    """Have ``run``, which imports `solve` or `identify` and calls it, do what the command line asks for."""
+    """Execute ``run``, which imports and calls `solve` or `identify`, with the arguments of the command line."""
     parameters, asked = _asked(**given)
     options.writable(out)
     with only_json(as_json):
@@ -168,15 +168,15 @@ def solve(**given: Any) -> None:
 )
 @click.option("--positive", multiple=True, metavar="NAME", help="An unknown that is positive; repeatable.")
 @click.option("--bounds", multiple=True, metavar="NAME=LOW:HIGH", help="Bounds of an unknown; either may be empty.")
-@click.option("--starts", type=int, metavar="N", help="Most starts of the joint method.  [default: 6]")
+@click.option("--starts", type=int, metavar="N", help="Maximum number of starts of the joint method.  [default: 6]")
 @click.option(
     "--loss",
     default="squares",
     show_default=True,
     metavar="squares|huber",
-    help="Of the measurements: huber is not moved by few outliers (joint, shooting).",
+    help="Loss of the measurements; huber is robust to outliers (joint, shooting).",
 )
-@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level of the intervals.")
 def identify(
     data: Path | None,
     noise: float | None,
@@ -205,7 +205,7 @@ def identify(
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--time-limit", type=float, metavar="S", help="Stop training after S more seconds.")
-@click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Between two checkpoints.")
+@click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Seconds between two checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
 def resume(directory: Path, time_limit: float | None, checkpoint_seconds: float, as_json: bool) -> None:
     """Continue the run in DIRECTORY to the result that it would have had without a stop."""

@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Output of the commands."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ INTERRUPTED_CODE = 130
 
 
 def only_json(as_json: bool) -> AbstractContextManager[Any]:
-    """With --json, what a user's file prints goes to standard error."""
+    """With --json, redirect what a user's file prints to standard error."""
     return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 

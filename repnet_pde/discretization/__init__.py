@@ -1,1 +1,1 @@
-"""Problem x network -> rows: jets, basis functions, Jacobians, residuals as functions of the last layer, the loss."""
+"""Discretization of a problem by a network: jets, basis functions, Jacobians, residuals in the last layer, the loss."""

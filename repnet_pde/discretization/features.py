@@ -1,12 +1,12 @@
-"""The features of a one-layer RepNet and their derivatives in closed form.
+"""The basis functions of a RepNet with one hidden layer and their derivatives in closed form.
 
 h_j(x) = σ(z_j), z_j = Σ_l w_jl ξ_l(x_l) + b_j, with the axis maps ξ_l of the network (the identity without a warp). By
 Faà di Bruno's formula along each axis
 
     D^α h_j(x) = Σ_{k <= α} Π_l B_{α_l, k_l}(ξ_l', ξ_l'', ...)(x_l) · Π_l w_jl^{k_l} · σ^(|k|)(z_j),
 
-B the partial Bell polynomials. A row of a linear operator applied to the features, Σ_α A_α D^α h_j, is therefore a
-matrix product of small inner dimension for each order of σ's derivatives.
+with the partial Bell polynomials B. A row of a linear operator applied to the basis functions, Σ_α A_α D^α h_j, is
+therefore a matrix product of small inner dimension for each order of σ's derivatives.
 """
 
 import math
@@ -22,10 +22,10 @@ from .jets import Index, closed
 
 
 class Features:
-    """Derivatives of the hidden features of a `RepNet` with one hidden layer; a last feature is the constant 1.
+    """Derivatives of the basis functions of a `RepNet` with one hidden layer; the last one is the constant 1.
 
     Args:
-        net: the network. Its transforms are not looked at.
+        net: the network. Its transforms are ignored.
     """
 
     def __init__(self, net: RepNet):
@@ -36,7 +36,7 @@ class Features:
 
     @staticmethod
     def known(net: Any) -> bool:
-        """Whether the network is one whose features are differentiated here."""
+        """Whether the basis functions of this network can be differentiated here."""
         return (
             isinstance(net, RepNet)
             and len(net.linears) == 1
@@ -48,7 +48,7 @@ class Features:
         return len(self.bias) + 1
 
     def at(self, x: torch.Tensor, indices: Sequence[Index]) -> "Evaluated":
-        """The derivatives D^α, α in ``indices``, of all features at points x (n, d)."""
+        """The derivatives D^α, α in ``indices``, of all basis functions at points x (n, d)."""
         return Evaluated(self, x, indices)
 
     def _power(self, index: Index) -> torch.Tensor:
@@ -79,8 +79,8 @@ class Features:
 
 
 def jet_of(net: RepNet | Patches, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-    """D^α of a network that `Features` knows, or of patches, before its output transform, at x (n, d):
-    (n, indices, outputs); NaN where patches that grow along time have not got to."""
+    """D^α of a network that `Features` supports, or of `Patches` (a multidomain network), before its output transform,
+    at x (n, d): (n, indices, outputs); NaN at times not yet covered by patches that are added along time."""
     if isinstance(net, Patches):
         result = x.new_zeros(len(x), len(indices), net.outputs)
         for i, rows in net.parts(x):
@@ -91,11 +91,11 @@ def jet_of(net: RepNet | Patches, x: torch.Tensor, indices: Sequence[Index]) -> 
 
 
 MOST_BYTES = 2**30
-"""Most memory for derivatives of features that are kept to be used again."""
+"""Maximum memory for cached derivatives of basis functions."""
 
 
 class Evaluated:
-    """`Features` at fixed points; what is used again is kept, unless it is too large."""
+    """`Features` at fixed points; reused values are cached unless they are too large."""
 
     def __init__(self, features: Features, x: torch.Tensor, indices: Sequence[Index]):
         self.features, self.indices = features, list(indices)
@@ -107,7 +107,7 @@ class Evaluated:
         self._kept: dict[int, torch.Tensor] = {}
 
     def _groups(self) -> dict[int, tuple[list[int], torch.Tensor]]:
-        """By derivative of σ: which of ``lower`` go with it, and their factors Π_l w_jl^{k_l} (number, features)."""
+        """By derivative of σ: which of ``lower`` belong to it, and factors Π_l w_jl^{k_l} (number, basis functions)."""
         groups: dict[int, list[tuple[int, torch.Tensor]]] = {}
         for i, k in enumerate(self.lower):
             order, sign = sum(k), 1
@@ -124,7 +124,7 @@ class Evaluated:
         return self._kept[order][part]
 
     def rows(self, coefficients: torch.Tensor, part: slice = slice(None)) -> torch.Tensor:
-        """Σ_α A_α D^α h_j at the points ``part``, for A (n, indices, outputs): (n, outputs · (features + 1)).
+        """Σ_α A_α D^α h_j at the points ``part``, for A (n, indices, outputs): (n, outputs · (width + 1)).
 
         Columns in the order of ``torch.nn.Linear``: the weights, output by output, then the biases.
         """
@@ -141,7 +141,7 @@ class Evaluated:
         return result
 
     def jet(self, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, features), bias (outputs,)."""
+        """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, width), bias (outputs,)."""
         outputs = len(bias)
         inner = weight.new_empty(len(self.z), len(self.lower), outputs)
         for order, (which, powers) in self.groups.items():
@@ -178,7 +178,7 @@ def _tanh(z: torch.Tensor, order: int) -> torch.Tensor:
 
 
 def _gaussian(z: torch.Tensor, order: int) -> torch.Tensor:
-    """(−1)^n He_n(z) exp(−z²/2), He the probabilists' Hermite polynomials."""
+    """(−1)^n He_n(z) exp(−z²/2) with the probabilists' Hermite polynomials He_n."""
     before, p = [0.0], [1.0]
     for n in range(order):
         shifted = [0.0, *p]

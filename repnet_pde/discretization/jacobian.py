@@ -1,4 +1,4 @@
-"""Residual vectors of any DeepXDE data object and their Jacobian, with the user's ``pde`` as it is.
+"""Residual vectors of any DeepXDE data object and their Jacobian, for an arbitrary ``pde`` of the user.
 
 Three routes give the same matrix (`ROUTES`), from the fastest to the most general:
 
@@ -24,22 +24,22 @@ from ..problem.residuals import residual_vectors, unknown_columns
 Tensors = dict[str, torch.Tensor]
 
 BLOCK_BYTES = 2**29
-"""Most memory for the parameter copies of one block of rows; the graph of them takes several times as much."""
+"""Maximum memory for the parameter copies of one block of rows; their graph takes several times as much."""
 MATRICES = 3
-"""Matrices of the Jacobian's size that a dense step holds: the terms', the scaled rows and their factorisation."""
+"""Number of matrices of the Jacobian's size in a dense step: the terms, the scaled rows and their factorisation."""
 ROUTES = ("layers", "copies", "rows")
 MOST_ROW_WORK = 2e10
-"""Most rows x points x parameters for reverse mode row by row: some ten seconds."""
+"""Maximum of rows x points x parameters for reverse mode row by row: about ten seconds."""
 ROWS_AT_ONCE = 64
-"""Rows of one batched backward pass: it bounds the memory."""
+"""Rows of one batched backward pass, to bound the memory."""
 
 
 class _Mixed(Exception):
-    """A route does not fit the model; the text says why."""
+    """A route cannot be used for the model; the text says why."""
 
 
 class _WithAuxiliary:
-    """A data object whose ``losses_train`` hands the auxiliary variables of its points to ``pde``."""
+    """A data object whose ``losses_train`` passes the auxiliary variables of its points to ``pde``."""
 
     def __init__(self, data: Any):
         self.data = data
@@ -56,7 +56,7 @@ class _WithAuxiliary:
 
 
 def with_auxiliary(data: Any) -> Any:
-    """``data`` itself, or where it has an ``auxiliary_var_function`` a stand-in that hands the variables to ``pde``."""
+    """``data`` itself, or, if it has an ``auxiliary_var_function``, a wrapper that passes the variables to ``pde``."""
     if isinstance(data, _WithAuxiliary) or getattr(data, "auxiliary_var_fn", None) is None:
         return data
     return _WithAuxiliary(data)
@@ -75,9 +75,9 @@ def linearize(
 ) -> list[Linearization]:
     """Residual vectors and their exact Jacobian with respect to some parameters of the network and the unknowns.
 
-    Since a residual row depends on one input row only, the gradient of the *summed* residual with respect to a
-    parameter of its own for each row is the Jacobian: one reverse pass per term (and component). Conditions that
-    pair two rows, as periodic ones do: their gradients add.
+    Since a residual row depends on one input row only, each row is given its own copy of a parameter; the gradient of
+    the *summed* residual with respect to these copies is the Jacobian: one reverse pass per term (and component). For
+    conditions that pair two rows, such as periodic ones, the two gradients are added.
 
     Args:
         data: ``dde.data.PDE`` or TimePDE with its points drawn.
@@ -86,9 +86,9 @@ def linearize(
         parameters: names of the network's parameters, as in ``net.named_parameters()``; None means all.
         unknowns: ``dde.Variable`` objects; one double-backward column for each of their entries.
         block_bytes: bounds the memory of temporaries: rows are treated in blocks.
-        memory: most bytes for the dense matrices of a step, and for ``block_bytes``; None means no limit.
-        route: one of `ROUTES`; None takes "layers" where the network has only linear layers, else "copies". Both
-            rely on rows that depend on their own point, which `check_rows` tests.
+        memory: maximum bytes for the dense matrices of a step, and for ``block_bytes``; None means no limit.
+        route: one of `ROUTES`; None takes "layers" if the network has only linear layers, else "copies". Both assume
+            that each row depends on its own point only, which `check_rows` tests.
 
     Raises:
         InputError: the network or a transform cannot be evaluated row by row, or ``memory`` is too small.
@@ -122,7 +122,7 @@ def linearize(
 
 
 def bytes_needed(data: Any, net: Any, width: int, n_terms: int, route: str | None = None) -> int:
-    """Bytes that a dense step takes at least, for ``width`` columns."""
+    """Minimum number of bytes for a dense step with ``width`` columns."""
     return 8 * width * (MATRICES * _rows(data, n_terms) + (1 if route == "rows" else 2))
 
 
@@ -142,9 +142,9 @@ def _check_type(data: Any) -> None:
 
 
 class _Uses:
-    """What the linear layers of one evaluation record: weights, biases, and pairs (g, h) with W̄_i = Σ g_i ⊗ h_i.
+    """Record of the linear layers in one evaluation: weights, biases, and pairs (g, h) with W̄_i = Σ g_i ⊗ h_i.
 
-    ``token`` requires a gradient, so that every node is visited by the last reverse pass, in which ``active`` is set.
+    ``token`` requires a gradient, so that the last reverse pass, in which ``active`` is set, visits every node.
     """
 
     def __init__(self, like: torch.Tensor):
@@ -193,7 +193,7 @@ class _Linear(torch.autograd.Function):
 
 
 class _Transposed(torch.autograd.Function):
-    """g W, the reverse pass of `_Linear`, which takes part in derivatives with respect to the input."""
+    """g W, the reverse pass of `_Linear`, which is needed for derivatives with respect to the input."""
 
     @staticmethod
     def forward(
@@ -212,7 +212,7 @@ class _Transposed(torch.autograd.Function):
 
 
 class _Intercept(TorchFunctionMode):
-    """Sends linear layers with trained weights through `_Uses`."""
+    """Routes linear layers with trained weights through `_Uses`."""
 
     PRODUCTS = (torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.mm, torch.Tensor.__matmul__)
 
@@ -342,7 +342,7 @@ def _by_copies(
     x = torch.as_tensor(data.train_x)
     starts = np.cumsum([0, *data.num_bcs])
     block = max(1, int(block_bytes // (8 * max(width, 1))))
-    # DeepXDE drops the PDE's residual at the points of the conditions, which come first: no block mixes the two.
+    # DeepXDE discards the PDE's residual at the points of the conditions, which come first: no block mixes the two.
     blocks = [*torch.arange(starts[-1]).split(block), *torch.arange(starts[-1], len(x)).split(block)]
 
     def one(copy: Tensors, row: torch.Tensor) -> torch.Tensor:
@@ -380,7 +380,7 @@ def _by_copies(
         del vectors, copies
     dde.grad.clear()
 
-    # What lies outside of a block has no derivatives, and so no right values, there: evaluated once more.
+    # Rows outside of a block have no derivatives there, and so wrong values: they are evaluated once more.
     vectors = residual_vectors(data, net, x.clone().requires_grad_())
     terms = []
     for i, (name, v) in enumerate(zip(names, vectors, strict=True)):
@@ -433,7 +433,7 @@ def choose_route(
     unknowns: Sequence[torch.Tensor] = (),
     memory: int | None = None,
 ) -> str | None:
-    """The route that gives the right Jacobian of this model, found by `check_rows`: None (automatic), or "rows".
+    """The route that gives the correct Jacobian of this model, tested by `check_rows`: None (automatic), or "rows".
 
     Raises:
         InputError: rows depend on several points and row-by-row reverse mode would take too long.
@@ -455,8 +455,8 @@ def choose_route(
 def check_rows(data: Any, net: Any, terms: Sequence[Linearization], parameters: Sequence[str] | None = None) -> None:
     """Raise `InputError` unless every residual row depends on its own input row only, as `linearize` assumes.
 
-    The product of each Jacobian with one random direction is compared with the exact directional derivative, taken
-    by a double backward pass without any assumption.
+    The product of each Jacobian with one random direction is compared with the exact directional derivative, which a
+    double backward pass gives without this assumption.
     """
     data = with_auxiliary(data)
     everything = dict(net.named_parameters())

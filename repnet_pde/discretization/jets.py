@@ -1,14 +1,14 @@
-"""Residuals as functions of the jet of u, its value and derivatives at each collocation point.
+"""Residuals as functions of the jet of u (its value and derivatives) at each collocation point.
 
-Where every residual row depends on u near its own point only, the user's ``pde`` and conditions are evaluated on local
-Taylor polynomials, one for each point, whose coefficients are the derivatives of u there; one reverse pass a term then
-gives the coefficients of the linearised operator,
+If every residual row depends on u near its own point only, the user's ``pde`` and conditions are evaluated on local
+Taylor polynomials, one for each point, whose coefficients are the derivatives of u there; one reverse pass per term
+then gives the coefficients of the linearised operator,
 
     δr_i = Σ_α A_iα D^α δu(x_i),
 
-exactly, whatever the user's code does, and at a cost that no network enters into. With the features of a one-layer
-RepNet differentiated in closed form (`features`) the Jacobian of all rows with respect to the last layer costs about as
-much as evaluating the features.
+exactly, for arbitrary user code, and at a cost independent of the network. With the basis functions of a RepNet with
+one hidden layer differentiated in closed form (`features`), the Jacobian of all rows with respect to the last layer
+costs about as much as evaluating the basis functions.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ from ..problem.residuals import residual_vectors, unknown_columns
 from ..problem.values import generic
 
 HIGHEST = 6
-"""Highest order of derivatives that is looked for."""
+"""Highest order of derivatives that is tested."""
 
 Index = tuple[int, ...]
 
 
 @dataclass
 class TermJet:
-    """One residual term at the current u: its residual (r, k), and where and how it depends on the jet of u.
+    """One residual term at the current u: its residual (r, k) and its linearisation in the jet of u.
 
-    parts: pairs (rows of the input points, coefficients (r, indices, outputs)) whose contributions add; one pair but
-    for conditions that couple two points. ``k`` is 1 but for conditions with several components. unknowns: derivatives
-    with respect to the unknowns, (r, unknowns).
+    parts: pairs (rows of the input points, coefficients (r, indices, outputs)) whose contributions are added; one pair
+    except for conditions that couple two points. ``k`` is 1 except for conditions with several components. unknowns:
+    derivatives with respect to the unknowns, (r, unknowns).
     """
 
     name: str
@@ -134,9 +134,10 @@ def orders(
     """The derivatives of u that the residuals depend on at any of the points; None where the rows are not functions of
     jets.
 
-    Found by trying, at some of the points: the coefficients of all derivatives up to the sixth at a random jet, and
-    that the product of the coefficients with a random change of the jets is the exact directional derivative, row by
-    row. Then at all of them, whether a row feels any other derivative (`_felt`); such rows are tried in their turn.
+    Determined numerically. At some of the points the coefficients of all derivatives up to the sixth are computed at a
+    random jet, and their product with a random change of the jets is compared, row by row, with the exact directional
+    derivative. Then all points are checked for rows that depend on any other derivative (`_felt`); such rows are tested
+    in the same way.
 
     Args:
         data: a DeepXDE data object with its points drawn. outputs: of u. transform: the output transform, or None.
@@ -159,7 +160,7 @@ def orders(
 
 
 SOME = 100
-"""Rows of a term at which all derivatives are tried."""
+"""Rows of a term at which all derivatives are tested."""
 ROUNDING = 1e-10
 """Relative change of a row that may be rounding."""
 
@@ -171,7 +172,7 @@ def _ordered(indices: Iterable[Index]) -> list[Index]:
 def some(data: Any, most: int = SOME, chosen: torch.Tensor | None = None) -> Any:
     """A copy of ``data`` with at most ``most`` points inside and of each condition, of those ``chosen`` (n,).
 
-    Conditions whose values go with their points keep them all.
+    Conditions whose values belong to their points keep all of them.
     """
     starts = [0, *itertools.accumulate(data.num_bcs)]
     random, rows, counts = np.random.default_rng(0), [], []
@@ -208,10 +209,10 @@ def _felt(
 ) -> torch.Tensor:
     """Which of the points (n,) have a row that depends on other derivatives of u than ``indices``.
 
-    Two functions that agree in these at every point, and differ in all others of any order: Taylor polynomials, and
-    them with Σ_β c_β (x − x_i)^β exp(s·(x − x_i)) added, β the least of the multi-indices that are not below those
-    known, whose other derivatives are exactly zero at x_i. So the rows are equal to the last bit, and a term that acts
-    at a single point only is not lost in rounding.
+    The residuals of two functions are compared that agree in these derivatives at every point and differ in all others
+    of any order: Taylor polynomials, and the same with Σ_β c_β (x − x_i)^β exp(s·(x − x_i)) added, where β are the
+    minimal multi-indices outside of the known set. The known derivatives of the added sum are exactly zero at x_i, so
+    unaffected rows are bitwise equal, and a term that acts at a single point only is not hidden by rounding errors.
     """
     x, inside = torch.as_tensor(data.train_x), closed(indices)
     dim, has = x.shape[1], set(inside)
@@ -310,8 +311,8 @@ def _tried(
 def orders_of_problem(problem: Problem, *data: Any) -> list[Index] | None:
     """`orders` of a problem's residuals, at the points of its own distribution, of another, and of ``data``.
 
-    What is found is kept with the problem: what acts at the points of ``data`` alone is known from then on. Every
-    method has its own points looked at, with the unknowns as they are.
+    The result is stored with the problem, including derivatives that occur only at the points of ``data``. Every method
+    checks its own points, with the unknowns at their current values.
     """
     found = problem.remembered("orders", lambda: [_orders_of_problem(problem)], generic=True)
     for points in data:
@@ -326,7 +327,7 @@ def _orders_of_problem(problem: Problem) -> list[Index] | None:
         data.append(collocation(problem))
         with contextlib.suppress(InputError):  # a condition may select none of the points
             data.append(collocation(problem, distribution="pseudo"))
-    with generic(problem.variables.values()):  # an unknown that is 0 hides what it multiplies
+    with generic(problem.variables.values()):  # an unknown equal to 0 would hide the term that it multiplies
         found = orders(data[0], outputs, transform)
     for points in data:
         if found is not None:
@@ -341,7 +342,7 @@ def highest(equations: Sequence[TermJet], indices: Sequence[Index]) -> np.ndarra
 
 
 def needed_orders(problem: Problem, method: str, *data: Any) -> list[Index]:
-    """`orders_of_problem` for a method that cannot do without.
+    """`orders_of_problem` for a method that requires it.
 
     Raises `InputError` where the residuals are no functions of jets.
     """
@@ -352,7 +353,7 @@ def needed_orders(problem: Problem, method: str, *data: Any) -> list[Index]:
 
 
 def check_plain(problem: Problem, method: str) -> None:
-    """`InputError` where a problem has more than equations and conditions."""
+    """`InputError` if a problem has more than equations and conditions."""
     if problem.pde is None or problem.unknowns or problem.observations or problem.input_transform is not None:
         raise InputError(
             f"method: {method} needs a problem with equations, and without unknowns, observations and "

@@ -19,15 +19,15 @@ from .parameters import move, restore
 AFFINE = 1e-8
 """Relative mismatch of predicted and actual residual below which the residuals count as linear."""
 CONVERGED = 1e-3
-"""A step that changes the residual vector by less than this part of it is the last."""
+"""Convergence: a step that changes the residual vector by less than this fraction of it is the last."""
 CONTRACTION = 0.3
-"""An old Jacobian is kept while each step is smaller than this part of the one before."""
+"""An old Jacobian is kept while each step is smaller than this fraction of the previous one."""
 SMALLEST_STEP = 1e-3
 ROUNDING = 1e-12
 DAMPED = (1e-10, 1e-7, 1e-4)
-"""Levenberg-Marquardt damping, as a cutoff, that is tried when a step fails: a singular Jacobian makes it too long."""
+"""Levenberg-Marquardt damping, as a cutoff, tried when a step fails because a singular Jacobian makes it too long."""
 SLOW = 0.9
-"""A step that leaves more than this part of the residual, and is no larger than it, is at the floor."""
+"""Stagnation: a step after which the residual is more than this fraction of the previous one, and not larger."""
 
 
 def last_layer(net: torch.nn.Module) -> list[str]:
@@ -58,7 +58,7 @@ def into_last(net: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def indices_for(problem_or_data, net, outputs: int) -> list[Index] | None:
-    """The derivatives that a `JetSystem` needs, or None where a `CopySystem` has to do."""
+    """The derivatives that a `JetSystem` needs, or None if a `CopySystem` has to be used."""
     return orders(problem_or_data, outputs, net._output_transform) if Features.known(net) else None
 
 
@@ -92,18 +92,18 @@ class CopySystem:
 
 
 class JetSystem:
-    """A one-layer RepNet: the Jacobian from jets of u and the features' derivatives in closed form.
+    """A RepNet with one hidden layer: the Jacobian from jets of u and closed-form derivatives of the basis functions.
 
     Args:
         data: points and conditions.
-        net: a network that `Features` knows; its last layer is read at the start and written by `store`.
+        net: a network that `Features` supports; its last layer is read at the start and written by `store`.
         names: of the terms.
         indices: the derivatives that the residuals depend on (`jets.orders`).
         continuity: (x (n, d), values) of the state from which this one continues: u and its time derivatives below
             ``order`` as `trace` returns them; or None.
         order: of the equation in time.
         start: jet of the u around which the first linearisation is made, in place of the network's own.
-        unknowns: ``dde.Variable`` objects solved for as well; they hold their values at all times.
+        unknowns: ``dde.Variable`` objects solved for as well; they always hold their current values.
     """
 
     def __init__(self, data, net, names, indices, *, continuity=None, order: int = 1, start=None, unknowns=()):
@@ -206,8 +206,8 @@ def trace_rows(at, x: torch.Tensor, jet: torch.Tensor, transform, order: int, ja
     """`trace` with, of each of its values (n,), the rows (n, p) of the derivatives for the last layer.
 
     Args:
-        at: the features evaluated at ``x`` for the `time_indices`. jet: of u there.
-        jacobian: whether to compute the rows; else they have no columns.
+        at: the basis functions evaluated at ``x`` for the `time_indices`. jet: of u there.
+        jacobian: whether to compute the rows; otherwise they have no columns.
     """
     jet = jet.detach().requires_grad_(jacobian)
     result = []
@@ -222,11 +222,11 @@ def trace_rows(at, x: torch.Tensor, jet: torch.Tensor, transform, order: int, ja
 
 @dataclass
 class Outcome:
-    """How Newton's method on the last layer ended.
+    """Result of Newton's method on the last layer.
 
-    affine: the residuals are linear in the last layer. converged: no further step changes anything. stalled: no
-    step, however short, lowers the residual. norm: of the scaled residual per row. scales: by term. rank:
-    numerical, of columns. steps, factorizations: done. factor: of the last Jacobian.
+    affine: the residuals are linear in the last layer. converged: further steps change nothing. stalled: no step,
+    however short, reduces the residual. norm: of the scaled residual per row. scales: by term. rank: numerical, of
+    columns. steps, factorizations: numbers done. factor: of the last Jacobian.
     """
 
     affine: bool
@@ -245,8 +245,8 @@ class Outcome:
 class LinearModel:
     """The residuals linearised at a state, r + J δ, with every term scaled to unit root mean square of its rows of J.
 
-    jacobian, residual: scaled. scales: by term. factor: of the Jacobian. fresh: whether the residual is that of a
-    state, with which another can be compared.
+    jacobian, residual: scaled. scales: by term. factor: of the Jacobian. fresh: whether the residual is that of an
+    actual state, so that it can be compared with another one.
     """
 
     jacobian: torch.Tensor
@@ -256,15 +256,15 @@ class LinearModel:
     fresh: bool
 
     def step(self) -> torch.Tensor:
-        """The change δ (p,) of least squares."""
+        """The least-squares step δ (p,)."""
         return _finite(self.factor.solve(self.residual))
 
     def step_to_smallest(self, now: torch.Tensor) -> torch.Tensor:
-        """The change δ (p,) to the coefficients of least squares that are the smallest, from those ``now``."""
+        """The change δ (p,) from the coefficients ``now`` to the least-squares coefficients of smallest norm."""
         return _finite(self.factor.solve(self.residual - self.jacobian @ now) - now)
 
     def rounding(self, size: torch.Tensor) -> float:
-        """Rounding of the residual's norm for coefficients (p,)."""
+        """Rounding error of the residual's norm for coefficients (p,)."""
         return 4 * torch.finfo(size.dtype).eps * (self.jacobian.abs() @ size.abs()).norm().item()
 
 
@@ -276,10 +276,10 @@ def _finite(delta: torch.Tensor) -> torch.Tensor:
 
 @dataclass
 class Progress:
-    """Of Newton's method, over all its Jacobians.
+    """Progress of Newton's method over all its Jacobians.
 
-    affine, converged: as in `Outcome`. norm: of the scaled residual. accepted: whether the last step lowered it. first:
-    whether that was the first step with its Jacobian. steps: done.
+    affine, converged: as in `Outcome`. norm: of the scaled residual. accepted: whether the last step reduced it. first:
+    whether that was the first step with its Jacobian. steps: number done.
     """
 
     affine: bool = False
@@ -293,17 +293,17 @@ class Progress:
 def newton(
     system, factorizations: int = 1, cutoff: float = CUTOFF, steps: int = 30, rank: bool = True, around=None
 ) -> Outcome:
-    """Newton's method for least squares, with each factorisation used as long as the steps contract fast.
+    """Gauss-Newton method for nonlinear least squares; a factorisation is reused as long as the steps decrease fast.
 
     Every residual term is scaled to unit root mean square of its Jacobian's rows. A step is halved until the residual
-    falls. On linear residuals the second step is one of iterative refinement.
+    decreases. For linear residuals the second step is one of iterative refinement.
 
     Args:
         system: `JetSystem` or `CopySystem`; left at the best state found.
-        factorizations: most of them.
+        factorizations: maximum number of them.
         rank: whether to compute it.
-        around: coefficients (p,) to which the solution is the nearest; None is zero. What the rows do not determine
-            stays as it is there.
+        around: coefficients (p,) to which the solution is the nearest; None is zero. Components that the rows do not
+            determine keep their values there.
 
     Raises:
         TrainingError: a residual that is not finite; the message names the term and a point.
@@ -347,13 +347,13 @@ def _descend(system, model: LinearModel, progress: Progress, steps: int, around,
     last, progress.first, damped = math.inf, True, 0
     while progress.steps < steps:
         first, norm = progress.first, progress.norm
-        if first and not damped:  # for the coefficients, so that they are the smallest and rounding counts least
+        if first and not damped:  # solve for coefficients of smallest norm, which minimises rounding errors
             delta = model.step_to_smallest(system.size() if around is None else system.size() - around)
         else:
             delta = model.step()
         change = model.jacobian @ delta
         predicted, moved = model.residual + change, change.norm().item()
-        unjudged = first and not model.fresh  # there is no residual yet with which the new one could be compared
+        unjudged = first and not model.fresh  # there is no residual yet to compare the new one with
         step, actual, new = _line_search(system, delta, model.scales, norm, halved=first, unjudged=unjudged)
         if first:
             rounding = model.rounding(system.size())
@@ -365,16 +365,16 @@ def _descend(system, model: LinearModel, progress: Progress, steps: int, around,
         if first and not accepted and predicted.norm() < SLOW * norm and damped < len(DAMPED):
             model.factor, damped = Factorization(model.jacobian, DAMPED[damped]), damped + 1
             continue
-        floor = accepted and new > SLOW * norm  # what is left does not fall
+        floor = accepted and new > SLOW * norm  # stagnation at the floor
         if accepted:
             norm, model.residual = new, actual
             progress.norm = norm
-        # An old Jacobian's failure to lower the residual says nothing unless the residuals are linear.
+        # That an old Jacobian fails to reduce the residual is conclusive only for linear residuals.
         settled = progress.affine or (first and moved <= norm)
         if damped and accepted:
             return
         if moved <= max(CONVERGED * norm, rounding) or ((floor or not accepted) and settled):
-            # The coefficients of early iterates can be large: what rounding left of them goes with a new solve.
+            # The coefficients of early iterates can be large: a new solve removes their rounding errors.
             progress.converged = progress.affine or first or rounding < 0.1 * norm
             return
         if not accepted or step < 1.0 or moved > CONTRACTION * last:
@@ -385,12 +385,12 @@ def _descend(system, model: LinearModel, progress: Progress, steps: int, around,
 def _line_search(
     system, delta: torch.Tensor, scales, norm: float, *, halved: bool, unjudged: bool
 ) -> tuple[float, torch.Tensor, float]:
-    """The step along ``delta`` that lowers the residual below ``norm``, with the scaled residual and its norm there.
+    """The step along ``delta`` that reduces the residual below ``norm``, with the scaled residual and its norm there.
 
     Args:
-        system: moved by the step; left as it was where none lowers the residual.
-        halved: whether a step that does not is halved, down to `SMALLEST_STEP`; else only the whole one is tried.
-        unjudged: whether any residual that is finite will do.
+        system: moved by the step; unchanged if no step reduces the residual.
+        halved: whether a step that does not is halved, down to `SMALLEST_STEP`; else only the full step is tried.
+        unjudged: whether any finite residual is accepted.
     """
     before = system.get()
     step = 1.0

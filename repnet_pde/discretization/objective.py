@@ -12,9 +12,9 @@ from ..problem.residuals import residual_vectors
 
 AUTOMATIC = "gradient-norm"
 MEMORY = 0.9
-"""Part of the old weights that is kept when they are balanced anew (arXiv:2308.08468)."""
+"""Fraction of the old weights that is kept when they are rebalanced (arXiv:2308.08468)."""
 EVERY = 1000
-"""Iterations between two balances (arXiv:2308.08468)."""
+"""Iterations between two updates of the weights (arXiv:2308.08468)."""
 
 
 class Objective:
@@ -25,14 +25,14 @@ class Objective:
         net: the network.
         unknowns: the ``dde.Variable`` objects trained with it.
         names: the names of the terms, in DeepXDE's order.
-        weights: as checked by `check_weights`: fixed numbers, or the automatic balance.
+        weights: as checked by `check_weights`: fixed numbers, or automatic balancing.
         problem: the `Problem` that the data were drawn for, where there is one.
     """
 
     batch: int | None
-    """Only where samples of a function are fitted: how many of them count in the next evaluation; None: all."""
+    """Only for fits to samples of a function: the batch size of the next evaluation; None: all samples."""
     twin: Callable[..., Any]
-    """Only for methods that have one: the same with other basis functions and other points."""
+    """Only for methods that use it: the same objective with other basis functions and other points."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class Objective:
         """The unweighted terms at the last evaluation."""
 
     def mean_squares(self) -> torch.Tensor:
-        """The unweighted terms (k,), with their graph; of a network that has yet to grow over the rows that it covers,
-        NaN where there are none."""
+        """The unweighted terms (k,), with their graph; for a network that does not cover the whole time interval yet,
+        over the rows that it covers, and NaN if there are none."""
         vectors = residual_vectors(self.data, self.net, self.x)
         if not getattr(self.net, "complete", True):
             vectors = [v[~v.isnan()] for v in vectors]
@@ -77,7 +77,7 @@ class Objective:
         return loss
 
     def gradient(self) -> torch.Tensor:
-        """Evaluate the loss and leave its gradient in the parameters; one that is not finite is returned as it is."""
+        """Evaluate the loss and store its gradient in the parameters; a value that is not finite is returned too."""
         for parameter in self.parameters:
             parameter.grad = None
         loss = self.total()
@@ -86,10 +86,10 @@ class Objective:
         return loss.detach()
 
     def balance(self, first: bool) -> None:
-        """Move the weights towards equal gradient norms of all terms (does nothing for fixed weights).
+        """Update the weights towards equal gradient norms of all terms (does nothing for fixed weights).
 
         The rule of S. Wang, S. Sankaran, H. Wang, P. Perdikaris, arXiv:2308.08468 (2023), section 5.1:
-        weight_i ~ sum_j |grad L_j| / |grad L_i|, averaged with a memory of 0.9; the first time without memory.
+        weight_i ~ sum_j |grad L_j| / |grad L_i|, as a moving average with factor 0.9; the first time without average.
         """
         if not self.automatic or len(self.names) == 1:
             return
@@ -102,8 +102,8 @@ class Objective:
         norms = torch.stack(sizes)
         if not torch.isfinite(norms).all():
             return
-        # A term that happens to be met has no gradient, such as u(0) = 0 at the start of a network without biases: it
-        # needs no weight beyond the others'. (A small gradient alone is none: terms differ by k⁴.)
+        # A term that happens to be satisfied has no gradient, such as u(0) = 0 at the start of a network without
+        # biases: it needs no larger weight than the others. (A small gradient is no sign of this: terms differ by k⁴.)
         met = (terms.detach() <= 1e-24 * terms.max()) | (norms == 0)
         if met.all():
             return

@@ -1,4 +1,4 @@
-"""Moving the parameters of a step, and taking it back."""
+"""Changing the parameters by a step, and undoing it."""
 
 from collections.abc import Sequence
 

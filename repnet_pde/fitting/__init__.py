@@ -1,1 +1,1 @@
-"""Functions from samples: `fit`, its search for a first layer, and the scikit-learn estimator."""
+"""Function approximation from samples: `fit`, its search for a first layer, and the scikit-learn estimator."""

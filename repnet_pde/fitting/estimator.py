@@ -17,8 +17,8 @@ from .fit import fit
 class RepNetRegressor(RegressorMixin, BaseEstimator):
     """Regression by RepNet, for pipelines, cross-validation and grid search.
 
-    The parameters are the arguments of `repnet_pde.fit`; ``random_state`` is its seed. A column of X is a coordinate:
-    scale nothing, the network normalises its inputs and outputs itself.
+    The parameters are the arguments of `repnet_pde.fit`; ``random_state`` is its seed. A column of X is a coordinate;
+    no scaling is needed, since the network normalises its inputs and outputs itself.
 
     Attributes:
         fit_: the `repnet_pde.Fit`.

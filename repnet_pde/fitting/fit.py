@@ -33,29 +33,29 @@ from .search import SLOPES, Candidate, finish, held_out, many, search, solve_las
 FIT_METHODS = [name for name, method in METHODS.items() if method.any_network]
 FIRST_ORDER = f"{Adam.name}+{LBFGS.name}"
 PATIENCE, OVERFITTED = 15, 2.0
-"""Records of the held-out error, of which a stage has about a hundred, without a smaller one, after which it ends where
-that error is so many times that of the samples that are fitted."""
+"""Early stopping: a stage ends after this many records of the held-out error (of about a hundred per stage) without
+improvement, if that error is also at least this multiple of the error on the fitted samples."""
 HISTORY = ("iteration", "seconds", "method", "loss", "relative_l2")
 
 
 @dataclass
 class Fit:
-    """What `fit` returns: a network that is a function, and how well it does.
+    """Result of `fit`: a network that approximates the function, and its errors.
 
     Attributes:
         net: the network, in the units of the data.
         network: its name, or "custom".
-        network_options: as given, with what was chosen.
+        network_options: as given, completed with those chosen automatically.
         method: its name.
         seed: as given.
         dtype: as given.
         box: the domain.
         error: relative L2 on the held-out samples.
-        training_error: on those fitted.
-        noise: (c,), standard deviation of what is not fitted, in the units of y; also what is smooth but not reached
-            counts.
-        stopped: why it ended.
-        seconds: that it took.
+        training_error: the same on the fitted samples.
+        noise: (c,), standard deviation of the residuals, in the units of y; it includes smooth components that are not
+            resolved.
+        stopped: why training ended.
+        seconds: wall-clock time.
         vector: whether y was (n,).
         history: arrays "iteration", "seconds", "method", "loss", "relative_l2" (of the held-out samples) of an
             iterative method.
@@ -83,7 +83,7 @@ class Fit:
     def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
         """Values at x (n, d), or (n,) in 1-D: (n,) where y was (n,), else (n, c); in chunks of rows.
 
-        Outside of the domain of the samples the values mean nothing.
+        Outside of the domain of the samples the values are meaningless.
         """
         values = accuracy.predict(self.net, samples.as_table("x", x), self.box.dim, self.dtype, chunk)
         return values[:, 0] if self.vector else values
@@ -100,7 +100,7 @@ class Fit:
         return "\n".join([*lines, *self.notes])
 
     def save(self, file: str | Path) -> Path:
-        """Write everything to a file, from which `load_fit` makes the same function again."""
+        """Write everything to a file, from which `load_fit` restores the same function."""
         state = {name: getattr(self, name) for name in _PLAIN}
         state |= {"box": [torch.as_tensor(self.box.lower), torch.as_tensor(self.box.upper)]}
         state |= {"noise": torch.as_tensor(self.noise), "state": self.net.state_dict(), "first_layer": self.first_layer}
@@ -171,24 +171,24 @@ def fit(
 ) -> Fit:
     """Fit a network to samples of a function.
 
-    Values are normalised by mean and standard deviation and a tenth of the samples is held out: it chooses the first
-    layer, ends iterative training when it is no longer fitted better (early stopping; the best network is kept), and
-    measures the error. Least squares uses all samples in the end.
+    Values are normalised by mean and standard deviation. A tenth of the samples is held out: the held-out error selects
+    the first layer, ends iterative training when it no longer decreases (early stopping; the best network is kept), and
+    is reported as the error. Least squares uses all samples for the final solve.
 
     Args:
         x: (n, d), or (n,) in 1-D. y: (n, c), or (n,).
-        network: a name in `networks.NETWORKS`, a DeepXDE network, or None: sine features for least squares, in several
-            dimensions also products of them; "repnet-siren" for the other methods.
-        method: "least-squares" (the last layer of one first layer after another; "auto" in float64), "adam", "soap",
-            "lbfgs", "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
+        network: a name in `networks.NETWORKS`, a DeepXDE network, or None: sine basis functions for least squares, in
+            several dimensions also products of them; "repnet-siren" for the other methods.
+        method: "least-squares" (solves for the last layer for several first layers; "auto" in float64), "adam",
+            "soap", "lbfgs", "ssbroyden", "gauss-newton", or a sequence such as "adam+lbfgs" ("auto" in float32).
         seed, dtype, time_limit, iterations, network_options, method_options: as for `solve`.
         domain: (lower, upper) that contains the points; None takes their bounding box.
-        noise: standard deviation of the errors of y, where it is known: nothing below it is fitted.
-        validation: part of the samples that is held out; 0 holds out none.
-        out: file for `Fit.save`. Beside it, with ".checkpoint" after its name, an iterative method keeps its state and
-            continues from it when it is called again with the same samples and settings after it was stopped.
+        noise: standard deviation of the errors of y, if known: the fit stops at this level.
+        validation: fraction of the samples that is held out; 0 holds out none.
+        out: file for `Fit.save`. An iterative method stores its state next to it, in a file with ".checkpoint" appended
+            to the name, and continues from it when called again with the same samples and settings after a stop.
         progress: show progress on standard error.
-        checkpoint_seconds: between two checkpoints.
+        checkpoint_seconds: seconds between two checkpoints.
 
     Raises:
         InputError: for any argument that cannot be used, before training begins.
@@ -257,7 +257,7 @@ class Settings:
 
 
 def _relative(net, data: samples.Samples, rows) -> float:
-    """Relative L2 error in the units of the data, of a network that gives normalised values."""
+    """Relative L2 error, in the units of the data, of a network that returns normalised values."""
     size = np.linalg.norm(data.shift + data.scale * data.y[torch.as_tensor(rows)].double().numpy())
     return float(np.linalg.norm(data.misfit(net, rows).double().numpy() * data.scale) / (size if size > 0 else 1.0))
 
@@ -266,7 +266,7 @@ def _relative(net, data: samples.Samples, rows) -> float:
 
 
 def _least_squares(data: samples.Samples, settings: Settings) -> dict:
-    """The fields of a `Fit` that least squares decides; net and noise are normalised."""
+    """The fields of a `Fit` determined by least squares; net and noise are normalised."""
     network, sigma = settings.network, settings.noise
     name, options = network_for(LeastSquares, network, mapping("network_options", settings.network_options))
     if isinstance(network, torch.nn.Module):
@@ -292,7 +292,7 @@ def _least_squares(data: samples.Samples, settings: Settings) -> dict:
 
 
 class SampleObjective(Objective):
-    """The mean squared error of samples, of all of them or of a batch.
+    """The mean squared error of all samples or of a batch.
 
     Args:
         data: the samples; those to be fitted are used.
@@ -319,7 +319,7 @@ def _names(outputs: int) -> list[str]:
 
 
 def _point_sets(x: torch.Tensor, y: torch.Tensor, box: samples.Box):
-    """The samples as DeepXDE's data, from which second-order methods take the rows of their Jacobian."""
+    """The samples as a DeepXDE data object, from which second-order methods take the rows of their Jacobian."""
     points, values = x.numpy(), y.numpy()
     sets = [dde.icbc.PointSetBC(points, values[:, i : i + 1], component=i) for i in range(values.shape[1])]
     kind = dde.geometry.Hypercube if box.dim > 1 else dde.geometry.Interval
@@ -327,10 +327,10 @@ def _point_sets(x: torch.Tensor, y: torch.Tensor, box: samples.Box):
 
 
 class HeldOut:
-    """The error on the held-out samples while a network is trained, the best network so far, and when to stop.
+    """The error on the held-out samples during training, the best network so far, and the stopping criterion.
 
-    sigma (c,): standard deviation of the noise, normalised, or None: training ends also when the fitted samples are
-    fitted to it (discrepancy principle).
+    sigma (c,): standard deviation of the noise, normalised, or None: training also ends when the residuals on the
+    fitted samples reach it (discrepancy principle).
     """
 
     def __init__(self, net, data: samples.Samples, objective: SampleObjective, sigma):
@@ -362,7 +362,7 @@ class HeldOut:
 
 
 def _train(data: samples.Samples, settings: Settings) -> dict:
-    """The fields of a `Fit` that training decides; net and noise are normalised."""
+    """The fields of a `Fit` determined by training; net and noise are normalised."""
     first, network = METHODS[settings.stages[0][0]], settings.network
     name = BEFORE_SIREN.name if network is None else network
     name, options = network_for(first, name, settings.network_options)
@@ -397,7 +397,7 @@ def _train(data: samples.Samples, settings: Settings) -> dict:
 
 
 def _named_network(name: str, options: dict, data: samples.Samples, seed: int) -> tuple[torch.nn.Module, list[str]]:
-    """A network of a known name for the wavenumbers of the samples, with notes; its waves are added to ``options``."""
+    """A named network for the wavenumbers of the samples, with notes; its wave vectors are added to ``options``."""
     numbers = wavenumbers(data) / data.box.half_width
     notes = [f"largest wavenumbers of the samples: {', '.join(f'{k:.4g}' for k in numbers)}"]
     if name in (SINE.name, BEFORE_SIREN.name) and not SLOPES & set(options) and data.dim > 2 and many(data):
@@ -408,7 +408,7 @@ def _named_network(name: str, options: dict, data: samples.Samples, seed: int) -
 
 
 def _run(training: Training, settings: Settings) -> str:
-    """Train, from the checkpoint where there is one; why training ended."""
+    """Train, from the checkpoint if there is one; returns why training ended."""
     checkpoint = None if settings.out is None else _checkpoint(settings.out)
     before = None if checkpoint is None else read_checkpoint(checkpoint)
     if before is not None:

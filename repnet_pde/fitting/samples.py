@@ -16,10 +16,10 @@ from ..problem.problem import Problem
 
 HELD_OUT = 0.1
 LEAST_HELD_OUT = 20
-"""Samples from which some are held out."""
+"""Minimum number of samples for some of them to be held out."""
 CHUNK = 20_000
 MOST_CELLS, CELLS_PER_SAMPLE = 2**26, 1024
-"""Cells of the grid of `spectrum`; its arrays have 8 bytes a cell."""
+"""Limits on the grid cells of `spectrum`; its arrays have 8 bytes per cell."""
 
 
 def as_table(argument: str, value: ArrayLike) -> np.ndarray:
@@ -44,7 +44,7 @@ def as_table(argument: str, value: ArrayLike) -> np.ndarray:
 class Samples:
     """x (n, d) and the normalised y (n, c) as tensors of one dtype; ``y`` times ``scale`` plus ``shift`` are the data.
 
-    train, held: numbers of the rows that are fitted and held out; where there are too few, none are.
+    train, held: indices of the rows that are fitted and held out; with too few samples, none are held out.
     """
 
     x: torch.Tensor
@@ -57,7 +57,7 @@ class Samples:
 
     @property
     def judged(self) -> np.ndarray:
-        """The rows on which errors are measured: those held out, or where there are none those fitted."""
+        """The rows on which errors are measured: those held out, or if there are none, those fitted."""
         return self.held if len(self.held) else self.train
 
     @functools.cached_property
@@ -68,7 +68,7 @@ class Samples:
 
     @functools.cached_property
     def nearest(self) -> np.ndarray:
-        """For each fitted sample the number, among them, of the nearest other one (n,)."""
+        """For each fitted sample the index (n,), among the fitted ones, of its nearest neighbour."""
         x = self.normalized(self.train)
         return cKDTree(x).query(x, k=2)[1][:, 1]
 
@@ -124,15 +124,15 @@ def make(x: ArrayLike, y: ArrayLike, *, domain: Any, validation: float, seed: in
 
 @torch.no_grad()
 def denormalize(linear: torch.nn.Linear, data: Samples) -> None:
-    """Have a network's last layer give values in the units of the data."""
+    """Rescale a network's last layer so that its outputs are in the units of the data."""
     shift, scale = (torch.as_tensor(v, dtype=linear.bias.dtype) for v in (data.shift, data.scale))
     linear.weight.mul_(scale[:, None])
     linear.bias.mul_(scale).add_(shift)
 
 
 def of_problem(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    """Points (n, d) and values (n, c) of a problem that consists of samples of every output at the same points and of
-    nothing else, or None."""
+    """Points (n, d) and values (n, c) of a problem that consists only of samples of every output at the same points, or
+    None."""
     sets = list(problem.conditions.values())
     plain = all(type(s).__name__ == "PointSetBC" for s in sets) and len(sets) == len(problem.outputs)
     if problem.pde is not None or not plain or problem.unknowns or problem.input_transform or problem.output_transform:
@@ -156,9 +156,9 @@ def _box(x: np.ndarray) -> Box:
 def spectrum(x: np.ndarray, values: np.ndarray, cells: int | None = None) -> np.ndarray:
     """Amplitudes of the plane waves in values (n,) at scattered points x̂ (n, d) of [−1, 1]^d.
 
-    The values are gathered in the nearest cell of an even grid and Fourier transformed: the wave exp(iπ m·x̂) has its
-    amplitude at index m (the first d − 1 indices wrap around, the last is not negative). It is damped by
-    Π sinc(m_l / cells) and stands among a noise of about ‖values‖ / n from the scatter of the points.
+    The values are assigned to the nearest cell of a uniform grid and Fourier transformed: the wave exp(iπ m·x̂) has its
+    amplitude at index m (the first d − 1 indices wrap around, the last is not negative). The amplitude is reduced by
+    Π sinc(m_l / cells), and the scattered positions of the points cause a noise floor of about ‖values‖ / n.
     """
     dim = x.shape[1]
     cells = cells or int(min(min(MOST_CELLS, CELLS_PER_SAMPLE * len(x)) ** (1 / dim), 4096)) // 2 * 2
@@ -172,7 +172,7 @@ def peaks(x: np.ndarray, values: np.ndarray, most: int, above: float = 5.5) -> t
     """The largest amplitudes of `spectrum`, as (|m| (k, d), amplitudes (k,)), waves that differ in signs only once.
 
     Args:
-        most: at most so many. above: only amplitudes above so many times the noise.
+        most: maximum number returned. above: only amplitudes above this multiple of the noise.
     """
     table = spectrum(x, values)
     noise = math.sqrt(np.mean(np.square(table)))

@@ -1,4 +1,4 @@
-"""Least squares on samples: first layers are tried, and the one with the smallest error on held-out samples is kept."""
+"""Least squares on samples, with a search for the first layer with the smallest error on held-out samples."""
 
 import contextlib
 import functools
@@ -30,28 +30,28 @@ from .samples import CHUNK, Samples, denormalize, peaks
 SLOPES = {"slope_scale", "wavenumber", "bands", "waves", "warp", "steps"}
 """Options that fix the slopes of the first layer."""
 MARGIN = 1.3
-"""Features over the numerical rank that is expected."""
+"""Ratio of the number of basis functions to the expected numerical rank."""
 ROWS_PER_COLUMN = 1.5
-"""Samples over basis functions at least; with fewer the fit is penalised."""
+"""Minimum ratio of samples to basis functions; with fewer samples the fit is regularised."""
 MOST_FEATURES = 3000
-"""Most basis functions of a first layer that is tried."""
+"""Maximum number of basis functions of a first layer."""
 MOST_WORK = 3e12
-"""Most floating-point operations of the search: some minutes. Not a time, which would make the choice depend on how
-busy the machine is."""
+"""Maximum number of floating-point operations of the search: some minutes. A time limit would make the choice depend on
+the load of the machine."""
 MANY = 1000
-"""Samples from which waves in more than two dimensions, and products, can be told from chance."""
+"""Minimum number of samples for waves in more than two dimensions, and products, to be statistically significant."""
 GOOD = 1e-11
-"""Held-out error below which nothing better is looked for."""
+"""Held-out error below which the search ends."""
 BETTER = 0.7
-"""A first layer must lower the held-out error to this part of it to be preferred."""
+"""A first layer must reduce the held-out error at least by this factor to be preferred."""
 LARGE, STRIDES, STRIDE = 1e-2, 3, 4.0
-"""Held-out error above which wavenumbers that are so many times larger are tried, and how often."""
+"""Held-out error above which wavenumbers larger by the factor `STRIDE` are tried, at most `STRIDES` times."""
 PENALISED = 1500
-"""Features up to which a penalty on fast waves is considered, whose weight needs a singular value decomposition."""
+"""Maximum number of basis functions for a penalty on fast waves, whose weight needs a singular value decomposition."""
 LEAST_WHITE = 100
-"""Samples from which noise is told from what is not fitted yet."""
+"""Minimum number of samples for noise to be distinguished from unresolved components."""
 CLEAN = 1e-9
-"""Misfit below which there is no noise to be held back."""
+"""Misfit below which no regularisation against noise is needed."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Candidate:
     """A network whose last layer has been solved for.
 
     options: of the network. held_out: root mean square error of the normalised values on the held-out samples, or on
-    the fitted ones where none are held out. noise (c,): standard deviation of what is not fitted, normalised.
+    the fitted ones if none are held out. noise (c,): standard deviation of the residuals, normalised.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Candidate:
     noise: np.ndarray
     said: str = ""
     white: bool = False
-    """Whether what is not fitted looks like noise: the residuals of neighbours are not correlated."""
+    """Whether the residuals look like noise: those of neighbours are not correlated."""
 
     def __str__(self) -> str:
         return f"{self.said}: held-out error {self.held_out:.1e}"
@@ -77,7 +77,7 @@ class Candidate:
 
 @dataclass
 class Search:
-    """The candidates of a fit, with what may still be spent on it."""
+    """The candidates of a fit and the remaining budget."""
 
     samples: Samples
     seed: int
@@ -92,7 +92,7 @@ class Search:
 
     @property
     def over(self) -> bool:
-        """Whether nothing better is to be looked for."""
+        """Whether the search has ended."""
         reached = self.tried and (self.best.held_out <= GOOD or self.best.white or self._at_noise)
         return bool(reached or self.work > MOST_WORK or time.monotonic() > self.deadline)
 
@@ -130,23 +130,23 @@ def search(
     noise: np.ndarray | None = None,
     limit: float | None = None,
 ) -> Search:
-    """Least squares for the last layer with the first layers that suit the samples; the best is `Search.best`.
+    """Least squares for the last layer with several first layers suited to the samples; the best is `Search.best`.
 
-    Sine features first, for wavenumbers that the samples show, more and faster ones as long as the held-out error
-    falls; in 1-D also gathered where the samples vary fast; in several dimensions products of features of each
-    coordinate. What ``options`` fix is not searched for.
+    Starts with sines up to the wavenumbers found in the samples, and takes more and faster ones as long as the held-out
+    error decreases; in 1-D also sines in a mapped coordinate, concentrated where the samples vary fast; in several
+    dimensions also products of functions of each coordinate. Options fixed by ``options`` are not searched for.
 
     Args:
-        network: a name in `NETWORKS` with a layer that can be solved for, or None for the choice.
+        network: a name in `NETWORKS` with a layer that can be solved for, or None for an automatic choice.
         noise: standard deviations (c,) of the normalised values, or None.
-        limit: seconds after which nothing new is begun.
+        limit: seconds after which no new trial is started.
     """
     found = Search(samples, seed, noise, math.inf if limit is None else time.monotonic() + limit)
     if network not in (None, SINE.name, PRODUCT.name):
         found.try_(network, options)
         return found
     products = samples.dim > 1 and network != SINE.name and not options and many(samples)
-    if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # more than sines that fill the box
+    if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # too many sines to fill the box
         _products(found, options)
     if network != PRODUCT.name and not (found.tried and found.best.held_out < LARGE):
         _sines(found, options)
@@ -159,7 +159,7 @@ def search(
 
 
 def many(samples: Samples) -> bool:
-    """Whether waves in more than two dimensions, and products, can be told from chance."""
+    """Whether there are enough samples for waves in more than two dimensions, and products, to be significant."""
     return len(samples.train) >= MANY
 
 
@@ -168,10 +168,10 @@ def many(samples: Samples) -> bool:
 
 @torch.no_grad()
 def solve_last_layer(net: Any, samples: Samples, noise: np.ndarray | None = None) -> np.ndarray:
-    """Least squares for the last layer on the fitted samples; the standard deviation (c,) of what is left.
+    """Least squares for the last layer on the fitted samples; returns the standard deviation (c,) of the residuals.
 
-    Where something is left, sine features are penalised in proportion to their slopes; the weight of the penalty is
-    the one with the largest marginal likelihood for normal errors (of given or profiled variance).
+    If the residuals do not vanish, sines are penalised in proportion to their slopes; the weight of the penalty
+    maximises the marginal likelihood for normal errors (of given or profiled variance).
     """
     rows = torch.as_tensor(samples.train)
     features = torch.cat([into_last(net, x) for x in samples.x[rows].split(CHUNK)])
@@ -232,15 +232,15 @@ def _penalised(
 
 
 def held_out(net: Any, samples: Samples) -> float:
-    """Root mean square error of the normalised values on the samples that are judged; infinite where it is NaN."""
+    """Root mean square error of the normalised values on `Samples.judged`; infinite if it is NaN."""
     error = samples.misfit(net, samples.judged).square().mean().sqrt().item()
     return error if math.isfinite(error) else math.inf
 
 
 def _white(net: Any, samples: Samples) -> bool:
-    """Whether the residuals of neighbours are uncorrelated, to three standard errors: then only noise is left.
+    """Whether the residuals of neighbours are uncorrelated, to three standard errors: then they are only noise.
 
-    In one and two dimensions; in more, neighbours are so far apart that this says nothing.
+    Only in one and two dimensions; in more, neighbours are too far apart for a conclusion.
     """
     n = len(samples.train)
     if samples.dim > 2 or n < LEAST_WHITE:
@@ -253,20 +253,20 @@ def _white(net: Any, samples: Samples) -> bool:
 
 
 def finish(net: Any, name: str, samples: Samples, noise: np.ndarray | None = None) -> None:
-    """Solve for the last layer once more, with the samples that were held out, and give values in their units.
+    """Solve for the last layer once more, including the held-out samples, and rescale it to the units of the data.
 
-    Products of RepNets, whose layers were solved for in turn, stay as they are.
+    Products of RepNets, whose layers were solved for in turn, are not changed.
     """
     if len(samples.held) and name != PRODUCT.name:
         solve_last_layer(net, replace(samples, train=np.arange(len(samples.x))), noise)
     denormalize(last_linear(net), samples)
 
 
-# Sine features --------------------------------------------------------------------------------------------------------
+# Sine basis functions -------------------------------------------------------------------------------------------------
 
 
 def wavenumbers(samples: Samples) -> np.ndarray:
-    """The largest wavenumbers (d,) in x̂ that the fitted samples show; one wave across the domain is the least."""
+    """The largest wavenumbers (d,) in x̂ found in the fitted samples, at least one wave across the domain."""
     x, y = samples.normalized(samples.train), samples.y[torch.as_tensor(samples.train)].double().numpy()
     if len(x) < max(8, MANY if samples.dim > 2 else 4**samples.dim):
         return np.full(samples.dim, math.pi)
@@ -285,14 +285,14 @@ def wavenumbers(samples: Samples) -> np.ndarray:
 
 
 SLOW, SPREAD = 0.25, 0.25
-"""Part of the waves of `wave_vectors` that are slow, and the spread of the others around a peak, in waves across x̂."""
+"""Fraction of slow waves in `wave_vectors`, and the spread of the others around a peak, in waves across x̂."""
 
 
 def wave_vectors(samples: Samples, count: int, seed: int) -> np.ndarray | None:
-    """Wave vectors (count, d) in x̂ for sine features in many dimensions, where those that fill a box are too many.
+    """Wave vectors (count, d) in x̂ for sines in many dimensions, where filling a box would need too many of them.
 
-    Drawn around the strongest waves in the spectrum of the fitted samples, each with a chance in proportion to its
-    amplitude and with random signs; a quarter are slow. None where no wave stands out of the noise.
+    Drawn around the strongest waves in the spectrum of the fitted samples, with probability proportional to the
+    amplitude and with random signs; a quarter are slow. None if no wave exceeds the noise.
     """
     vectors = np.concatenate([v for v, _ in samples.strongest])
     amplitudes = np.concatenate([a for _, a in samples.strongest])
@@ -307,10 +307,10 @@ def wave_vectors(samples: Samples, count: int, seed: int) -> np.ndarray | None:
 
 
 def _steepness(x: np.ndarray, y: np.ndarray) -> float:
-    """max |u′| / max |u| of values (n, c) at places (n,): the largest wavenumber of u is not smaller (Bernstein's
-    inequality): waves in a small part of the domain, which hide in the spectrum, show here.
+    """max |u′| / max |u| of values (n, c) at places (n,), a lower bound on the largest wavenumber of u (Bernstein's
+    inequality). It detects waves in a small part of the domain, which are not visible in the spectrum.
 
-    A hundredth of the slopes is left out, and those between near neighbours, where noise would count.
+    One per cent of the slopes is excluded, and those between close neighbours, where noise would dominate.
     """
     order = np.argsort(x)
     gap, step = np.diff(x[order]), np.abs(np.diff(y[order], axis=0))
@@ -322,7 +322,7 @@ def _steepness(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _wanted(numbers: np.ndarray) -> float:
-    """Sine features for wavenumbers in x̂ up to 1.25 times these."""
+    """Number of sines for wavenumbers in x̂ up to 1.25 times these."""
     return MARGIN * math.prod(rank_of_bands([(0, 1.25 * k)], 1.0) for k in numbers)
 
 
@@ -331,11 +331,11 @@ def _most(samples: Samples) -> int:
 
 
 def _sines(found: Search, options: dict) -> None:
-    """More sine features, or faster ones, as long as the held-out error falls."""
+    """More sines, or faster ones, as long as the held-out error decreases."""
     samples, most = found.samples, _most(found.samples)
     half, start = samples.box.half_width, found.wavenumbers
     searched = not SLOPES & set(options)
-    if searched and samples.dim > 2 and many(samples) and _wanted(start) > most:  # a box of waves is too large
+    if searched and samples.dim > 2 and many(samples) and _wanted(start) > most:  # filling a box needs too many waves
         for width in [options["layers"][0]] if "layers" in options else (most // 3, most):
             waves = wave_vectors(samples, width, found.seed)
             if waves is not None and not found.over:
@@ -365,53 +365,53 @@ def _sines(found: Search, options: dict) -> None:
         else:
             if best.held_out < LARGE or not searched or strides == STRIDES:
                 return
-            strides += 1  # fast waves in a small part of the domain hide in the spectrum
+            strides += 1  # fast waves in a small part of the domain are not visible in the spectrum
             faster *= STRIDE
             best = min(best, found.try_(SINE.name, filled(more, faster)), key=lambda c: c.held_out)
 
 
 def _moves(options: dict, searched: bool, best: Candidate, most: int) -> Iterator[tuple[float, float]]:
-    """Factors on the number of features and on the wavenumbers."""
+    """Factors on the number of basis functions and on the wavenumbers."""
     if "layers" not in options and best.options["layers"][0] < most:
         yield 1.6, 1.0
     if searched:
         yield 1.0, 1.5
         yield 1.0, 1 / 1.5
-        if best.options.get("layers") == [most]:  # too few for waves: a smoother function may do
+        if best.options.get("layers") == [most]:  # too few for waves: a smoother function may fit
             yield 1.0, 1 / STRIDE
 
 
-# Features gathered where the samples vary fast ------------------------------------------------------------------------
+# Basis functions concentrated where the samples vary fast -------------------------------------------------------------
 
 NODES = 4001
 """Nodes on which the map of an axis is built."""
 JUMP, AROUND, SHARE = 5.0, 6, 0.02
-"""Neighbours differ by a jump when their slope is so many times that of any of so many on each side, and they by more
-than this share of the range."""
+"""Two neighbours are separated by a jump if their slope is `JUMP` times that of each of the `AROUND` neighbours on
+either side, and their difference is more than the fraction `SHARE` of the range."""
 LEAST_JUMPING = 50
-"""Samples from which jumps are looked for."""
+"""Minimum number of samples for the detection of jumps."""
 SHARP = 0.05
-"""Width of the step of the map at a jump over the gap in which it lies."""
+"""Ratio of the width of the map's step at a jump to the gap between the samples around it."""
 GAP = 12.0
-"""Independent functions that have room in the gap that a step of the map opens, as at the ends of the domain."""
+"""Number of independent functions per gap that a step of the map opens, as at the ends of the domain."""
 RINGING = 4.0
-"""Length scales around a jump in which a fit without a step tells nothing of the length scale."""
+"""Distance from a jump, in length scales, within which a fit without a step gives no valid length scale."""
 WAVES = (9.0, 18.0)
-"""Largest wavenumber in the mapped coordinate over half the number of length scales."""
+"""Ratio of the largest wavenumber in the mapped coordinate to half the number of length scales."""
 ROUNDS = 4
-"""How often a map follows the solution that the last one gave."""
+"""Number of times the map is recomputed from the latest solution."""
 NEIGHBOURS = 10
 """Gaps between samples over which their spacing is averaged."""
 
 
 def _gathered(found: Search) -> None:
-    """In 1-D: features in a coordinate in which the samples vary evenly fast, found from the best fit so far."""
+    """In 1-D: basis functions in a mapped coordinate in which the samples vary uniformly, from the best fit so far."""
     samples, nodes = found.samples, np.linspace(-1, 1, NODES)
     jumps = _jumps(samples)
     for _ in range(ROUNDS):
         before = found.best
         scale = np.minimum(_length_scale(before, samples, nodes), 2.0)
-        for middle, _ in jumps:  # what the fit had there was its own ringing
+        for middle, _ in jumps:  # the fit has spurious oscillations there
             near = np.abs(nodes - middle) < RINGING * np.interp(middle, nodes, scale)
             if not near.all():
                 scale[near] = np.interp(nodes[near], nodes[~near], scale[~near])
@@ -456,7 +456,8 @@ def _jumps(samples: Samples) -> list[tuple[float, float]]:
 def _length_scale(best: Candidate, samples: Samples, nodes: np.ndarray) -> np.ndarray:
     """1 / max over n = 1, 2, 3 of (|u⁽ⁿ⁾| / rms u)^(1/n) of a fit at places of x̂, in units of x̂.
 
-    Never so small that the features in between the samples would be more than these: `WAVES`[0] / π of their spacing.
+    Bounded from below by `WAVES`[0] / π times the spacing of the samples, so that there are not more basis functions
+    than samples locally.
     """
     x = torch.as_tensor(samples.box.center + samples.box.half_width * nodes[:, None], dtype=samples.x.dtype)
     assert isinstance(best.net, RepNet)
@@ -471,26 +472,27 @@ def _length_scale(best: Candidate, samples: Samples, nodes: np.ndarray) -> np.nd
     return np.maximum(scale, WAVES[0] / math.pi * np.interp(nodes, middle, spacing))
 
 
-# Products of features of each coordinate ------------------------------------------------------------------------------
+# Products of functions of each coordinate -----------------------------------------------------------------------------
 
 MOST_PRODUCTS = 24
-"""Most products of functions of one coordinate."""
+"""Maximum number of products of functions of one coordinate."""
 SWEEPS = 30
-"""Most sweeps between two looks for further products."""
+"""Maximum number of sweeps before further products are added."""
 STALLED = 0.98
-"""A sweep that leaves more than this part of the held-out error is the last."""
+"""A sweep after which the held-out error is more than this fraction of the previous one is the last."""
 SLOW_FEATURES = 1500
-"""Most slow sines beside the products."""
+"""Maximum number of slow sines in addition to the products."""
 NEW = 6
-"""Waves in what is left that are looked at to begin further products."""
+"""Number of waves in the residual that are considered as starting values for further products."""
 SHARED = 0.03
-"""Share of a wave's parts below which they are left out."""
+"""Components of a wave below this fraction are neglected."""
 
 
 def _products(found: Search, options: dict) -> None:
-    """Alternating least squares, with products begun from the strongest waves in what is left as long as it falls.
+    """Alternating least squares; products are added, starting from the strongest waves in the residual, as long as the
+    error decreases.
 
-    Slow sines of all coordinates join them where they take away most of what is left.
+    Slow sines of all coordinates are added if they remove most of the residual.
     """
     samples = found.samples
     rows = torch.as_tensor(samples.train)
@@ -544,15 +546,15 @@ def _products(found: Search, options: dict) -> None:
 
 
 def _starts(x: np.ndarray, left: np.ndarray, room: int) -> list[list[tuple[int, float]]]:
-    """Products to begin with, at most ``room``: for each coordinate (number of half waves m, phase) of cos(π m x̂ + φ).
+    """Starting products, at most ``room``: for each coordinate (number of half waves m, phase) of cos(π m x̂ + φ).
 
-    The strongest waves in what is left (n, c) are taken apart into their products of cosines and sines.
+    The strongest waves in the residual ``left`` (n, c) are expanded into products of cosines and sines.
     """
     dim, rows = x.shape[1], slice(0, 20_000)
     found: list[list[tuple[int, float]]] = []
     for column in left.T:
         vectors, _ = peaks(x, column, NEW)
-        if not len(vectors):  # nothing stands out: slow products
+        if not len(vectors):  # nothing exceeds the noise: slow products
             vectors = np.zeros((1, dim), dtype=int)
         parts = []
         for vector in vectors:
@@ -582,7 +584,7 @@ def _grown(
 ) -> ProductRepNet:
     """A network with the products of ``net`` (or None) and those of ``starts``, with small weights.
 
-    widths: features of the fastest coordinate, and slow ones.
+    widths: numbers of basis functions of the fastest coordinate, and of slow sines.
     """
     old, (width, slow) = 0 if net is None else net.products, widths
     with seeded(seed):

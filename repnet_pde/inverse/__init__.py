@@ -1,1 +1,1 @@
-"""Unknowns and observations: scales, noise, estimates with intervals, and what the residuals say of them."""
+"""Unknowns and observations: scales, noise, estimates with confidence intervals, diagnostics from the residuals."""

@@ -1,7 +1,7 @@
-"""What the residuals of observations say: whether the fit follows the data, and whether their errors are as assumed.
+"""Diagnostics from the residuals of observations: goodness of fit, and whether the errors are as assumed.
 
-Intervals of least squares hold where the errors are independent and normal and the model is right. Each is looked at
-with what the data themselves show, without the equations: the scatter of neighbouring data, copies, outliers, tails.
+Confidence intervals of least squares are valid if the errors are independent and normal and the model is correct. Each
+assumption is tested with the data alone, without the equations: scatter of neighbouring data, copies, outliers, tails.
 """
 
 import math
@@ -13,32 +13,33 @@ import numpy as np
 from scipy import sparse, spatial, stats
 
 RARE = 1e-3
-"""Chance of a statistic, were all assumptions right, below which they are taken not to hold."""
+"""p-value of a statistic below which the assumptions are rejected."""
 VERY_RARE = 1e-4
-"""The same for an outlier among all data of an observation, and for the shape of the distribution."""
+"""The same p-value for an outlier among all data of an observation, and for the shape of the distribution."""
 LEAST_NEIGHBOURS, LEAST_OUTLIER, LEAST_ROBUST, LEAST_SHAPE = 5, 8, 12, 20
-"""Fewest data from which the scatter of neighbours, an outlier, several, and the shape of a distribution are judged."""
+"""Minimum numbers of data to assess the scatter of neighbours, one outlier, several, and the shape of the
+distribution."""
 MOST_NEIGHBOURS = 2000
-"""Data of which the neighbours are looked at; of more every so many-th."""
+"""Maximum number of data whose neighbours are examined; larger sets are subsampled."""
 FAR = 7.0
-"""Distance in robust standard deviations from which a residual is an outlier: for several, that hide each other."""
+"""Distance in robust standard deviations from which a residual is an outlier: detects several that mask each other."""
 MAD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 AT_FLOOR = 3.0
-"""Residuals up to so many times what the discretisation leaves say nothing about the data."""
+"""Residuals up to this multiple of the discretisation error give no information about the data."""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What one observation's residuals show.
+    """Diagnostics of the residuals of one observation.
 
     Attributes:
         size: root mean square of the residuals, by degrees of freedom.
-        scatter: standard deviation that neighbouring data show by themselves; None where there are too few.
-        misses: whether the residuals are no noise: neighbours have residuals of the same sign and size, so that the fit
-            does not follow the data.
+        scatter: standard deviation estimated from differences of neighbouring data; None if there are too few.
+        misses: whether the residuals are not noise: neighbours have residuals of the same sign and size, so that the
+            fit does not follow the data.
         remarks: sentences on outliers and on the distribution.
-        outliers: numbers of the data that are outliers.
+        outliers: indices of the data that are outliers.
     """
 
     size: float
@@ -55,8 +56,7 @@ def values_of(condition: Any) -> np.ndarray:
 
 
 def copies(points: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """How often the row of each datum (n,) occurs: points (n, d) and values (n, components) equal to the last
-    digit."""
+    """How often each datum (n,) occurs, that is, points (n, d) and values (n, components) that are exactly equal."""
     rows = np.column_stack([points, values])
     _, where, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
     return count[np.reshape(where, -1)]
@@ -72,14 +72,14 @@ def examine(
     floor: float,
     robust: bool,
 ) -> Examined:
-    """Look at the residuals of one observation.
+    """Examine the residuals of one observation.
 
     Args:
         name: of the observation. axes: names of the d coordinates.
         points (n, d), values (n, 1), residuals (n,): unscaled.
-        leverage: share of each datum that the fit follows (n,); of copies each has its part.
-        floor: root mean square of the residuals that the discretisation alone may leave.
-        robust: whether the loss is one that counts outliers less.
+        leverage: of each datum (n,), the derivative of its fitted value by its value; copies share it.
+        floor: root mean square of the residuals that the discretisation alone may cause.
+        robust: whether the loss downweights outliers.
     """
     many, keep = copies(points, values), _first_of_copies(points, values)
     leverage = np.minimum((leverage * many)[keep], 1.0)
@@ -117,7 +117,7 @@ def examine(
 
 
 def robust_deviation(residuals: np.ndarray, dof: float) -> float:
-    """Standard deviation of normal residuals (n,) from the median of their sizes, which few outliers do not move."""
+    """Standard deviation of normal residuals (n,) from their median absolute value, which is robust to few outliers."""
     return MAD * float(np.median(np.abs(residuals))) * math.sqrt(len(residuals) / max(dof, 1.0))
 
 
@@ -132,7 +132,7 @@ def _neighbours(points: np.ndarray) -> sparse.csr_matrix | None:
     """Rows (m, n) of differences that vanish for functions that are linear near each point, each of length 1.
 
     The pseudo-residuals of T. Gasser, L. Sroka, C. Jennen-Steinmetz, Biometrika 73 (1986) 625-633, for scattered
-    points: each datum less the linear interpolation, of the smallest weights, from its nearest neighbours. None where
+    points: each datum minus its linear interpolation, with the smallest weights, from its nearest neighbours. None if
     there are too few.
     """
     n, d = points.shape
@@ -167,7 +167,7 @@ def _scatter(neighbours: sparse.csr_matrix, values: np.ndarray) -> float:
 
 
 def _chance_of_ratio(neighbours: sparse.csr_matrix, residuals: np.ndarray) -> float:
-    """The chance that independent normal residuals have neighbours as alike as these.
+    """The p-value of the similarity of neighbouring residuals under independent normal errors.
 
     Von Neumann's ratio in general, eᵀBe / eᵀe with B = LᵀL from the rows L of differences: a beta distribution with the
     exact mean and variance (R. C. Henshaw, Econometrica 34 (1966) 646-660, for Durbin and Watson's statistic).
@@ -189,7 +189,7 @@ def _chance_of_ratio(neighbours: sparse.csr_matrix, residuals: np.ndarray) -> fl
 
 
 def _outliers(residuals: np.ndarray, leverage: np.ndarray, dof: float) -> list[int]:
-    """Data whose residuals are too large: by deleted Student's residuals, or by the median of the sizes."""
+    """Data whose residuals are too large: by deleted Student's residuals, or by the median absolute residual."""
     n = len(residuals)
     total = float(np.square(residuals).sum())
     if n < LEAST_OUTLIER or dof < 3 or not total > 0:
@@ -203,13 +203,13 @@ def _outliers(residuals: np.ndarray, leverage: np.ndarray, dof: float) -> list[i
         spread = robust_deviation(residuals, dof)
         found |= (np.sqrt(squares) > FAR * spread) & (spread > 1e-8 * math.sqrt(total / n))
     numbers = np.flatnonzero(found)
-    if len(numbers) > n / 4:  # no exceptions then, but another distribution
+    if len(numbers) > n / 4:  # then not outliers but a different distribution
         return []
     return numbers[np.argsort(-squares[numbers])].tolist()
 
 
 def _chance_of_shape(residuals: np.ndarray) -> float:
-    """Of so much skew or so heavy tails, were the residuals normal (D'Agostino and Pearson, Biometrika 60 (1973))."""
+    """The p-value of skewness and kurtosis under normal errors (D'Agostino and Pearson, Biometrika 60 (1973))."""
     skew, tails = stats.skewtest(residuals), stats.kurtosistest(residuals)
     return float(stats.chi2.sf(skew.statistic**2 + max(tails.statistic, 0.0) ** 2, 2))
 

@@ -1,4 +1,4 @@
-"""What the data say of the unknowns: estimates, standard errors, intervals, and what cannot be told apart."""
+"""Estimates of the unknowns from the data: standard errors, confidence intervals, and identifiability."""
 
 import math
 from dataclasses import dataclass
@@ -18,40 +18,41 @@ from .solution import Solution, field_deviation, influence, parts, solution_of
 from .unknowns import Scales
 
 OPEN = 1e3
-"""Standard error, relative to the unknown, above which it counts as not determined."""
+"""Standard error, relative to the unknown, above which it counts as not identifiable."""
 PROFILE = ((6.0, 9.0), (16.0, 36.0))
-"""Distances from the estimate, in its standard errors, and the least sum of squares over the variance of the noise by
-which the misfit must have grown there; a parabola grows by the squares of the distances."""
+"""Distances from the estimate, in standard errors, and the increase of the sum of squares over the noise variance that
+the profile must have there at least; a parabola increases by the squares of the distances."""
 CORRELATED = 0.1
-"""Correlation with an unknown that is not determined from which another is not, either."""
+"""Correlation with an unknown that is not identifiable from which another one is not identifiable either."""
 SURE = 0.1
-"""Relative change of an unknown over the largest of these distances up to which the model is taken to be linear."""
+"""Relative change of an unknown over the largest of these distances up to which the model is treated as linear."""
 UNMOVED, RAN_AWAY = 1e-3, 1e12
-"""Relative change of an unknown from its start that counts as none, and as too much to be believed."""
+"""Relative change of an unknown from its start that counts as no change, and as divergence."""
 LOST = 1e-3
-"""Most that the accuracy of the predictions counts in deciding what is not determined."""
+"""Upper bound on the accuracy of the predictions in the test of identifiability."""
 OFF = 3.0
-"""Residuals over the noise given beyond which too few data to show a scatter of their own contradict the fit."""
+"""Ratio of the residuals to the given noise above which the fit is rejected if there are too few data to estimate their
+scatter."""
 AS_GOOD = 9.0
-"""Difference of two minima's sums of squares, over the variance of the noise, up to which the data do not choose."""
+"""Difference of two minima's sums of squares, over the noise variance, up to which they cannot be distinguished."""
 FREE_SHARE = 0.5
-"""Part of the data that the solution of equations with given unknowns may fit by its own freedom."""
+"""Maximum fraction of the data that the state alone may fit by its own degrees of freedom, for given unknowns."""
 BOUND = 1e-4
-"""Distance from a bound, relative to the interval between the bounds or to the value, that counts as none."""
+"""Distance from a bound, relative to the interval between the bounds or to the value, that counts as zero."""
 NO_MINIMUM = "no minimum has been reached: the next step would change it by more than its standard error"
 
 
 def analyse(
     problem, objective, method, *, noise=None, level: float = 0.95, relative: dict[str, float] | None = None
 ) -> Identification | None:
-    """The `Identification` at the solution in the network; None where there is nothing to say.
+    """The `Identification` at the solution stored in the network; None if there is none.
 
     Args:
         objective: of the run, at its solution.
-        method: that ended last: one with a ``posterior`` of its own, or whose scales of the rows count.
+        method: the last one used: one with its own ``posterior``, or whose row scales are used.
         noise: standard deviations, as in `identify`.
         level: of the intervals.
-        relative: residuals of the equations and conditions relative to their sizes, where they are known.
+        relative: residuals of the equations and conditions relative to their sizes, if they are known.
     """
     observed, names = problem.observations, list(problem.unknowns)
     if not observed or not (names or problem.unknown_fields) or problem.dtype != "float64":
@@ -81,7 +82,7 @@ def analyse(
         chi_square=chi_square,
         dof=posterior.dof,
         level=level,
-        # Directions may be others where the fit is right.
+        # The directions may be different if the fit is correct.
         undetermined=[] if doubts else list(dict.fromkeys(undetermined(names, d) for d in directions)),
         influence=influence(posterior, names, observed, counts),
         leverage=dict(zip(observed, parts(posterior.leverage.numpy(), counts), strict=True)),
@@ -104,11 +105,11 @@ def analyse(
     return found
 
 
-# Whether the fit is to be believed ------------------------------------------------------------------------------------
+# Validity of the fit --------------------------------------------------------------------------------------------------
 
 
 def _examined(problem, objective, method, solution: Solution) -> dict[str, Examined]:
-    """What the residuals of each observation show, on the scale of its data."""
+    """Diagnostics of the residuals of each observation, on the scale of its data."""
     observed, accuracy = problem.observations, getattr(method, "accuracy", 0.0)
     robust = getattr(method, "robust", False)
     vectors = dict(zip(objective.names, residual_vectors(objective.data, objective.net), strict=True))
@@ -138,9 +139,9 @@ def _rms(values) -> float:
 
 
 def _compared_with_noise(solution: Solution) -> tuple[float, bool]:
-    """The mean square of the residuals over that of the noise given, and whether they are too large for it.
+    """The mean square of the residuals over that of the given noise, and whether they are too large for it.
 
-    Where they are, the noise of the solution becomes that of the residuals.
+    If they are, the noise of the solution is set to that of the residuals.
     """
     posterior = solution.posterior
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -153,7 +154,7 @@ def _compared_with_noise(solution: Solution) -> tuple[float, bool]:
 
 
 def _free(leverage: torch.Tensor, unknowns: int) -> str:
-    """What is said where the state alone fits most of the data, whatever the equations say; else nothing."""
+    """A message if the state alone fits most of the data, independently of the equations; else empty."""
     used, count = leverage.sum().item(), len(leverage)
     if used - unknowns <= FREE_SHARE * count:
         return ""
@@ -161,15 +162,15 @@ def _free(leverage: torch.Tensor, unknowns: int) -> str:
 
 
 def _unmet(relative: dict[str, float]) -> list[str]:
-    """A doubt where the equations or conditions are not met, so that the data are not those of a solution."""
+    """A doubt if the equations or conditions are not satisfied, so that the fit is not a solution."""
     worst = [(name, value) for name, value in relative.items() if not value <= LARGE]
     return [f"the equations are not met: relative residual {value:.1e} ({name})" for name, value in worst[:1]]
 
 
 def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str]:
-    """Why the fit is not to be believed, by observation: its residuals are no noise.
+    """Why the fit is rejected, by observation: its residuals are not noise.
 
-    ``chi_square``: of the residuals over the noise given, where they contradict each other, else None.
+    ``chi_square``: of the residuals over the given noise, if they contradict each other, else None.
     """
     found = []
     for name, e in examined.items():
@@ -184,7 +185,7 @@ def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str
     return found
 
 
-# What the data leave open ---------------------------------------------------------------------------------------------
+# Identifiability ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Linearised:
         eta: (q,) tensor, the values.
         size: (q,) the change of each that counts as large.
         starts: (q,) absolute values at the start.
-        covariance: (q, q), without the directions in which the data leave them.
+        covariance: (q, q), without the directions that are not identifiable.
         errors: (q,) standard errors.
     """
 
@@ -209,9 +210,9 @@ class Linearised:
 
 
 def _linearised(problem, solution: Solution, accuracy: float) -> tuple[Linearised, list[np.ndarray]]:
-    """The unknowns with their covariance, and the directions in which the data leave them.
+    """The unknowns with their covariance, and the directions that are not identifiable.
 
-    ``accuracy``: of the predictions of the data, relative to these.
+    ``accuracy``: of the predictions of the data, relative to the data.
     """
     scales, names = solution.scales, list(problem.unknowns)
     eta = scales.get()
@@ -240,14 +241,14 @@ def _involved(i: int, directions: list[np.ndarray]) -> bool:
 def _left_open(
     method, linear: Linearised, directions: list[np.ndarray], noise_factor: float, believed: bool
 ) -> tuple[list[np.ndarray], list[str]]:
-    """All directions in which the data leave the unknowns, and a doubt where another minimum fits them as well.
+    """All directions that are not identifiable, and a doubt if another minimum fits the data as well.
 
     Args:
-        method: its misfit, where it has one, is followed away from the solution.
+        method: its misfit, if it has one, is profiled away from the solution.
         linear: the unknowns with their covariance.
         directions: those of the linearised problem.
         noise_factor: of the deviations by which the misfit is weighted.
-        believed: whether there is no doubt of the fit; else only the linearised problem counts.
+        believed: whether the fit is accepted; otherwise only the linearised problem is used.
     """
     errors, size, units = linear.errors, linear.size, np.eye(len(linear.errors))
     found, others = list(directions), []
@@ -257,17 +258,18 @@ def _left_open(
     if hasattr(method, "misfit") and len(errors) and believed and noise_factor > 0:
         found += _flat(method.misfit, linear.scales, linear.covariance, size, linear.starts, noise_factor, found)
         others = [] if found else _others(method, linear.scales, errors, noise_factor)
-    if found:  # along which what else is hardly known may change as well
+    if found:  # other poorly determined unknowns may change along with it
         far = (i for i, error in enumerate(errors) if error > size[i])
         found += [units[i] for i in far if not _involved(i, found)]
     return found, others
 
 
 def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float, known: list) -> list[np.ndarray]:
-    """Directions along which the misfit, with the state following, grows far less than the covariance says.
+    """Directions along which the misfit, with the state recomputed, increases far less than the covariance predicts.
 
-    The profile of the likelihood (A. Raue et al., Bioinformatics 25 (2009) 1923-1929), on the line on which each
-    unknown changes with the least misfit: where the state is free, it fits noise, which seems to tell unknowns apart.
+    Profile likelihood (A. Raue et al., Bioinformatics 25 (2009) 1923-1929), along the line on which each unknown
+    changes with the smallest misfit: a state with many degrees of freedom fits noise, which makes unknowns seem
+    distinguishable.
     """
     errors, farthest = np.sqrt(np.diag(covariance)), PROFILE[-1][0]
     if not np.isfinite(errors).all() or (farthest * errors <= SURE * scale).all():
@@ -277,7 +279,7 @@ def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float
     base = misfit(eta)
 
     def grown(change) -> float:
-        """By how much the misfit is larger, over the variance of the noise; infinite beyond an interval of bounds."""
+        """Increase of the misfit over the noise variance; infinite outside of the bounds."""
         values = [
             (scales.value(i, v), *scales.bounds[i]) for i, v in enumerate((eta + torch.as_tensor(change)).tolist())
         ]
@@ -297,7 +299,7 @@ def _flat(misfit, scales: Scales, covariance, scale, starts, noise_factor: float
 
 
 def _direction(line: np.ndarray, scale: np.ndarray, moved=False) -> np.ndarray:
-    """A line as weights relative to ``scale``; what it moves has at least the weight from which it counts.
+    """A line as weights relative to ``scale``; unknowns in ``moved`` get a weight above `INVOLVED`.
 
     The scale is the larger of the value and the start: a value may have drifted along the line to nearly 0.
     """
@@ -308,7 +310,7 @@ def _direction(line: np.ndarray, scale: np.ndarray, moved=False) -> np.ndarray:
 
 
 def _others(method, scales: Scales, errors, noise_factor: float) -> list[str]:
-    """Another minimum that the method has met and that fits the data as well, as it does where waves are aliased."""
+    """Another minimum found by the method that fits the data as well, which happens when waves are aliased."""
     eta = scales.get()
     base, far = method.misfit(eta), torch.as_tensor(PROFILE[0][0] * errors).maximum(SURE * eta.abs())
     for candidate in method.minima():
@@ -332,7 +334,7 @@ def _estimates(
     doubts: list[str],
     level: float,
 ) -> dict[str, Estimate]:
-    """Each unknown with its standard error and interval, or the reason why there is none."""
+    """Each unknown with its standard error and confidence interval, or the reason why there is none."""
     posterior, scales = solution.posterior, linear.scales
     quantile = quantile_of(level, posterior.dof, solution.given)
     twin = getattr(method, "twin_values", None)
@@ -360,7 +362,7 @@ def _estimates(
 
 
 def _not_known(value: float, start: float, error: float, left_open: bool, doubts: list[str]) -> str | None:
-    """Why an unknown with this standard error has no interval, for reasons that are not its own."""
+    """Why an unknown with this standard error has no interval, for reasons not specific to this unknown."""
     if doubts:
         still = abs(value - start) <= UNMOVED * abs(start)
         return doubts[0] + (", and the value is still that of the start" if still else "")
@@ -372,7 +374,7 @@ def _not_known(value: float, start: float, error: float, left_open: bool, doubts
 
 
 def _strayed(value: float, start: float, bounds) -> str | None:
-    """Why an estimate is none: it ran away, or lies at its bound."""
+    """Why an estimate is invalid: it diverged, or lies at its bound."""
     if not math.isfinite(value) or (start != 0 and abs(value) > RAN_AWAY * abs(start)):
         return f"ran away from {start:.6g}, where it started"
     low, high = bounds

@@ -1,4 +1,4 @@
-"""What is known of the unknowns: `Estimate` of one of them, and `Identification` of all."""
+"""Results of an identification: `Estimate` of one unknown, and `Identification` of all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ class Estimate:
     Attributes:
         value: the estimate.
         standard_error: None where there is no interval.
-        interval: (lower, upper) at the level of the `Identification`; None where the data do not determine the unknown,
-            or where nothing can be said because the fit is not to be believed.
-        true: where it is known.
-        discretisation: change with other features, and by what is left of the equations; it is counted in the standard
-            error. None where it was not found out.
-        reason: why there is no interval; None where there is one, and before training has ended.
-        of_its_own: whether the reason is this unknown's own, such as that it ran away, and not that of the whole fit.
+        interval: confidence interval (lower, upper) at the level of the `Identification`; None if the unknown is not
+            identifiable from the data, or if the fit is rejected.
+        true: the true value, if it is known.
+        discretisation: discretisation error from a change of the basis functions and from the residuals of the
+            equations; it is included in the standard error. None if it was not determined.
+        reason: why there is no interval; None if there is one, and before training has ended.
+        of_its_own: whether the reason is specific to this unknown, such as divergence, and not to the whole fit.
     """
 
     value: float
@@ -33,34 +33,35 @@ class Estimate:
 
     @property
     def identifiable(self) -> bool:
-        """Whether the data are known to determine it: whether there is an interval."""
+        """Whether it is identifiable from the data: whether there is an interval."""
         return self.interval is not None
 
 
 @dataclass
 class Identification:
-    """What was found and how well it is known.
+    """Estimates of all unknowns and their uncertainties.
 
     Attributes:
         estimates: by unknown.
         correlation: of the estimates (q, q), on the scale on which they were solved for.
         noise: standard deviation of each observation's errors, used for the intervals.
-        noise_given: by the user, or else estimated from the residuals: also where these contradict the noise given.
-        chi_square: mean square of the residuals over that of the noise given, by degrees of freedom; about 1 where it
-            is right.
-        dof: degrees of freedom left.
-        level: of the intervals.
-        undetermined: sentences about unknowns and combinations of them that the data leave open; none where the fit is
-            not to be believed, since elsewhere the data may determine them.
-        influence: by unknown and observation, the share of the estimate's variance that each datum brings in (n,).
-        leverage: by observation, the share of each datum that the fit follows (n,).
+        noise_given: whether it was given by the user; else estimated from the residuals, also if these contradict the
+            given noise.
+        chi_square: mean square of the residuals over that of the given noise, by degrees of freedom; about 1 if the
+            given noise is correct.
+        dof: remaining degrees of freedom.
+        level: confidence level of the intervals.
+        undetermined: sentences about unknowns and combinations of them that are not identifiable; none if the fit is
+            rejected, since they may be identifiable at another solution.
+        influence: by unknown and observation, the fraction of the estimate's variance due to each datum (n,).
+        leverage: by observation, the leverage of each datum (n,).
         field_deviation: function of (points (n, d), output) that gives a field's pointwise standard deviation (n,).
-        doubts: sentences on why the fit as a whole is not to be believed; no unknown has an interval then.
-        remarks: sentences on what is odd about data or noise; intervals are given all the same.
-        limited: whether what the features leave of the equations, not the noise, limits the estimates.
-        scatter: by observation, the standard deviation that neighbouring data show by themselves, whatever the
-            equations; None where there are too few.
-        notes: what a user should know; all of the above in words.
+        doubts: sentences on why the fit as a whole is rejected; no unknown has an interval then.
+        remarks: sentences on anomalies of data or noise; intervals are given nevertheless.
+        limited: whether the discretisation error, not the noise, limits the estimates.
+        scatter: by observation, the standard deviation estimated from differences of neighbouring data, independently
+            of the equations; None if there are too few.
+        notes: notes for the user; all of the above in words.
     """
 
     estimates: dict[str, Estimate]
@@ -82,11 +83,11 @@ class Identification:
 
     @property
     def quantile(self) -> float:
-        """Of Student's distribution where the noise was estimated, else of the normal one."""
+        """The quantile of Student's distribution if the noise was estimated, else of the normal distribution."""
         return quantile_of(self.level, self.dof, self.noise_given)
 
     def to_dict(self) -> dict:
-        """Without the arrays by datum."""
+        """Plain types, without the arrays per datum."""
         return {
             "level": self.level,
             "noise": self.noise,
@@ -102,6 +103,6 @@ class Identification:
 
 
 def quantile_of(level: float, dof: float, given: bool) -> float:
-    """Of the errors at a two-sided level: Student's, or the normal one where the noise is ``given``."""
+    """Two-sided quantile of the errors: Student's, or normal if the noise is ``given``."""
     tail = (1 + level) / 2
     return float(stats.norm.ppf(tail) if given else stats.t.ppf(tail, max(dof, 1.0)))

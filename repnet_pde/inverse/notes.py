@@ -1,4 +1,4 @@
-"""What is said of estimates: what is left open, what is odd about data or noise, what a user should know."""
+"""Messages about estimates: identifiability, anomalies of data or noise, notes for the user."""
 
 import numpy as np
 from scipy import stats
@@ -10,11 +10,11 @@ from .solution import distinct
 INVOLVED = 0.05
 """Weight in an undetermined direction from which an unknown counts as not identifiable."""
 PRECISE = 1e-6
-"""Relative misfit, and relative change of an estimate with other features, below which neither limits it."""
+"""Relative misfit, and relative change of an estimate with other basis functions, below which neither limits it."""
 
 
 def undetermined(names, direction: np.ndarray) -> str:
-    """That the data leave open the unknowns that a direction, as weights of their changes, involves."""
+    """A sentence on the unknowns that are not identifiable along a direction (weights of their changes)."""
     involved = [(n, w) for n, w in zip(names, direction, strict=True) if abs(w) > INVOLVED]
     if len(involved) == 1:
         return f"{involved[0][0]} is not determined by the data"
@@ -26,7 +26,7 @@ def undetermined(names, direction: np.ndarray) -> str:
 
 
 def remarks_on(problem, examined, given: bool, contradicted: bool, chi_square: float, dof: float) -> list[str]:
-    """What is odd about data and noise."""
+    """Remarks on anomalies of data and noise."""
     found = []
     if contradicted:
         found.append(
@@ -49,7 +49,7 @@ def remarks_on(problem, examined, given: bool, contradicted: bool, chi_square: f
 
 
 def notes_of(found: Identification) -> list[str]:
-    """What a user should know of an identification, in words."""
+    """Notes for the user about an identification."""
     hint = ": the estimate, the equations or the data may be wrong, and no interval is given"
     notes = [*found.undetermined, *(doubt + hint for doubt in found.doubts), *found.remarks]
     if found.dof < 1:
@@ -70,12 +70,12 @@ def notes_of(found: Identification) -> list[str]:
 
 
 def discretised(estimate: Estimate) -> bool:
-    """Whether most of the error of an estimate is that of the discretisation, or nothing else is known of it."""
+    """Whether the error of an estimate is mostly discretisation error, or only that is known."""
     shift, error = estimate.discretisation, estimate.standard_error
     return shift is not None and (error is None or shift > 0.7 * error)
 
 
 def limited(estimate: Estimate) -> bool:
-    """Whether the discretisation limits an estimate, by more than matters."""
+    """Whether the discretisation limits the accuracy of an estimate significantly."""
     shift = estimate.discretisation
     return shift is not None and discretised(estimate) and shift > PRECISE * abs(estimate.value)

@@ -1,4 +1,4 @@
-"""A user's measurements, read from a file and made conditions of a `Problem`, to identify its unknowns from."""
+"""Measurements read from a file and added as conditions to a `Problem`, to identify its unknowns."""
 
 import dataclasses
 import difflib
@@ -111,8 +111,8 @@ def _uncertainties(columns, values, deviations, refuse) -> dict[str, np.ndarray 
 def with_observations(problem, observations: Observations, keep: bool = False):
     """A copy of the problem with a ``dde.icbc.PointSetBC`` named "data <output>" for each measured output.
 
-    They take the place of the problem's own ``PointSetBC`` conditions, or with ``keep`` stand beside them ("data u 2"
-    where "data u" is taken). Variables and their start values are the problem's own. Arrays are of ``problem.dtype``,
+    They replace the problem's own ``PointSetBC`` conditions, or with ``keep`` are added to them ("data u 2" if "data u"
+    already exists). Variables and their start values are those of the problem. Arrays have the type ``problem.dtype``,
     which becomes DeepXDE's default float. The uncertainties are not used here.
 
     Raises:
@@ -151,7 +151,7 @@ def _file(path) -> tuple[Path, str]:
 
 
 def _columns(file: Path, suffix: str, coordinates, outputs, deviations):
-    """What the reader of the format returns: name -> column, and row -> where it is in the file."""
+    """The result of the reader of the format: name -> column, and row -> its position in the file."""
 
     def check(names):
         _check_names(file, names, coordinates, outputs, deviations)
@@ -204,14 +204,14 @@ def _numbers(file, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _inside(problem, x: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points (n, d), moved onto the box where they are off it by rounding, and which lie in the domain (n,)."""
+    """The points (n, d), moved onto the box if they are outside by rounding, and which lie in the domain (n,)."""
     lower, upper = problem.box.lower, problem.box.upper
     rounding = np.maximum(rounding, np.finfo(problem.dtype).eps)
     slack = TOLERANCE * (upper - lower) + rounding * np.maximum(abs(lower), abs(upper))
     clipped = np.clip(x, lower, upper)
     near = (abs(x - clipped) <= slack).all(axis=1)
     x, found = np.where(near[:, None], clipped, x), np.zeros(len(x), dtype=bool)
-    for shift in (np.zeros_like(lower), *np.diag(slack), *-np.diag(slack)):  # a circle's points may be off it as well
+    for shift in (np.zeros_like(lower), *np.diag(slack), *-np.diag(slack)):  # also for circles
         left = np.flatnonzero(near & ~found)
         if len(left):
             found[left] = inside(problem, x[left] + shift)

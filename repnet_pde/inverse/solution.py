@@ -1,4 +1,4 @@
-"""The solution whose unknowns are judged, with their `Posterior`, as the method that ended last left it."""
+"""The final solution of the last method, with the `Posterior` of its unknowns."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ from .diagnostics import copies, values_of
 from .unknowns import Scales, check_noise
 
 MOST_COLUMNS = 4000
-"""Most parameters of a network of which the standard errors account for the freedom."""
+"""Maximum number of network parameters whose degrees of freedom are included in the standard errors."""
 SOFT = 1e-10
-"""Cut-off, relative to the Jacobian, for networks that were trained iteratively and are no minimum to rounding."""
+"""Cut-off, relative to the Jacobian, for networks that were trained iteratively and are not at an exact minimum."""
 
 
 @dataclass
@@ -26,11 +26,11 @@ class Solution:
     Attributes:
         posterior: of the unknowns and unknown fields.
         factors: of the rows of each term.
-        scales: on which the unknowns are solved for.
+        scales: the scales on which the unknowns are solved for.
         deviations: standard deviation of each datum by which the data are weighted, by observation.
-        given: whether these are the user's.
-        own: whether the method has a posterior of its own; else it is that of a network all of whose parameters were
-            trained.
+        given: whether these were given by the user.
+        own: whether the method provides the posterior itself; otherwise it is that of a network all of whose parameters
+            were trained.
     """
 
     posterior: Posterior
@@ -47,12 +47,12 @@ class Solution:
 
     @property
     def noise_factor(self) -> float:
-        """Of the deviations, so that they are right."""
+        """Factor that corrects the deviations."""
         return self.posterior.sigma / (self.posterior.unit * self.posterior.inflation)
 
 
 def solution_of(problem, objective, method, noise) -> Solution | None:
-    """The `Solution`; None where the method has none, or the network is too large. Arguments as of `analyse`."""
+    """The `Solution`; None if the method has none, or the network is too large. Arguments as in `analyse`."""
     if hasattr(method, "posterior"):
         pair = method.posterior()
         if pair is None:
@@ -86,20 +86,20 @@ def _of_network(problem, objective, method, known) -> tuple[Posterior, Sequence,
     layout = Layout(torch.arange(width - q), torch.arange(0), left.new_zeros(0), q)
     rows, count = len(of_data), sum(distinct(c) for c in problem.observations.values())
     posterior = Reduced(physics, of_data, -left, layout, SOFT).posterior(0.0, left[len(physics) :], None, count)
-    posterior.inflation = math.sqrt(rows / count)  # copies have the same errors, and the estimate has them in it
+    posterior.inflation = math.sqrt(rows / count)  # copies have identical errors, which enter the estimate
     posterior.unit = posterior.sigma / posterior.inflation
     if known is None:
         sizes = [len(terms[i].residual) for i in observed]
         pairs = zip(observed, sizes, strict=True)
         return posterior, factors, [left.new_full((n,), posterior.unit / factors[i]) for i, n in pairs]
-    pairs = zip(observed, known, strict=True)  # one deviation a term, as the weights are
+    pairs = zip(observed, known, strict=True)  # one deviation per term, like the weights
     posterior.unit = math.sqrt(sum((factors[i] * d).square().sum().item() for i, d in pairs) / rows)
     posterior.sigma = posterior.unit * posterior.inflation
     return posterior, factors, known
 
 
 def distinct(condition) -> float:
-    """Data of an observation, copies counted once."""
+    """Number of data of an observation, copies counted once."""
     return float((1 / copies(condition.points, values_of(condition))).sum())
 
 

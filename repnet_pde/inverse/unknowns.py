@@ -1,4 +1,4 @@
-"""Unknown numbers on the scale on which they are solved for, with bounds and positivity; the noise of the data."""
+"""Transformation of unknown numbers with bounds and positivity; the noise of the data."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from ..problem.problem import Problem
 from .diagnostics import copies, values_of
 
 NEAR = 1e-6
-"""Share of the interval between two bounds that a start value keeps from them."""
+"""Minimum distance of a start value from its bounds, as a fraction of the interval between them."""
 
 
 class Scales:
@@ -22,7 +22,7 @@ class Scales:
     Args:
         unknowns: name -> ``dde.Variable``.
         bounds: name -> (lower, upper), each a number or None.
-        positive: names of unknowns that are positive; short for bounds (0, None).
+        positive: names of unknowns that are positive; equivalent to bounds (0, None).
 
     Raises:
         InputError: an unknown name, bounds that are no interval, or a start value outside of them.
@@ -40,17 +40,17 @@ class Scales:
                 )
 
     def values(self) -> list[float]:
-        """The variables' values, to the last bit; `get` and `set` round."""
+        """The exact values of the variables; `get` and `set` cause rounding errors."""
         return [variable.item() for variable in self.variables]
 
     @torch.no_grad()
     def restore(self, values: Sequence[float]) -> None:
-        """Give the variables the values that `values` returned."""
+        """Set the variables to the values that `values` returned."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.fill_(value)
 
     def internal(self, name: str, value: float) -> float:
-        """η for a value v, which is moved off the bounds."""
+        """η for a value v, which is moved away from the bounds if necessary."""
         low, high = self.bounds[self.names.index(name)]
         if math.isfinite(low) and math.isfinite(high):
             share = min(max((value - low) / (high - low), NEAR), 1 - NEAR)
@@ -64,7 +64,7 @@ class Scales:
         low, high = self.bounds[i]
         if math.isfinite(low) and math.isfinite(high):
             value = low + (high - low) / (1 + math.exp(-min(max(eta, -700.0), 700.0)))
-            return min(max(value, low), high)  # which rounding can cross
+            return min(max(value, low), high)  # which rounding can violate
         if math.isfinite(low):
             return low + math.exp(min(eta, 700.0))
         return high - math.exp(min(eta, 700.0)) if math.isfinite(high) else eta
@@ -138,12 +138,12 @@ def huber_weights(residuals: torch.Tensor, deviation: torch.Tensor | float) -> t
 
 
 def huber_inflation(residuals: torch.Tensor, copies: torch.Tensor, dof: float) -> float:
-    """Standard deviation of Huber's estimate over the one that least squares would have for noise of deviation 1.
+    """Ratio of the standard deviation of Huber's estimate to that of least squares for unit noise.
 
     √(Σ ψ² / dof) / mean ψ′ · (1 + p/n (1 − mean ψ′) / mean ψ′) (P. J. Huber, Ann. Statist. 1 (1973) 799-821).
 
     Args:
-        residuals: over their standard deviation (n,). copies: weights of the data that are not alone (n,).
+        residuals: over their standard deviation (n,). copies: weights (n,) of the data because of copies.
         dof: degrees of freedom.
     """
     sizes, count = residuals.abs(), copies.sum().item()
@@ -154,32 +154,32 @@ def huber_inflation(residuals: torch.Tensor, copies: torch.Tensor, dof: float) -
 
 
 def weights_of_copies(problem: Problem) -> list[torch.Tensor]:
-    """1/m for each datum of which there are m copies, the same point with the same value, by observation: together
-    they count as one, since errors that are equal to the last digit are hardly independent."""
+    """Weight 1/m for each datum that occurs m times (same point and same value), by observation: copies count as one
+    datum, since exactly equal errors are hardly independent."""
     conditions = problem.observations.values()
     return [torch.as_tensor(1.0 / copies(np.asarray(c.points), values_of(c))) for c in conditions]
 
 
 RATIO = 1e-6
-"""Smallest estimated standard deviation of one observation over the largest."""
+"""Lower bound for the ratio of the smallest to the largest estimated standard deviation of the observations."""
 
 
 def first_deviations(problem: Problem) -> list[torch.Tensor]:
-    """For each datum, by observation, the root mean square of the values observed: before the noise is estimated."""
+    """For each datum, by observation, the root mean square of the observed values, until the noise is estimated."""
     values = [torch.as_tensor(c.values).detach().double() for c in problem.observations.values()]
     sizes = [max(v.square().mean().sqrt().item(), 1e-300) for v in values]
     return equal_deviations(sizes, [len(c.points) for c in problem.observations.values()])
 
 
 def equal_deviations(sizes: Sequence[float], counts: Sequence[int]) -> list[torch.Tensor]:
-    """One standard deviation for each observation, as one for each of its data; none is negligible beside another."""
+    """One standard deviation per observation, repeated for each datum; bounded from below relative to the others."""
     least = max(RATIO * max(sizes), 1e-300)
     pairs = zip(sizes, counts, strict=True)
     return [torch.full((count,), max(size, least), dtype=torch.float64) for size, count in pairs]
 
 
 def check_noise(noise: Any, problem: Any) -> list[torch.Tensor] | None:
-    """A standard deviation for each datum, by observation; None where they are to be estimated."""
+    """A standard deviation for each datum, by observation; None if they are to be estimated."""
     if noise is None:
         return None
     observed = problem.observations

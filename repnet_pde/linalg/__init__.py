@@ -1,1 +1,1 @@
-"""Linear least squares: dense, damped, condensed on patches, with an eliminated state. No DeepXDE in here."""
+"""Linear least squares: dense, damped, condensed on subdomains, with an eliminated state. Independent of DeepXDE."""

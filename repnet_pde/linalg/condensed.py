@@ -1,10 +1,10 @@
-"""Least squares on many patches: each patch reduced to what its faces see, then one sparse QR over the patches.
+"""Multidomain least squares: static condensation of each subdomain (patch) to its faces, then one sparse QR.
 
-Of a patch with coefficients c two kinds of rows are known: those of its own, A c ≈ b (equation and conditions), and
-traces F c, which meet the traces of other patches. Functions on the patch are expressed in a basis in which [A; F] is
-orthonormal, so that nothing depends on how badly the features are conditioned. In it the singular vectors of A with
-σ > `DETERMINED` are fixed by the patch's own rows, as an affine function of none of the others; the few that are left,
-nearly solutions of the homogeneous equation, go into the coupled problem (static condensation; the subdomains of
+A patch with coefficients c has two kinds of rows: its own, A c ≈ b (equation and conditions), and traces F c, which are
+matched to the traces of neighbouring patches. Functions on the patch are expressed in a basis in which [A; F] is
+orthonormal, so that the conditioning of the basis functions does not matter. In this basis the singular vectors of A
+with σ > `DETERMINED` are fixed by the patch's own rows, independently of all other patches; the few remaining ones,
+approximate solutions of the homogeneous equation, enter the coupled problem (static condensation; the subdomains of
 S. Dong, Z. Li, Comput. Methods Appl. Mech. Engrg. 387 (2021) 114129, are coupled by the same continuity rows).
 """
 
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import torch
 
 CUTOFF = 1e-14
-"""Smallest singular value, relative to the largest, of a function on a patch that counts."""
+"""Smallest singular value, relative to the largest, of functions on a patch that are retained."""
 DETERMINED = 1e-2
 """Singular value of a patch's own rows above which they fix a combination of its coefficients."""
 
 
 @dataclass
 class Condensed:
-    """A patch as the coupled problem sees it: c = back (free y + fixed) for y (k,), whose own rows are ``rows`` y ≈
+    """A condensed patch in the coupled problem: c = back (free y + fixed) for y (k,), with its own rows ``rows`` y ≈
     ``right``.
 
     traces (t, k), offset (t,): F c = traces y + offset.
@@ -36,7 +36,7 @@ class Condensed:
     offset: torch.Tensor
 
     def coefficients(self, y: torch.Tensor) -> torch.Tensor:
-        """c (p,). ``back`` has large entries and comes last: applied to ``free``, its rounding errors would count."""
+        """c (p,). ``back`` has large entries and is applied last: applied to ``free`` it would amplify rounding."""
         return self.back @ (self.free @ y + self.fixed)
 
 
@@ -44,7 +44,7 @@ def condense(own: torch.Tensor, right: torch.Tensor, traces: torch.Tensor) -> Co
     """Reduce a patch.
 
     Args:
-        own: its rows (m, p), scaled. right: (m,). traces: (t, p), scaled.
+        own: its own rows (m, p), scaled. right: (m,). traces: (t, p), scaled.
     """
     m = len(own)
     q, r = torch.linalg.qr(torch.cat([own, traces]))
@@ -52,7 +52,7 @@ def condense(own: torch.Tensor, right: torch.Tensor, traces: torch.Tensor) -> Co
     keep = s > CUTOFF * s[0]
     basis, back = q @ u[:, keep], vh[keep].T / s[keep]
     a, f = basis[:m], basis[m:]
-    # The singular values are at most about 1, so that the Gram matrix shows them down to 1e-8, far below what is asked.
+    # The singular values are at most about 1, so that the Gram matrix resolves them down to 1e-8, which is sufficient.
     squares, vectors = torch.linalg.eigh(a.T @ a)
     free, fixed = vectors[:, squares < DETERMINED**2], vectors[:, squares >= DETERMINED**2]
     squares = squares[squares >= DETERMINED**2]
@@ -66,7 +66,7 @@ def condense(own: torch.Tensor, right: torch.Tensor, traces: torch.Tensor) -> Co
 
 @dataclass
 class Block:
-    """Rows that several patches share: ``matrix`` has the columns of ``patches`` side by side."""
+    """Rows that couple several patches: ``matrix`` has the columns of ``patches`` side by side."""
 
     patches: tuple[int, ...]
     matrix: torch.Tensor
@@ -76,9 +76,9 @@ class Block:
 def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
     """Least squares for y of all patches, of ``sizes``, from the rows of all blocks.
 
-    QR by merging rows, patch after patch in the order of their numbers (A. George, M. T. Heath, Linear Algebra Appl. 34
-    (1980) 69–83): the rows that contain a patch are reduced to those that determine it and others, without it, that are
-    passed on. What no row determines is zero.
+    Sparse QR by merging rows, patch by patch in the order of their numbers (A. George, M. T. Heath, Linear Algebra
+    Appl. 34 (1980) 69–83): the rows that contain a patch are reduced to those that determine it and remaining ones
+    without it, which are passed on. Unknowns not determined by any row are set to zero.
     """
     waiting: dict[int, list[Block]] = {p: [] for p in range(len(sizes))}
     for block in blocks:
@@ -91,7 +91,7 @@ def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
         for q in (p, *others):
             columns[q] = slice(width, width + sizes[q])
             width += sizes[q]
-        parts = [torch.zeros(sizes[p], width + 1, dtype=torch.float64)]  # so that there are enough rows
+        parts = [torch.zeros(sizes[p], width + 1, dtype=torch.float64)]  # to have enough rows
         for block in here:
             part = block.matrix.new_zeros(len(block.right), width + 1)
             start = 0
@@ -102,7 +102,7 @@ def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
             parts.append(part)
         r = torch.linalg.qr(torch.cat(parts), mode="r").R
         n = sizes[p]
-        for k in torch.nonzero(r[:n, :n].diagonal() == 0)[:, 0].tolist():  # which no row determines
+        for k in torch.nonzero(r[:n, :n].diagonal() == 0)[:, 0].tolist():  # not determined by any row
             r[k] = 0
             r[k, k] = 1
         done.append((others, r[:n, :n], r[:n, n:-1], r[:n, -1]))

@@ -11,16 +11,16 @@ from scipy.sparse.linalg import LinearOperator, lsmr
 from .dense import Linearization, stack
 
 SAFE = 1e-11
-"""λ over the trace of JᵀJ above which the normal equations lose nothing that a damped step needs; below it, QR."""
+"""λ over the trace of JᵀJ above which the normal equations are accurate enough for a damped step; below it, QR."""
 PROBES = 4
-"""Random directions with which sizes of the rows are estimated."""
+"""Number of random directions used to estimate the sizes of the rows."""
 
 
 class Dense:
     """The scaled rows as a matrix.
 
     While λ is large the normal equations are used, at half the cost: their relative error, the unit roundoff times
-    ‖J‖²/λ, is then below 1e-5 of the step. For smaller λ, QR of J once and of R stacked on √λ D for each λ.
+    ‖J‖²/λ, is then below 1e-5 of the step. For smaller λ: QR of J once, and QR of R stacked on √λ D for each λ.
     """
 
     def __init__(self, terms: Sequence[Linearization], scales: Sequence[float], n_unknowns: int):
@@ -43,7 +43,7 @@ class Dense:
         return self._orthogonal(damping) if delta is None else delta
 
     def step_for(self, residual: torch.Tensor) -> torch.Tensor:
-        """δ (p,) for another residual (r,) in place of the own, with the factors of the last `step`."""
+        """δ (p,) for another residual (r,), with the factors of the last `step`."""
         right = -(self.jacobian.T @ residual)[:, None]
         return torch.cholesky_solve(right, self._factor, upper=self._upper)[:, 0]
 
@@ -73,16 +73,16 @@ class Dense:
 
 
 class MatrixFree:
-    """The scaled rows by their products: J d by double backward, Jᵀ w by reverse mode, δ by LSMR.
+    """The scaled rows by matrix-vector products: J d by double backward, Jᵀ w by reverse mode, δ by LSMR.
 
     LSMR: D. C.-L. Fong, M. Saunders, SIAM J. Sci. Comput. 33 (2011) 2950-2971, in ``scipy.sparse.linalg``.
 
     Args:
         vectors: the residual vectors of the terms, (rows,) each, with their graph.
         parameters: of the network and the unknowns, in order.
-        scales: one a term, or None: `row_scales` of the Jacobian estimated with random directions.
-        n_unknowns: entries at the end that belong to the unknowns.
-        most: iterations of LSMR a step.
+        scales: one per term, or None: `row_scales` of the Jacobian estimated with random directions.
+        n_unknowns: number of entries at the end that belong to the unknowns.
+        most: maximum number of LSMR iterations per step.
         tolerance: of LSMR.
     """
 
@@ -177,9 +177,9 @@ class MatrixFree:
 
 
 def _weights(squares: torch.Tensor, n_unknowns: int) -> torch.Tensor:
-    """D² (p,): 1 for the network, and for each unknown its column's size over that of the network's columns.
+    """D² (p,): 1 for the network, and for each unknown the ratio of its column's size to that of the network's columns.
 
-    The step then depends on no unit in which an unknown is measured.
+    The step is then independent of the units of the unknowns.
     """
     weights = torch.ones_like(squares)
     if n_unknowns:

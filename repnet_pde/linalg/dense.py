@@ -1,4 +1,4 @@
-"""Dense least squares that keeps its digits: QR of all rows, regularised at the level of rounding."""
+"""Accurate dense least squares: QR of all rows, regularised at the level of rounding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 
 CUTOFF = 1e-16
-"""Regularisation over the norm of the Jacobian: below the unit roundoff, so that no digit is lost."""
+"""Regularisation relative to the norm of the Jacobian: below the unit roundoff, so that no accuracy is lost."""
 
 
 @dataclass
 class Linearization:
     """One residual term at the current parameters.
 
-    residual (r,), jacobian (r, p): columns are the entries of the parameters in their order, then the unknowns.
+    residual (r,), jacobian (r, p): the columns are the parameters in their order, then the unknowns.
     """
 
     name: str
@@ -24,8 +24,8 @@ class Linearization:
 def row_scales(terms: Sequence[Linearization]) -> list[float]:
     """One factor per term that brings the root mean square of its Jacobian's row norms to 1.
 
-    All terms then count alike, whatever the order of their operators and the units; weights of 100 or 10⁴ on the
-    boundary rows were measured to lose three to five digits.
+    All terms then have equal weight, independently of the order of their operators and of units. In tests, weights of
+    100 or 10⁴ on the boundary rows lost three to five digits.
     """
     scales = []
     for term in terms:
@@ -43,9 +43,9 @@ def stack(terms: Sequence[Linearization], scales: Sequence[float]) -> tuple[torc
 class Factorization:
     """Solves min ‖J δ + r‖² + ε² ‖δ‖² for one J and many r, with ε = ``cutoff`` ‖J‖ (Frobenius), by Householder QR.
 
-    Features of a good basis are dependent to rounding. The regularisation has the effect of the singular value
-    decomposition of R cut off at rounding (measured on sine features: the same digits or half a digit more) at a
-    fifth of its cost, and the reflections can be applied again: that makes Newton steps with an old J cheap.
+    The functions of a good basis are linearly dependent to rounding. The regularisation has the effect of a singular
+    value decomposition of R truncated at rounding level (measured with sines: the same accuracy or half a digit more)
+    at a fifth of its cost. The reflections can be reused, which makes Newton steps with an old J cheap.
     """
 
     def __init__(self, jacobian: torch.Tensor, cutoff: float = CUTOFF):

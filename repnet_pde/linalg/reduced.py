@@ -1,20 +1,21 @@
-"""Least squares with a state that is eliminated: estimates, regularisation and uncertainty of what remains.
+"""Least squares with the state eliminated: estimates, regularisation and uncertainty of the remaining unknowns.
 
-With all rows scaled and stacked, physics P and data D, the joint Gauss-Newton problem is
+With all rows scaled and stacked, P of the equations and conditions ("physics") and D of the data, the joint
+Gauss-Newton problem is
 
     min over v = (c, m) of ‖P v - p‖² + ‖D v - d‖² + ω ‖L m‖²,
 
-c the coefficients of the state, m those of unknown fields and the unknown numbers, L a roughness penalty on the
-fields. One QR with the columns of c first leaves a triangular problem in m alone, R m = z, for every ω. The
-sensitivity of the predicted data to m, with the state following, is S = D_m - D_c R_cc⁻¹ R_cm. The physics rows count
-as exact, and the data have independent errors of standard deviation σ, so that
+where c are the coefficients of the state, m those of unknown fields and the unknown numbers, and L is a roughness
+penalty on the fields. One QR with the columns of c first gives a triangular problem in m alone, R m = z, for every ω.
+The sensitivity of the predicted data to m, with the state eliminated, is S = D_m - D_c R_cc⁻¹ R_cm. The physics rows
+are treated as exact, and the data have independent errors of standard deviation σ, so that
 
     cov m = σ² (RᵀR + ω LᵀL)⁻¹,
 
 the classical covariance of nonlinear least squares (G. A. F. Seber, C. J. Wild, Nonlinear Regression, 1989, section
-2.1) where nothing is penalised, and the posterior covariance of a Gaussian prior of the fields where something is (G.
-Wahba, J. R. Statist. Soc. B 45 (1983) 133-150). What freedom the physics leave to the state is in R, since the state
-was eliminated and not fixed.
+2.1) without a penalty, and the posterior covariance for a Gaussian prior of the fields with one (G. Wahba, J. R.
+Statist. Soc. B 45 (1983) 133-150). R accounts for the degrees of freedom of the state that the physics do not
+determine, since the state was eliminated and not fixed.
 """
 
 import functools
@@ -28,31 +29,31 @@ from scipy.optimize import minimize_scalar
 DEPENDENT = 1e-6
 """Singular value of the sensitivities, each scaled to norm 1, below which a combination is not identifiable."""
 LEAST_DAMPING = 1e-14
-"""Of the unknowns' changes, relative to the squares of their columns."""
+"""Minimum damping of the changes of the unknowns, relative to the squares of their columns."""
 INSENSITIVE = 1e-8
-"""Change of the data, relative to them, for a relative change of 1 of an unknown, below which it counts as none."""
+"""Relative change of the data for a relative change of 1 of an unknown, below which it counts as zero."""
 SPAN = (1e-40, 1e2)
-"""Range of ω over the largest squared singular value that is searched."""
+"""Search range of ω relative to the largest squared singular value."""
 
 
 BAND_STEPS = 20
 """Steps of the fixed-point iteration for the weights of the bands."""
 BAND_RANGE = (1e-12, 1e12)
-"""Of the factors on the penalties of bands."""
+"""Range of the factors on the penalties of bands."""
 SETTLED = 0.05
-"""Change of their logarithms that counts as none."""
+"""Change of their logarithms below which the iteration has converged."""
 
 SMOOTHNESS = 3
-"""Power of (1 + |k|²)^½ in the roughness penalty. Less lets the products of a field and derivatives of the state be
-rougher than any feature; 1 to 5 were tried on the catalogue."""
+"""Power of (1 + |k|²)^½ in the roughness penalty. With a smaller power, products of a field and derivatives of the
+state can be rougher than any basis function; 1 to 5 were tested on the catalogue."""
 
 
 @dataclass
 class Layout:
-    """Which columns are which: of the state, of the fields, the unknowns.
+    """Assignment of the columns to the state, the fields and the unknowns.
 
-    roughness: of each column of the fields, the diagonal of L, or 0: not penalised. bands: number of each column's band
-    of wavenumbers; None for one of all.
+    roughness: the diagonal of L for each column of the fields, or 0: not penalised. bands: index of each column's band
+    of wavenumbers; None for a single band.
     """
 
     state: torch.Tensor
@@ -79,7 +80,7 @@ class Reduced:
         physics, data: the scaled rows (n, p), columns in the order of the network and then the unknowns.
         right: p and d (n_physics + n_data,).
         layout: of the columns.
-        cutoff: regularisation of c at the level of rounding, relative to the norm of all rows.
+        cutoff: regularisation of c at rounding level, relative to the norm of all rows.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Reduced:
         p, self.n_state = rows.shape[1], len(layout.state)
         norms = rows.square().sum(0).sqrt()
         typical = norms[: p - layout.n_unknowns].square().mean().sqrt() if p > layout.n_unknowns else norms.max()
-        self.stretch = torch.ones(p, dtype=rows.dtype)  # the unknowns in units in which their columns are of like size
+        self.stretch = torch.ones(p, dtype=rows.dtype)  # scales the unknowns so that their columns have similar sizes
         last = norms[p - layout.n_unknowns :]
         self.stretch[p - layout.n_unknowns :] = torch.where(last > 0, typical / last.clamp_min(1e-300), 1.0)
         rows = rows * self.stretch
@@ -109,9 +110,9 @@ class Reduced:
         self._damping = torch.cat([lengths.new_zeros(p - u - layout.n_unknowns), lengths])
 
     def solve(self, omega: float, damping: float = 0.0) -> torch.Tensor:
-        """v (p,) in the order of the network, for a penalty ω, and Levenberg-Marquardt damping of the unknowns' change
-        (whose right side is 0: they are given as changes). Without any, what the data leave open would drift: the
-        least damping acts where a singular value is below that of `DEPENDENT`."""
+        """v (p,) in the order of the network, for a penalty ω, and Levenberg-Marquardt damping of the unknowns' changes
+        (their right-hand side is 0: the unknowns are given as changes). Without damping, combinations that are not
+        identifiable would drift: the minimum damping affects singular values below `DEPENDENT`."""
         upper, right = self._penalised(omega, max(damping, LEAST_DAMPING))
         m = _triangular(upper, right)
         c = torch.linalg.solve_triangular(self.state, (self.first - self.mixed @ m)[:, None], upper=True)[:, 0]
@@ -130,17 +131,17 @@ class Reduced:
 
     @functools.cached_property
     def sensitivity(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """S (n, m) of the data to what is left, and the share (n,) of each datum that the state's own freedom takes."""
+        """S (n, m) of the data with respect to m, and the leverage (n,) of each datum due to the state alone."""
         through = torch.linalg.solve_triangular(self.state, self.data[:, : self.n_state], upper=True, left=False)
         return self.data[:, self.n_state :] - through @ self.mixed, through.square().sum(1).clamp(max=1.0)
 
     def choose_penalty(self) -> float:
         """ω by restricted maximum likelihood; 0 without unknown fields.
 
-        Unpenalised columns first; then, with R L⁻¹ = U diag(s) Vᵀ and y = Uᵀ z, the components y are independent of
-        variance σ² (1 + s²/ω). What the physics say of a field, such as values on the boundary, enters with the data:
-        its components exceed the noise by so much that their own errors do not matter, and tell how large the field's
-        coefficients are.
+        Unpenalised columns come first; then, with R L⁻¹ = U diag(s) Vᵀ and y = Uᵀ z, the components y are independent
+        with variance σ² (1 + s²/ω). Information about a field from the physics, such as boundary values, is treated
+        like data: its components exceed the noise by so much that their own errors do not matter, and they determine
+        the size of the field's coefficients.
         """
         if not self.layout.roughness.any():
             return 0.0
@@ -177,11 +178,11 @@ class Reduced:
         return math.exp(minimize_scalar(deviance, bounds=ends, method="bounded").x)
 
     def choose_bands(self, omega: float) -> None:
-        """Scale the roughness band by band, so that each has the variance of a field's coefficients that the data show.
+        """Scale the roughness band by band, to match the variance of the field's coefficients estimated from the data.
 
         Fixed-point iteration for the evidence (D. J. C. MacKay, Neural Computation 4 (1992) 415-447): the penalty of
-        a band becomes γ σ² / Σ (rough_j m_j)², γ the number of its coefficients that the data determine. A band in
-        which there is nothing is shrunk to nothing, and its noise with it.
+        a band becomes γ σ² / Σ (rough_j m_j)², γ being the effective number of its coefficients determined by the data.
+        In a band without signal the coefficients are shrunk to zero, together with the noise.
         """
         layout, bands = self.layout, self.layout.bands
         if bands is None or omega == 0 or not layout.roughness.any():
@@ -215,9 +216,9 @@ class Reduced:
     def posterior(
         self, omega: float, residual: torch.Tensor, sigma: float | None, count: float | None = None
     ) -> "Posterior":
-        """At the solution: ``residual`` (n,) of the scaled data; ``sigma`` of them, None to estimate it.
+        """The `Posterior` at the solution: ``residual`` (n,) and ``sigma`` of the scaled data; None to estimate it.
 
-        ``count``: of the data, where they are fewer than the rows because some are copies of others.
+        ``count``: number of data, if it is smaller than that of the rows because some are copies of others.
         """
         sensitivity, taken = self.sensitivity
         upper, right = self._penalised(omega)
@@ -232,13 +233,13 @@ class Reduced:
 
 @dataclass
 class Posterior:
-    """The approximate normal distribution of what is left, at the solution.
+    """The approximate normal distribution of fields and unknowns at the solution.
 
-    leverage: share of each datum that the fit takes (n,). step: the change of the unknowns that one more Gauss-Newton
-    step would make (q,), in the units of their scaled columns. dof: degrees of freedom that are left to the noise.
-    sigma: standard deviation of the scaled data used; estimated: the one from the residuals. unit: of the scaled data
-    for a deviation of 1, were the deviations by which they were scaled right. physics: norm of the scaled residuals
-    that are left of the equations and conditions. inflation: of sigma over the noise, by a loss other than squares.
+    leverage: of each datum (n,). step: change of the unknowns (q,) by one more Gauss-Newton step, in the units of their
+    scaled columns. dof: residual degrees of freedom. sigma: standard deviation of the scaled data that is used;
+    estimated: the one from the residuals. unit: standard deviation of the scaled data that corresponds to correct
+    weights. physics: norm of the scaled residuals of the equations and conditions. inflation: factor of sigma over the
+    noise for a loss other than least squares.
     """
 
     reduced: Reduced
@@ -256,16 +257,16 @@ class Posterior:
     def covariance(
         self, scale: torch.Tensor, sandwich: bool = False, dependent: float = DEPENDENT
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Covariance (q, q) of the unknowns on their internal scale, and the directions in which the data leave them.
+        """Covariance (q, q) of the unknowns on their internal scale, and the directions that are not identifiable.
 
         Args:
             scale: (q,) the change of each unknown, on its internal scale, that counts as large.
-            sandwich: (JᵀJ)⁻¹ JᵀΣJ (JᵀJ)⁻¹ with errors in the data rows only, where the physics are not weighted so that
-                they are exact and the estimate is not the one of maximum likelihood.
-            dependent: singular value of the sensitivities below which a combination counts as not determined.
+            sandwich: (JᵀJ)⁻¹ JᵀΣJ (JᵀJ)⁻¹ with errors in the data rows only, for weights of the physics that do not
+                make them exact, so that the estimate is not the maximum-likelihood estimate.
+            dependent: singular value of the sensitivities below which a combination counts as not identifiable.
 
-        A direction, as weights of changes in units of ``scale``, is found by the singular values of the sensitivities;
-        it is left out of the covariance, which would be infinite along it.
+        A direction, as weights of changes in units of ``scale``, is determined from the singular values of the
+        sensitivities; it is excluded from the covariance, which would be infinite along it.
         """
         q, reduced = self.reduced.layout.n_unknowns, self.reduced
         if not q:
@@ -275,7 +276,7 @@ class Posterior:
         size = max(reduced.right.norm().item(), 1e-300)
         lengths = np.linalg.norm(block, axis=0)
         norms = np.where(lengths > INSENSITIVE * size, lengths, np.inf)
-        if not np.isfinite(block).all():  # unknowns beyond all bounds
+        if not np.isfinite(block).all():  # diverged unknowns
             return np.full((q, q), np.nan), list(np.eye(q))
         _, values, right = np.linalg.svd(block / norms)
         lost = values < dependent
@@ -291,14 +292,14 @@ class Posterior:
         return half @ half.T, directions
 
     def steps(self) -> np.ndarray:
-        """The change of the unknowns (q,) on their internal scale that one more Gauss-Newton step would make."""
+        """Change of the unknowns (q,) on their internal scale by one more Gauss-Newton step."""
         q = self.reduced.layout.n_unknowns
         return (self.step * self.reduced.stretch[len(self.reduced.stretch) - q :]).numpy()
 
     @functools.cached_property
     def _through(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Singular vectors (n, k) and values (k,) of G, with which a change p of the physics' scaled right side moves
-        the predicted data by G p, the unknowns as they are.
+        """Singular vectors (n, k) and values (k,) of G: a change p of the physics' scaled right-hand side changes the
+        predicted data by G p, with the unknowns fixed.
 
         With QR = [P; D] for the columns of the state and T = D_c R⁻¹, G = T Q_Pᵀ and Q_PᵀQ_P = 1 − TᵀT.
         """
@@ -310,14 +311,14 @@ class Posterior:
         return left, values * (1 - values.square()).sqrt()
 
     def floor(self) -> np.ndarray:
-        """What the residuals of the physics can have done to each scaled datum (n,), at worst."""
+        """Upper bound on the effect of the physics' residuals on each scaled datum (n,)."""
         if not self.reduced.n_state or not self.physics > 0:
             return np.zeros(len(self.leverage))
         left, values = self._through
         return (self.physics * (left * values).norm(dim=1)).numpy()
 
     def distortion(self) -> np.ndarray:
-        """What the residuals of the physics can have done to each unknown (q,) on its internal scale, at worst."""
+        """Upper bound on the effect of the physics' residuals on each unknown (q,) on its internal scale."""
         q, reduced = self.reduced.layout.n_unknowns, self.reduced
         if not q or not reduced.n_state or not self.physics > 0:
             return np.zeros(q)
@@ -344,7 +345,7 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 
 def _triangular(matrix: torch.Tensor, right: torch.Tensor, upper: bool = True) -> torch.Tensor:
-    """Solve a triangular system; the smallest least-squares solution where its diagonal vanishes to rounding."""
+    """Solve a triangular system; the minimum-norm least-squares solution if its diagonal vanishes to rounding."""
     diagonal = matrix.diagonal().abs()
     columns = right[:, None] if right.ndim == 1 else right
     if (diagonal <= 1e-14 * diagonal.max().clamp_min(1e-300)).any():

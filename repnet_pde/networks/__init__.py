@@ -1,4 +1,4 @@
-"""The reparameterised layer, RepNet, RepDeepONet, magnitude estimates, slope scales and wavenumber estimates."""
+"""The reparameterised layer, RepNet, RepDeepONet, magnitude estimates and slope scales."""
 
 from ..backend import dde
 from .deeponet import RepDeepONet, RepDeepONetCartesianProd

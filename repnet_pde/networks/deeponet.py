@@ -1,4 +1,4 @@
-"""RepDeepONet: DeepXDE's deep operator networks with a RepNet trunk, and a RepNet branch where one is asked for."""
+"""RepDeepONet: DeepXDE's deep operator networks with a RepNet trunk, and optionally a RepNet branch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ BRANCH_OPTIONS = ("domain", "slope_scale", "wavenumber", "first_activation", "st
 
 
 class _RepOperator(dde.nn.NN):
-    """What the two networks share: the checks, and RepNet in the place of FNN."""
+    """Common base of the two networks: the checks, and RepNet in place of FNN."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class _RepOperator(dde.nn.NN):
         return RepNet(layer_sizes_trunk, self.activation_names["trunk"], self.kernel_initializer, **self.trunk_options)
 
     def build_branch_net(self, layer_sizes_branch: Sequence[Any]) -> torch.nn.Module:
-        """What the user gave, a `RepNet` with the options of ``branch``, or else DeepXDE's FNN."""
+        """The user's module, a `RepNet` with the options of ``branch``, or DeepXDE's FNN."""
         if self.branch_options is None or callable(layer_sizes_branch[1]):
             return super().build_branch_net(layer_sizes_branch)
         name = self.activation_names["branch"]
@@ -114,9 +114,9 @@ class RepDeepONet(_RepOperator, dde.nn.DeepONet):
         domain, slope_scale, wavenumber, first_activation, stretch, bands, warp: of the trunk, as in `RepNet`;
             ``domain`` is that of the points x, or with a feature transform that of the features.
         branch: None for an ordinary branch, or a dictionary of the same keyword arguments for a `RepNet` branch, whose
-            domain is the range of the values at the sensors. A feature sees all sensors along a direction of length
-            one. For sin(m a) of smooth a in [-1, 1] a ``slope_scale`` of 0.4 m was measured to be good and m to be too
-            much: the features then vary too fast for the functions at hand.
+            domain is the range of the values at the sensors. A neuron of its first layer depends on all sensors through
+            a direction of length one. For sin(m a) of smooth a in [-1, 1], a ``slope_scale`` of 0.4 m worked well in
+            tests, and m was too large: the neurons then vary too fast for the given functions.
 
     Raises:
         InputError: for an argument that cannot be used, widths that do not match, or another number of sensors.

@@ -1,4 +1,4 @@
-"""DeepXDE's fully connected network, an ordinary one, against which RepNet is measured."""
+"""DeepXDE's ordinary fully connected network, for comparison with RepNet."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What networks have in common that are made piece by piece along time."""
+"""Common base of networks on consecutive space-time slabs."""
 
 import torch
 
@@ -7,21 +7,21 @@ from ..domain import Box
 
 
 class Growing(dde.nn.NN):
-    """A network whose pieces follow one another in time, and which is NaN beyond the last of them.
+    """A network of consecutive pieces in time, which is NaN beyond the last of them.
 
-    So are all its derivatives there: zero, or the last state kept, could pass for a solution. A subclass has the
-    ``box`` of the whole domain, time last, and says by ``last_end`` how far it has got.
+    So are all its derivatives there: zero, or an extrapolated last state, could be mistaken for a solution. A subclass
+    has the ``box`` of the whole domain, time last, and returns by ``last_end`` the time that it covers.
     """
 
     box: Box
 
     def last_end(self) -> torch.Tensor | None:
-        """The time () at which the last piece ends; None where there is no piece."""
+        """The time () at which the last piece ends; None if there is no piece."""
         raise NotImplementedError
 
     @property
     def reached(self) -> float | None:
-        """The time up to which there is a solution, at least the start of time; None where it does not apply."""
+        """The time up to which there is a solution, at least the initial time; None if not applicable."""
         end, final = self.last_end(), float(self.box.upper[-1])
         if end is None:
             return float(self.box.lower[-1])
@@ -29,12 +29,12 @@ class Growing(dde.nn.NN):
 
     @property
     def complete(self) -> bool:
-        """Whether the pieces reach the end of time."""
+        """Whether the pieces reach the final time."""
         return self.reached is None or self.reached >= self.box.upper[-1]
 
     @property
     def standing(self) -> str:
-        """How far it has got, in words, such as "t = 0.3 of 1"."""
+        """The covered time in words, such as "t = 0.3 of 1"."""
         return f"t = {self.reached:.6g} of {float(self.box.upper[-1]):.6g}"
 
     def covers(self, x: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ class ReparameterizedLinear(torch.nn.Module):
         anchor: points in normalised coordinates (m, d); the start offsets are ``direction · anchor``.
         slope_scale: start slopes (m,), positive.
         box: the `Box` that maps to [-1, 1]^d.
-        feature_scale: factor on ``z``; 1 except for ReLU, where it makes the features O(1).
+        feature_scale: factor on ``z``; 1 except for ReLU, where it makes the layer's outputs O(1).
     """
 
     slope_scale: torch.Tensor
@@ -60,7 +60,7 @@ class ReparameterizedLinear(torch.nn.Module):
         """(n, d) inputs to (n, m) pre-activations."""
         slope = self.feature_scale * self.slope_scale * self.ratio
         weight = slope[:, None] * self.direction / self.half_width
-        # Subtracting the centre first keeps the digits when the box is far from the origin.
+        # Subtracting the centre first avoids cancellation when the box is far from the origin.
         return torch.nn.functional.linear(x - self.center, weight, -slope * self.offset)
 
     @torch.no_grad()
@@ -79,8 +79,8 @@ class ReparameterizedLinear(torch.nn.Module):
     def partition_points(self) -> torch.Tensor:
         """Points (m, d), in physical coordinates, one on each partition hyperplane.
 
-        The point of the hyperplane that is nearest (in normalised coordinates) to the one it started
-        through. In 1-D it is the partition point itself.
+        The point of the hyperplane that is nearest (in normalised coordinates) to its initial anchor.
+        In 1-D it is the partition point itself.
         """
         norm2 = (self.direction**2).sum(1).clamp_min(torch.finfo(self.direction.dtype).tiny)
         distance = ((self.direction * self.anchor).sum(1) - self.offset) / norm2
@@ -95,7 +95,7 @@ class ReparameterizedLinear(torch.nn.Module):
 def spread(n_neurons: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Evenly spread unit directions and points of [-1, 1]^d, each (n_neurons, d), float64.
 
-    In 1-D the points are an even grid and the directions alternate in sign; above, both come from one
+    In 1-D the points are a uniform grid and the directions alternate in sign; in higher dimensions both come from one
     scrambled Sobol sequence seeded by torch's global generator (directions through the normal quantile).
     """
     if dim == 1:

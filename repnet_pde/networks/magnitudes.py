@@ -1,4 +1,4 @@
-"""How large are a RepNet's features, its output and their slopes before training?
+"""Estimates of the size of a RepNet's activations, its output and their slopes before training.
 
 Everything is a mean over the input (uniform in the box), the neurons of a layer and the random start, in the
 normalised input x̂ ∈ [−1, 1]^d. The first layer is h = c σ(s b·(x̂ − p)) with b = a ∘ w, a uniform on the unit
@@ -138,7 +138,7 @@ def _first_tanh(x: np.ndarray, x_weights: np.ndarray, slopes: tuple[float, float
     """Mean over (a, p, s) by quasi-Monte Carlo, exact along the axis k on which |b| is largest.
 
     With z = s b·(x̂ − p) the mean over p_k is (F(z₊) − F(z₋)) / (z₊ − z₋), F an antiderivative: the integrand
-    becomes smooth however steep the layer is. In 1-D nothing but the mean over s is left to the quadrature.
+    becomes smooth for arbitrarily steep layers. In 1-D only the mean over s is computed by quadrature.
     """
     sb, k, half, uniforms = _tanh_samples(slopes, stretch)
     p = 2 * uniforms - 1
@@ -157,7 +157,7 @@ def _first_tanh(x: np.ndarray, x_weights: np.ndarray, slopes: tuple[float, float
 
 
 def tanh_means(slopes: tuple[float, float], stretch: np.ndarray) -> tuple[float, np.ndarray]:
-    """Mean square of the first layer's tanh features, and of their slopes per axis of x̂, (d,).
+    """Mean square of the first layer's tanh activations, and of their slopes per axis of x̂, (d,).
 
     The mean over x̂ is exact along the axis k as well: x̂_k − p_k has the triangular density (2 − |δ|)/4, which
     makes a second difference.
@@ -187,7 +187,7 @@ def _tanh_samples(slopes: tuple[float, float], stretch: np.ndarray) -> tuple[np.
 
 
 def _exact_mean(field: _Field, weights: np.ndarray, mean_square: float, mean_square_slope: np.ndarray) -> _Field:
-    """Rescale by the percent or so that the quadrature over x̂ is off, so that the known means come out exactly."""
+    """Correct the quadrature error over x̂, about one per cent, by rescaling to the exactly known means."""
     correction = mean_square / (weights @ field.q)
     return _Field(
         field.q * correction,
@@ -197,7 +197,7 @@ def _exact_mean(field: _Field, weights: np.ndarray, mean_square: float, mean_squ
 
 
 def _minus_tanh(z: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """z − tanh z, the antiderivative of tanh², by its series where the difference would cancel."""
+    """z − tanh z, the antiderivative of tanh², by its series for small z to avoid cancellation."""
     z2 = z * z
     return np.where(np.abs(z) < 0.1, z * z2 * (1 / 3 - z2 * (2 / 15 - z2 * (17 / 315))), z - t)
 
@@ -243,7 +243,7 @@ def _input_points(dimension: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hidden_relu(field: _Field) -> _Field:
-    """Exact: (g, g') and (−g, −g') are equally likely and just one of them passes."""
+    """Exact: (g, g') and (−g, −g') are equally likely, and ReLU is nonzero for exactly one of them."""
     return _scaled(field, 0.5)
 
 
@@ -263,8 +263,8 @@ _U_WEIGHTS = np.where(_U == 0, 1.0, 2.0) * (_U[1] - _U[0])
 def _tanh_means(variance: np.ndarray) -> tuple[np.ndarray, ...]:
     """E[tanh²], E[sech⁴], E[sech⁴ g²], E[tanh sech² g] for g ~ N(0, variance), each (m,).
 
-    Trapezoidal rule in u = g sqrt(1 + 1/V), the width of (Gaussian × sech²) whatever V is: unlike Gauss–Hermite it
-    keeps its accuracy (better than 1e-7) for V from 0 to infinity.
+    Trapezoidal rule in u = g sqrt(1 + 1/V), scaled to the width of (Gaussian × sech²) for any V: unlike Gauss–Hermite,
+    it is accurate (better than 1e-7) for V from 0 to infinity.
     """
     v = variance[:, None]
     g = _U * np.sqrt(v / (1 + v))

@@ -8,13 +8,13 @@ from ..errors import InputError, choose
 from .registry import NETWORKS, check_layers
 
 USUAL = (128, 64, 64)
-"""Hidden widths of a network that has none of its own, as under Adam."""
+"""Default hidden widths of a network without its own, as with Adam."""
 
 
 def count_parameters(
     network: str, inputs: int, outputs: int, layers: Sequence[int], options: dict | None = None
 ) -> int:
-    """How many numbers are trained of a named network; it is built for that, and the generators stay as they were."""
+    """Number of trained parameters of a named network; it is built for that, without changing the random generators."""
     with seeded(0):
         net = NETWORKS[network]([inputs, *layers, outputs], None, None, **(options or {}))
     return sum(p.numel() for p in net.parameters())

@@ -1,4 +1,4 @@
-"""Random Fourier features of one scale or several, peers against which RepNet is measured."""
+"""Random Fourier features of one scale or several, for comparison with RepNet."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ class MsFFN(dde.nn.NN):
 
     For each scale σ the input, normalised to the domain, is mapped to cos Bx̂ and sin Bx̂ with Gaussian frequencies
     B ~ N(0, σ²) that stay fixed (they are buffers: DeepXDE thaws frozen parameters); the hidden layers are shared by
-    the scales, whose last features are concatenated before the output layer.
+    the scales, whose last hidden outputs are concatenated before the output layer.
 
     With one σ it is the random Fourier feature network of M. Tancik et al., NeurIPS 2020, arXiv:2006.10739, whose own
     σ is that of Bx̂/2π.
@@ -84,7 +84,7 @@ class MsFFN(dde.nn.NN):
 
 
 def _reaching(sizes: Sequence[int], domain: Any, expected: ArrayLike | None) -> float:
-    """The σ that reaches the largest wavenumber with two standard deviations; 10 where it is not known."""
+    """The σ for which two standard deviations equal the largest wavenumber; 10 if it is not known."""
     if expected is None:
         return 10.0
     return max(1.0, float(np.max(np.asarray(expected) * box_of(domain, sizes[0]).half_width)) / 2)

@@ -1,4 +1,4 @@
-"""What a network says of itself: one `Network` for each name that `solve` knows."""
+"""Description of networks: one `Network` for each name that `solve` accepts."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ class Network:
         title: what it is, in a few words, for help texts and pages.
         build: function (sizes, domain, expected wavenumber or None, ``*``, options ...) -> ``dde.nn.NN``; sizes are
             ``[inputs, hidden, ..., outputs]``, the domain as in `RepNet`. Its keyword-only parameters are the options.
-        ours: whether it is a RepNet, rather than a peer against which RepNet is measured.
-        sines: whether one hidden layer of it is sines, whose largest wavenumber along each axis can be chosen.
-        layers: hidden widths of its own, whatever the method; None takes those of the method.
-        pieces: a method makes it piece by piece; it has no hidden layers to be chosen.
+        ours: whether it is a RepNet, rather than a network for comparison.
+        sines: whether with one hidden layer it consists of sines, whose largest wavenumber along each axis can be set.
+        layers: its own hidden widths, independent of the method; None takes those of the method.
+        pieces: a multidomain network that a method builds piece by piece; it has no hidden layers to be chosen.
         product: one network for each coordinate, multiplied.
         settings: options that `compare` tries on a seed of their own; the first is what its authors recommend.
     """

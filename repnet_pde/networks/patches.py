@@ -1,4 +1,4 @@
-"""One network for each box of a partition of the domain, together one solution."""
+"""A multidomain network: one network for each subdomain (patch) of a partition of the domain into boxes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ from .repnet import RepNet
 
 
 class Patches(Growing):
-    """RepNets with one hidden layer of sine features, each on a box of its own.
+    """RepNets with one hidden layer of sines, each on its own subdomain, a box called a patch.
 
-    The boxes overlap on faces only; a point of several belongs to the first of them, one outside of all to none, where
-    the network is zero. A new network has no patch. ``load_state_dict`` makes the patches that the state has.
+    The boxes overlap on faces only; a point on several boxes belongs to the first of them. Outside of all boxes the
+    network is zero. A new network has no patch. ``load_state_dict`` creates the patches contained in the state.
 
     Args:
         outputs: number of components.
         domain: geometry or (lower, upper), the bounding box of all patches; points beyond it are moved to it.
         grows: whether the patches are added window by window along time, the last coordinate: the network is then NaN
-            beyond the last window until it reaches the end of time.
+            beyond the last window until it reaches the final time.
     """
 
     patches: torch.nn.ModuleList
@@ -50,8 +50,8 @@ class Patches(Growing):
         return super().reached if self.grows else None
 
     def make(self, lower: np.ndarray, upper: np.ndarray, width: int, wavenumber: float) -> RepNet:
-        """A network with ``width`` features of wavenumbers up to ``wavenumber`` (along each axis of the box normalised
-        to [−1, 1]) on a box; it is not added."""
+        """A network with ``width`` sines of wavenumbers up to ``wavenumber`` (along each axis of the box normalised to
+        [−1, 1]) on a box; it is not added."""
         half = (np.asarray(upper) - lower) / 2
         return RepNet(
             [len(half), width, self.outputs],
@@ -69,13 +69,13 @@ class Patches(Growing):
         self.bounds = torch.cat([self.bounds, torch.as_tensor(np.stack([lower, upper]))[None].to(self.bounds)])
 
     def patch(self, i: int) -> RepNet:
-        """The network of a patch, by its number."""
+        """The network of patch number ``i``."""
         net = self.patches[i]
         assert isinstance(net, RepNet)
         return net
 
     def clear(self) -> None:
-        """Take all patches away."""
+        """Remove all patches."""
         self.patches = torch.nn.ModuleList()
         self.register_buffer("bounds", torch.empty(0, 2, self.box.dim, dtype=dde.config.real(torch)))
 
@@ -83,7 +83,7 @@ class Patches(Growing):
     def which(self, x: torch.Tensor) -> torch.Tensor:
         """The number (n,) of the patch of each point (n, d), or −1."""
         found = torch.full((len(x),), -1, dtype=torch.long, device=x.device)
-        first, order = x[:, 0].sort()  # only the points near a patch are looked at
+        first, order = x[:, 0].sort()  # only points near a patch are examined
         begins = torch.searchsorted(first, self.bounds[:, 0, 0].contiguous()).tolist()
         ends = torch.searchsorted(first, self.bounds[:, 1, 0].contiguous(), right=True).tolist()
         for i in reversed(range(len(self))):
@@ -103,12 +103,12 @@ class Patches(Growing):
             start += count
 
     def faces(self, most: int, count: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Random points on what the patches share: for each axis (axis across, points (n, d), share (n,)).
+        """Random points on faces shared by patches: for each axis (normal axis, points (n, d), share (n,)).
 
         The shares of the points add up to the mean number of faces that a line along the axis crosses.
 
         Args:
-            most: faces that are taken of each axis, at random where there are more. count: points on each.
+            most: maximum number of faces per axis, chosen at random if there are more. count: points on each.
         """
         rng, bounds = np.random.default_rng(0), self.bounds.double().cpu().numpy()
         for axis in range(self.box.dim):

@@ -1,4 +1,4 @@
-"""PirateNet, a peer against which RepNet is measured."""
+"""PirateNet, for comparison with RepNet."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ class PirateNet(dde.nn.NN):
 
 
 class _Block(torch.nn.Module):
-    """A residual block: three dense layers, gated, around which α leads."""
+    """A residual block: three gated dense layers with an adaptive skip connection α."""
 
     def __init__(self, embedding: int, width: int, factors: tuple[float, float] | None):
         super().__init__()

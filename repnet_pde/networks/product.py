@@ -1,4 +1,4 @@
-"""A RepNet for each coordinate, multiplied: for functions of several variables that are sums of products."""
+"""Products of one-dimensional RepNets, for functions of several variables that are sums of products."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from .slopes import start
 
 
 def waves_to_features(k: float) -> float:
-    """Sine features for functions of one normalised coordinate with wavenumbers up to ``k``."""
+    """Number of sines for functions of one normalised coordinate with wavenumbers up to ``k``."""
     return 2 * k / math.pi + 12
 
 
@@ -26,15 +26,16 @@ SLOW_WAVENUMBER = 4.0
 
 class ProductRepNet(dde.nn.NN):
     r"""u_c(x) = b_c + Σ_r W_cr Π_l φ_lr(x_l) + Σ_j V_cj sin(...): products of one-layer sine RepNets, one for each
-    coordinate, and slow sines of all coordinates together for what is no sum of a few products.
+    coordinate, and slow sines of all coordinates together for components that are not a sum of a few products.
 
     :math:`\varphi_{lr}(x_l) = \sum_j C_{lrj} \sin(s_{lj}(a_{lj} \hat x_l - t_{lj})) + c_{lr}` (canonical polyadic form;
-    F. L. Hitchcock, J. Math. Phys. 6 (1927) 164-189). The number of coefficients grows with the number of coordinates
-    and not with its exponential, and u is linear in the coefficients of one coordinate at a time.
+    F. L. Hitchcock, J. Math. Phys. 6 (1927) 164-189). The number of coefficients grows linearly, not exponentially,
+    with the number of coordinates, and u is linear in the coefficients of one coordinate at a time.
 
     Args:
-        layer_sizes: ``[inputs, features of the coordinate of the largest wavenumber, products, outputs]``; the others
-            have fewer, in proportion to 2 k/π + 12 for a normalised wavenumber k (a dozen for smooth functions).
+        layer_sizes: ``[inputs, sines of the coordinate with the largest wavenumber, products, outputs]``; the other
+            coordinates have fewer, in proportion to 2 k/π + 12 for a normalised wavenumber k (a dozen for smooth
+            functions).
         domain: as in `RepNet`.
         wavenumber: the largest wavenumber of each coordinate, radians per unit length; None means one wave.
         slow: number of the sines of all coordinates, with normalised wavenumbers up to `SLOW_WAVENUMBER` along each.
@@ -88,22 +89,22 @@ class ProductRepNet(dde.nn.NN):
         return layer
 
     def factor(self, axis: int) -> torch.nn.Linear:
-        """The layer that makes the factors of one coordinate of its sines."""
+        """The layer that computes the factors of one coordinate from its sines."""
         linear = self.factors[axis]
         assert isinstance(linear, torch.nn.Linear)
         return linear
 
     def features(self, x: torch.Tensor, axis: int) -> torch.Tensor:
-        """The sines (n, features) of one coordinate of x (n, d)."""
+        """The sines (n, width) of one coordinate of x (n, d)."""
         return torch.sin(self.first[axis](x[:, axis : axis + 1]))
 
     @property
     def products(self) -> int:
-        """Their number."""
+        """The number of products."""
         return self.factor(0).out_features
 
     def resize(self, products: int) -> None:
-        """Make factors and output layer anew for another number of products."""
+        """Recreate factors and output layer for another number of products."""
         if products != self.products:
             others = self.last.in_features - self.products
             widths = [self.factor(axis).in_features for axis in range(len(self.factors))]

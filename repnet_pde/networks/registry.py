@@ -1,4 +1,4 @@
-"""The table of networks, and one of them built for a problem."""
+"""The table of networks, and building one of them for a problem."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,19 +41,19 @@ NETWORKS: dict[str, Network] = {
 """Name -> `Network`. The paper's are "repnet" and "repnet-relu". To add one: a file beside these, and a row here."""
 
 CUSTOM = "custom"
-"""What stands for the name of a user's own network."""
+"""The name used for a user's own network."""
 
 
 def check_network(
     network: Any, options: dict | None, default: str, layers: Sequence[int] | None
 ) -> tuple[str, dict[str, Any]]:
-    """The name of a network (`CUSTOM` for a user's own) and its options, with what is not given filled in.
+    """The name of a network (`CUSTOM` for a user's own) and its options, completed with defaults.
 
     Args:
-        network: a name in `NETWORKS`, a DeepXDE network, a function of the problem that makes one, or None.
+        network: a name in `NETWORKS`, a DeepXDE network, a function of the problem that builds one, or None.
         options: the user's, or None.
         default: the name that is taken for None.
-        layers: hidden widths for a network that has none of its own; None where they are chosen later.
+        layers: hidden widths for a network without its own; None if they are chosen later.
 
     Raises:
         InputError: an unknown network or option, or layers that cannot be used.
@@ -141,7 +141,7 @@ def _feature_box(problem: Any) -> tuple[tuple[np.ndarray, np.ndarray], int]:
 
 
 def _fits(problem: Any, net: Any, network: Any) -> None:
-    """Try the network on a few points."""
+    """Test the network at a few points."""
     dtypes = {p.dtype for p in net.parameters()}
     wanted = getattr(torch, problem.dtype)
     if dtypes - {wanted}:
@@ -160,7 +160,7 @@ def _fits(problem: Any, net: Any, network: Any) -> None:
             f"{', '.join(problem.outputs)}"
         )
     if isinstance(network, str) and NETWORKS[network].pieces:
-        return  # without pieces as yet
+        return  # has no pieces yet
     if (getattr(net, "first_activation", None) == "relu" or _flat(net, x)) and second_order(problem):
         raise InputError(
             "network: pde has second derivatives, which a ReLU network does not have; choose another, such as repnet"
@@ -184,8 +184,8 @@ def _flat(net: Any, x: torch.Tensor) -> bool:
 def second_order(problem: Any) -> bool:
     """Whether the PDE depends on second derivatives at any of the problem's points.
 
-    Two functions that agree at a point with their first derivatives, but not with their second: does the residual
-    see the difference there?
+    Tests whether the residual differs for two functions whose values and first derivatives agree at a point but whose
+    second derivatives do not.
     """
     if problem.pde is None:
         return False

@@ -25,13 +25,13 @@ class RepNet(dde.nn.NN):
 
     The first hidden layer computes :math:`\sigma(s_j (a_j \cdot \hat x - t_j))` with trainable directions
     *a*, offsets *t* of the partition hyperplanes and relative slopes *s* (`ReparameterizedLinear`); the other
-    layers are those of ``dde.nn.FNN``. At the start the hyperplanes are spread evenly over the domain and the
-    slopes have the scale that was asked for, where an ordinary network starts with every partition point at 0
-    and slopes of order one.
+    layers are those of ``dde.nn.FNN``. Initially the hyperplanes are spread evenly over the domain and the
+    slopes have the requested scale, whereas an ordinary network starts with every partition point at 0 and
+    slopes of order one.
 
-    What arXiv:2606.16575 states in its abstract: ReLU and tanh networks with a reparameterised, trainable
-    first hidden layer that controls the initial slope scale and the distribution of the partition points,
-    guided by estimates of output and slope magnitude. This project's own: this very formula, the low-discrepancy
+    From the abstract of arXiv:2606.16575: ReLU and tanh networks with a reparameterised, trainable first hidden
+    layer that controls the initial slope scale and the distribution of the partition points, guided by estimates
+    of output and slope magnitude. Contributed by this project: this particular formula, the low-discrepancy
     spread, the automatic slope scale, stretched directions, and sine and Gaussian first layers.
 
     Args:
@@ -53,12 +53,12 @@ class RepNet(dde.nn.NN):
             one of them, and tanh otherwise.
         stretch: factors (d,) on the components of the directions, for solutions that vary faster along some
             axes. None means 1, or with "auto" the ratio of the wavenumbers.
-        bands: for automatic sine features in place of ``wavenumber``: for each axis the intervals (low, high) of
+        bands: for automatic sines instead of ``wavenumber``: for each axis the intervals (low, high) of
             wavenumbers, radians per unit length, that they fill evenly; with both signs, so low >= 0.
-        waves: for sines in place of ``wavenumber``: the wave vector of each neuron, (first width, d), radians
+        waves: for sines instead of ``wavenumber``: the wave vector of each neuron, (first width, d), radians
             per unit length.
-        warp: maps the inputs to [−1, 1]^d before the first layer, which gathers partition points where the map is
-            steep; ``domain`` is then not used, and wavenumbers are those in the mapped coordinates.
+        warp: maps the inputs to [−1, 1]^d before the first layer, which concentrates partition points where the
+            map is steep; ``domain`` is then not used, and wavenumbers are those in the mapped coordinates.
 
     The dtype is DeepXDE's default float. All random numbers come from torch's global generator.
 
@@ -111,7 +111,7 @@ class RepNet(dde.nn.NN):
         )
         self.warp = warp
         self.slope_note: str = plan.note
-        """What was chosen for the slopes and why, in one line."""
+        """The choice of slopes and its reason, in one line."""
         self.first = ReparameterizedLinear(plan.direction, plan.anchor, plan.slope, plan.box, plan.feature_scale)
         self.linears = torch.nn.ModuleList()
         initializer = dde.nn.initializers.get(kernel_initializer)
@@ -134,7 +134,7 @@ class RepNet(dde.nn.NN):
     def linear_equivalent(self) -> tuple[torch.Tensor, torch.Tensor]:
         """``W`` (m, d) and ``b`` (m,) of the first layer: ``h = σ(x Wᵀ + b)`` in physical (or the warp's) coordinates.
 
-        For ReLU they contain the factor that makes the features O(1).
+        For ReLU they contain the factor that makes the layer's outputs O(1).
         """
         return self.first.linear_equivalent()
 
@@ -176,7 +176,7 @@ def _builder(first_activation: str, activation: str) -> Callable[..., RepNet]:
     ) -> RepNet:
         automatic = wavenumber is None and bands is None and waves is None and isinstance(slope_scale, str)
         stretch = None
-        if expected is not None and not isinstance(slope_scale, str):  # a given scale holds for the steepest axis
+        if expected is not None and not isinstance(slope_scale, str):  # a given scale applies to the steepest axis
             numbers = normalized_wavenumbers(expected, box_of(domain, sizes[0]))
             stretch = numbers / numbers.max()
         jumps = None if steps is None else _arrays(steps)
@@ -198,8 +198,8 @@ def _builder(first_activation: str, activation: str) -> Callable[..., RepNet]:
 
 
 BEFORE_SINES = 0.5
-"""Part of the largest wavenumber that the first layer covers where sine layers follow, which multiply wavenumbers: on
-samples of waves the whole of it was measured to overfit."""
+"""Fraction of the largest wavenumber covered by the first layer if sine layers follow, which multiply wavenumbers: in
+tests on samples of waves, the full range led to overfitting."""
 
 
 def _before_sines(

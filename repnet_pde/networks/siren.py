@@ -1,4 +1,4 @@
-"""SIREN, a peer against which RepNet is measured."""
+"""SIREN, for comparison with RepNet."""
 
 import math
 from collections.abc import Sequence

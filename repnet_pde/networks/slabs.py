@@ -1,4 +1,4 @@
-"""One network for each slab of time, together one solution over the whole domain."""
+"""A network for time stepping: one network for each space-time slab."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,11 +16,11 @@ from .warp import AxisWarp
 
 
 class Slabs(Growing):
-    """RepNets with one hidden layer of sine features, each on a slab of time with axis maps of its own.
+    """RepNets with one hidden layer of sines, each on a space-time slab with its own axis maps.
 
-    Slabs are added by `add`; a point belongs to the slab in which its time lies. Until they reach the end of time the
-    network is NaN beyond the last slab, and everywhere before the first; then later times are moved to the end.
-    ``load_state_dict`` makes the slabs that the state has.
+    Slabs are added by `add`; a point belongs to the slab that contains its time. Until the slabs reach the final time
+    the network is NaN beyond the last slab, and everywhere if there is none; afterwards later times are moved to the
+    final time. ``load_state_dict`` creates the slabs contained in the state.
 
     Args:
         outputs: number of components.
@@ -54,7 +54,7 @@ class Slabs(Growing):
         """A network for the slab from `reached` to ``end``; it is not added.
 
         Args:
-            width: features. wavenumbers: largest of each axis, in the mapped coordinates.
+            width: number of basis functions. wavenumbers: largest of each axis, in the mapped coordinates.
             maps: for each axis (c, p, w) of `AxisWarp`.
         """
         lower, upper = self.box.lower.copy(), self.box.upper.copy()
@@ -75,11 +75,11 @@ class Slabs(Growing):
         self.ends = torch.cat([self.ends, torch.tensor([end], dtype=dde.config.real(torch))])
 
     def clear(self) -> None:
-        """Take all slabs away."""
+        """Remove all slabs."""
         self.slabs, self.ends = torch.nn.ModuleList(), self.ends[:0]
 
     def faces(self, most: int, count: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """As `Patches.faces`, of the slabs; ``count`` points at each of the times."""
+        """As `Patches.faces`, for the slabs; ``count`` points at each of their common times."""
         rng, axis = np.random.default_rng(0), self.box.dim - 1
         times = self.ends[:-1].double().cpu().numpy()
         taken = np.sort(rng.permutation(times)[:most])

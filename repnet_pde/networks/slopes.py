@@ -1,4 +1,4 @@
-"""The start of the first layer: directions, partition points and slope scales, given or chosen from wavenumbers."""
+"""Initialisation of the first layer: directions, partition points and slope scales, given or from wavenumbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -26,10 +26,10 @@ FIRST_ACTIVATIONS = {
 }
 
 OVERSAMPLING = 1.25
-"""Sine features cover wavenumbers up to this multiple of the largest one asked for."""
+"""The sines cover wavenumbers up to this multiple of the largest one requested."""
 
 MOST_SLOPE_PER_SPACING = 2.0
-"""Largest automatic slope times the spacing of the partition points; Adam does best between 1 and 2."""
+"""Largest automatic slope times the spacing of the partition points; Adam works best between 1 and 2."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def start(
 
 
 def normalized_wavenumbers(wavenumber: ArrayLike | None, box: Box) -> np.ndarray:
-    """Wavenumbers (d,) in normalised coordinates; one wave across the domain is the least, and the one for None."""
+    """Wavenumbers (d,) in normalised coordinates; at least one wave across the domain, which is also used for None."""
     if wavenumber is None:
         return np.full(box.dim, math.pi)
     return np.maximum(positive(wavenumber, box.dim, "wavenumber") * box.half_width, math.pi)
@@ -104,16 +104,16 @@ def normalized_wavenumbers(wavenumber: ArrayLike | None, box: Box) -> np.ndarray
 def suggest_slopes(
     dim: int, width: int, activation: str, wavenumbers: ArrayLike, stretch: ArrayLike | None = None
 ) -> tuple[float, np.ndarray, str]:
-    """Slope scale, stretch (d,) and a line that says what was chosen, for the largest wavenumbers in x̂, (d,).
+    """Slope scale, stretch (d,) and a line that describes the choice, for the largest wavenumbers in x̂, (d,).
 
     - *Stretch.* The directions are stretched in proportion to the wavenumbers, unless ``stretch`` is given.
-    - *Slope scale.* The Fourier transform of a tanh feature of slope s falls like exp(−πω/2s): s = κ̂, the largest
-      wavenumber, reaches it at a fifth. The mean-square gradient of the features over their mean square
-      (`magnitudes`) is then about 2κ̂/3 in every dimension, so that none needs a factor of its own; the note tells
-      the root mean squares that are predicted. A Gaussian feature falls like exp(−ω²/2s²) and takes s = κ̂/3.
-      The features of ReLU are rescaled to O(1), so only the stretch matters.
+    - *Slope scale.* The Fourier transform of a tanh neuron of slope s decays like exp(−πω/2s): with s = κ̂, the largest
+      wavenumber, it is a fifth there. The mean-square gradient of the neurons over their mean square
+      (`magnitudes`) is then about 2κ̂/3 in every dimension, so that no dimension needs its own factor; the note
+      contains the predicted root mean squares. A Gaussian neuron decays like exp(−ω²/2s²) and takes s = κ̂/3.
+      ReLU neurons are rescaled to O(1), so only the stretch matters.
     - *Cap.* Slopes steeper than ``MOST_SLOPE_PER_SPACING`` over the spacing 2/width^(1/n) of the partition
-      hyperplanes leave gaps between the features; n = Σ stretch_i / max stretch is the number of axes in use.
+      hyperplanes leave gaps between the neurons; n = Σ stretch_i / max stretch is the effective number of axes.
     """
     wavenumbers = np.asarray(wavenumbers, dtype=np.float64)
     largest = float(wavenumbers.max())
@@ -189,7 +189,7 @@ def _banded(
 
 
 def _cover_wavenumbers(width: int, bands: Bands) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sine features whose wave vectors fill the product of ``bands`` (one list of intervals an axis) evenly."""
+    """Sines whose wave vectors fill the product of ``bands`` (one list of intervals per axis) evenly."""
     dim = len(bands)
     sequence = sobol(width, dim + 1)
     vector = torch.empty(width, dim, dtype=torch.float64)
@@ -213,7 +213,7 @@ def _slopes(slope_scale: Any, width: int) -> torch.Tensor:
         low, high = positive(slope_scale, 2, "slope_scale", allowed)
         if low > high:
             raise InputError(f"slope_scale: {slope_scale!r} given; allowed: {allowed}")
-        order = torch.randperm(width)  # neighbours get slopes of all scales
+        order = torch.randperm(width)  # neighbouring neurons get slopes of all scales
         return torch.exp(torch.linspace(math.log(low), math.log(high), width, dtype=torch.float64))[order]
     if isinstance(slope_scale, torch.Tensor):
         slope_scale = slope_scale.detach().cpu().numpy()

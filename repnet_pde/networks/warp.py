@@ -1,4 +1,4 @@
-"""Smooth monotone maps of the axes, which gather partition points and slopes where the solution varies fast."""
+"""Smooth monotone maps of the axes, which concentrate partition points and slopes where the solution varies fast."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,9 +20,9 @@ class AxisWarp(torch.nn.Module):
     .. math:: \xi_l(x) = \alpha_l + c_{l0} \hat x_l + \sum_i c_{li}\,\mathrm{asinh}((\hat x_l - p_{li}) / w_{li})
         + \sum_i h_{li} \tanh((\hat x_l - q_{li}) / v_{li})
 
-    with all c, h >= 0. Around p the map gathers like the length scale sqrt((x̂ − p)² + w²). The steps, of height 2h
-    where the rest has length 2, open a gap at q in which a jump of u becomes smooth. The map is analytic, so that what
-    is smooth stays smooth. Everything is a buffer.
+    with all c, h >= 0. Around p the map resolves the length scale sqrt((x̂ − p)² + w²). The steps, of height 2h (the
+    range of the map is 2), open a gap at q in which a jump of u becomes smooth. The map is analytic, so that smooth
+    functions stay smooth. All coefficients are buffers.
     """
 
     center: torch.Tensor
@@ -71,7 +71,7 @@ class AxisWarp(torch.nn.Module):
         x = (x - self.center) / self.half_width
         c, p, w = self.table
         columns = []
-        for axis in range(x.shape[1]):  # straight axes cost nothing
+        for axis in range(x.shape[1]):  # linear axes have no further terms
             value = self.shift[axis] + c[axis, 0] * x[:, axis]
             used = torch.nonzero(c[axis, 1:])[:, 0] + 1
             if len(used):
@@ -86,7 +86,7 @@ class AxisWarp(torch.nn.Module):
     def derivatives(self, x: torch.Tensor, order: int) -> list[torch.Tensor]:
         """For each axis ξ', ξ'', ..., ξ^(order) with respect to x, (order, n).
 
-        From (1 + s²) y'' + s y' = 0 for y = asinh s, differentiated again and again.
+        By repeated differentiation of (1 + s²) y'' + s y' = 0 for y = asinh s.
         """
         x = (x - self.center) / self.half_width
         result = []
@@ -114,7 +114,7 @@ class AxisWarp(torch.nn.Module):
 
     @torch.no_grad()
     def inverse(self, xi: torch.Tensor) -> torch.Tensor:
-        """x (n, d) with ξ(x) = ``xi``, by bisection; what lies outside of [−1, 1] is continued along the line."""
+        """x (n, d) with ξ(x) = ``xi``, by bisection; values outside of [−1, 1] give the nearest end of the box."""
         low, high = -torch.ones_like(xi), torch.ones_like(xi)
         for _ in range(60):
             middle = (low + high) / 2
@@ -157,9 +157,9 @@ def axis_map(x: np.ndarray, scale: np.ndarray, grading: float = GRADING) -> tupl
     """(c, p, w) of `AxisWarp` for one axis whose density of points is about 1/scale(x̂), x̂ in [−1, 1].
 
     Args:
-        x: sorted nodes (n,) in [−1, 1]. scale: the local length scale wanted there, in units of x̂.
+        x: sorted nodes (n,) in [−1, 1]. scale: the required local length scale there, in units of x̂.
 
-    The density is fitted by non-negative least squares (relative, so that the steep parts do not outweigh the others).
+    The density is fitted by non-negative least squares (relative, so that the steep parts do not dominate).
     """
     scale = graded(x, np.minimum(scale, 2.0), grading)
     density = 1 / scale

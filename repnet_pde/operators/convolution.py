@@ -18,7 +18,7 @@ from .arguments import array, count, positive_number
 CUTOFF = 1e-12
 """Regularisation over the norm of the rows."""
 BLOCK = 8
-"""Records whose rows are reduced at once."""
+"""Number of records whose rows are reduced at once."""
 
 
 class ConvolutionOperator(dde.nn.NN):
@@ -27,10 +27,10 @@ class ConvolutionOperator(dde.nn.NN):
     .. math:: k_c(\tau) = \sum_j w_{cj}\, \sigma(s_j (\pm\xi(\tau) - t_j)) + w_{c0}
 
     is a `RepNet` with one hidden layer in the lag τ. It does not depend on absolute time, so that every sample of
-    every record is an observation of the same kernel, where a DeepONet has to see each time for itself. The integral
+    every record contributes to the same kernel, whereas a DeepONet has to learn each time separately. The integral
     is a trapezoidal sum on the grid of the samples, evaluated by FFT; a is zero before the record. With the direct
     term d it can represent the exact sampled response of a linear structure to an excitation that is linear
-    between its samples: that is a discrete convolution, smooth in the lag but for lag 0.
+    between its samples: a discrete convolution whose kernel is smooth in the lag except at lag 0.
 
     The output is linear in w and d, which `fit` solves for; the network can also be trained by gradients: its inputs
     are a (records, samples) or a pair of it and times (samples, 1) of the same grid, as in
@@ -41,9 +41,9 @@ class ConvolutionOperator(dde.nn.NN):
         first_activation: as in `RepNet`.
         wavenumber: the largest angular frequency in rad/s, of the kernel at its start when it is graded; None for
             that of the grid, π/dt.
-        grading: a time in s: the lag is mapped by ξ = asinh(τ / grading), scaled to [−1, 1], which gathers the
+        grading: a time in s: the lag is mapped by ξ = asinh(τ / grading), scaled to [−1, 1], which concentrates the
             neurons at small lags, where a decaying kernel still has high frequencies; "auto" for a twelfth of the
-            memory, None for no map. Sine features without it need a width of about 0.4 wavenumber times memory.
+            memory, None for no map. Without it, sines need a width of about 0.4 times wavenumber times memory.
         direct: whether there is a direct term.
 
     Raises:
@@ -112,7 +112,7 @@ class ConvolutionOperator(dde.nn.NN):
 
     @torch.no_grad()
     def features(self, a: torch.Tensor) -> torch.Tensor:
-        """a (records, samples) to the responses (records, samples, width + 1 or + 2) whose sum, weighted, is u."""
+        """a (records, samples) to the responses (records, samples, width + 1 or + 2), whose weighted sum is u."""
         hidden = into_last(self.kernel_net, self.lag)
         hidden = self._quadrature() * torch.cat([hidden, torch.ones_like(hidden[:, :1])], 1)
         if self.direct is not None:
@@ -125,8 +125,8 @@ class ConvolutionOperator(dde.nn.NN):
     def fit(self, a: ArrayLike, u: ArrayLike, cutoff: float = CUTOFF) -> tuple[float, ...]:
         """Solve for the output weights and the direct term by least squares, in place.
 
-        The rows of a few records at a time are reduced by QR to a triangle, which is stacked on the next ones: the
-        digits of a QR factorisation of all rows, without their memory.
+        The rows of a few records at a time are reduced by QR to a triangle, which is stacked on the next rows: the
+        accuracy of a QR factorisation of all rows, without its memory.
 
         Args:
             a: (records, samples), finite. u: (records, samples) or (records, samples, outputs).
@@ -135,7 +135,8 @@ class ConvolutionOperator(dde.nn.NN):
         Returns: the relative L2 error of each output over the records. Solved in float64, whatever the network has.
 
         Raises:
-            InputError: for arrays that do not belong together or are not finite, and fewer samples than weights.
+            InputError: for arrays with incompatible shapes or values that are not finite, and fewer samples than
+                weights.
         """
         a = array("a", a, ("records", "samples"))
         shape = a.shape if self.outputs == 1 else (*a.shape, self.outputs)

@@ -12,12 +12,12 @@ from ..errors import InputError
 from .arguments import array, count, positive_number
 
 LEAST_FUNCTIONS = 2
-"""Fewest functions for training."""
+"""Minimum number of functions for training."""
 
 
 @dataclass(frozen=True)
 class OperatorData:
-    """Functions at sensors, points, and the values of the operator: for training and for test.
+    """Functions at sensors, points, and the values of the operator, for training and for testing.
 
     All are finite, float64; `InputError` names the field that does not fit.
 
@@ -103,8 +103,8 @@ class FourierFields:
 def gaussian_fields(n: int, length_scale: float, period: float = 2.0, seed: int = 0) -> FourierFields:
     """Gaussian random fields with the covariance exp(−(x − y)²/2ℓ²), repeated with the period; unit variance.
 
-    Exact in law for the periodic covariance, whose spectrum is exp(−(2πkℓ/P)²/2): as ``dde.data.GRF``, but with
-    closed forms. On [0, P/2] it is the kernel itself when ℓ is well below P.
+    Exact in distribution for the periodic covariance, whose spectrum is exp(−(2πkℓ/P)²/2): as ``dde.data.GRF``, but in
+    closed form. On [0, P/2] the covariance is the kernel above if ℓ is well below P.
     """
     count("n", n, 1)
     length_scale, period = positive_number("length_scale", length_scale), positive_number("period", period)

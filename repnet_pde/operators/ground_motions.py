@@ -1,4 +1,4 @@
-"""Ground accelerations: records of PEER's ``.AT2`` form, and seeded synthetic motions."""
+"""Ground accelerations: records in PEER's ``.AT2`` format, and seeded synthetic motions."""
 
 import math
 import re
@@ -20,7 +20,7 @@ UNITS = re.compile(r"UNITS\s+OF\s+(.+?)\s*$", re.IGNORECASE)
 FACTORS = {"g": G, "cm/s2": 0.01, "cm/sec2": 0.01, "gal": 0.01, "gals": 0.01, "m/s2": 1.0, "m/sec2": 1.0, "mm/s2": 1e-3}
 """Units of acceleration as they are written in files -> m/s²."""
 HEADER_LINES = 10
-"""Lines at the start of a file in which its number of points is looked for."""
+"""Number of lines at the start of a file that are searched for the number of points."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class GroundMotion:
     Attributes:
         dt: time step in s.
         acceleration: (n,) float64 in m/s².
-        name: what the header says.
+        name: from the header.
         units: of the file.
     """
 
@@ -51,7 +51,7 @@ class GroundMotion:
 
 
 def read_at2(path: str | Path) -> GroundMotion:
-    """A record of the PEER ground motion database: the acceleration comes back in **m/s²**, whatever the file has.
+    """Read a record of the PEER ground motion database; the acceleration is always returned in **m/s²**.
 
     The header ends with the line of the number of points and the time step, in either of PEER's forms,
     ``NPTS=  4000, DT=   .0050 SEC`` or ``4000    0.0050    NPTS, DT``. Units are those after "UNITS OF" (g, cm/s2,
@@ -59,7 +59,7 @@ def read_at2(path: str | Path) -> GroundMotion:
 
     Raises:
         InputError: naming the file and the line, when there is no such header, the units are not known, a value is
-            no number, or the number of values is another one than the header says.
+            not a number, or the number of values differs from that in the header.
     """
     path = Path(path)
     try:
@@ -88,7 +88,7 @@ def read_at2(path: str | Path) -> GroundMotion:
 
 
 def write_at2(path: str | Path, motion: GroundMotion) -> None:
-    """Write a record in PEER's form, in g, with eight digits."""
+    """Write a record in PEER's format, in g, with eight digits."""
     lines = [
         "PEER NGA STRONG MOTION DATABASE RECORD" if motion.name else "GROUND MOTION",
         motion.name or "unnamed",
@@ -173,7 +173,7 @@ def synthetic_motion(
     strong: float = 12.0,
     decay: float = 0.12,
 ) -> GroundMotion:
-    """Filtered white noise under an envelope: the same bits for the same seed and arguments.
+    """Filtered white noise under an envelope; bitwise reproducible for the same seed and arguments.
 
     Args:
         seed: a whole number >= 0. duration, dt: in s; there are duration/dt + 1 samples.
@@ -197,7 +197,7 @@ def synthetic_motion(
         ("decay", decay),
     ):
         positive_number(name, value)
-    long = 2 ** math.ceil(math.log2(2 * n))  # filtered in a circle, cut before its ends meet
+    long = 2 ** math.ceil(math.log2(2 * n))  # circular filter, padded against wrap-around
     noise = np.fft.rfft(np.random.default_rng(seed).standard_normal(long))
     omega = 2 * math.pi * np.fft.rfftfreq(long, dt)
     shape = power_spectrum(omega, ground_frequency, ground_damping, low_cut, low_cut_damping)

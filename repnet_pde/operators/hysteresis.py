@@ -1,4 +1,4 @@
-"""Structures that yield: a state-space model with elastic, ideally plastic elements, by least squares."""
+"""Yielding structures: a discrete-time model with elastic-perfectly plastic elements, by least squares."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,9 +10,9 @@ from .arguments import array, count
 RIDGE = 1e-12
 """Regularisation of the scaled normal equations, at the level of rounding."""
 BLOCK = 10
-"""Records whose rows are made at once, and of which the thresholds are found."""
+"""Number of records whose rows are formed at once, and from which the thresholds are determined."""
 CANDIDATES = 32
-"""Yield displacements, at equal ratios over two decades, from which the search begins."""
+"""Number of yield displacements, logarithmically spaced over two decades, from which the search begins."""
 
 
 class HysteresisOperator:
@@ -22,17 +22,17 @@ class HysteresisOperator:
         + b_2 a_{n-1}
 
     with the storey drifts d, differences of neighbouring displacements, and for every threshold r the stop operator
-    z^r_n = min(max(z^r_{n-1} + d_n - d_{n-1}, -r), r), an elastic, ideally plastic element (A. Yu. Ishlinskii, Izv.
+    z^r_n = min(max(z^r_{n-1} + d_n - d_{n-1}, -r), r), an elastic-perfectly plastic element (A. Yu. Ishlinskii, Izv.
     Akad. Nauk SSSR (1944) 583-590). Without stops it is exact for a linear structure whose acceleration is linear
-    between the samples; with them it knows when a storey yields to one sample.
+    between the samples; with them the time of yielding of a storey is resolved to one sample.
 
-    All matrices come from one least-squares problem in which u on the right is measured; `predict` runs freely. That
-    amplifies noise in u. NumPy, float64.
+    All matrices are determined by one least-squares problem with the measured u on the right-hand side; `predict` uses
+    its own predictions instead. That amplifies noise in u. NumPy, float64.
 
     Args:
-        thresholds: how many are searched for, one after the other, each by the error of one step of the model: from
-            32 values spread evenly in their logarithms, and then between the neighbours of the best. Or a sequence of
-            their values in the units of u. 0 is the linear model.
+        thresholds: number of thresholds to be determined one after the other, each by the error of one step of the
+            model: from 32 logarithmically spaced values, and then between the neighbours of the best. Or a sequence
+            of their values in the units of u. 0 is the linear model.
 
     Raises:
         InputError: for an argument that cannot be used.
@@ -41,7 +41,7 @@ class HysteresisOperator:
     def __init__(self, thresholds: ArrayLike = 1):
         self.searched = 0
         self.thresholds = np.zeros(0)
-        """(n,) in the units of u; after `fit` where they are searched for."""
+        """(n,) in the units of u; set by `fit` if they are to be determined."""
         if np.ndim(thresholds) == 0:
             self.searched = count("thresholds", thresholds, 0)
         else:
@@ -52,10 +52,10 @@ class HysteresisOperator:
         """(columns, storeys), after `fit`."""
 
     def fit(self, a: ArrayLike, u: ArrayLike) -> float:
-        """Fit to a (records, samples) and u (records, samples, storeys); the relative error of one step comes back.
+        """Fit to a (records, samples) and u (records, samples, storeys); returns the relative error of one step.
 
         Raises:
-            InputError: arrays that do not belong together or are not finite; fewer samples than columns.
+            InputError: incompatible arrays or values that are not finite; fewer samples than columns.
         """
         a = array("a", a, ("records", "samples"))
         u = array("u", u, (*a.shape, "storeys"))
@@ -71,7 +71,7 @@ class HysteresisOperator:
         return error
 
     def predict(self, a: ArrayLike) -> np.ndarray:
-        """The free run from rest: (records, samples, storeys) for a (records, samples) in the time step of `fit`."""
+        """Simulation from rest: (records, samples, storeys) for a (records, samples) with the time step of `fit`."""
         if self.weights is None:
             raise InputError("predict: the operator has no weights yet; call fit first")
         a = array("a", a, ("records", "samples"))
@@ -90,7 +90,7 @@ class HysteresisOperator:
         return u[:, 1:]
 
     def _search(self, a: np.ndarray, u: np.ndarray) -> float:
-        """The threshold that, beside those that there are, makes the error of one step least."""
+        """The additional threshold that minimises the error of one step."""
 
         def error(logarithm: float) -> float:
             return self._solve(a, u, np.append(self.thresholds, np.exp(logarithm)))[1]
@@ -105,7 +105,7 @@ class HysteresisOperator:
 
     @staticmethod
     def _solve(a: np.ndarray, u: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, float]:
-        """The weights and the relative error of one step, by the normal equations of columns of length one."""
+        """The weights and the relative error of one step, by the normal equations with columns scaled to norm one."""
         matrix: np.ndarray = np.zeros(())
         right: np.ndarray = np.zeros(())
         for first in range(0, len(a), BLOCK):

@@ -1,4 +1,4 @@
-"""Last-layer least squares for operator networks on data that are a product of functions and points."""
+"""Last-layer least squares for operator networks on data on a Cartesian product of functions and points."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,23 +12,23 @@ from ..errors import InputError
 from .arguments import array
 
 RIDGES = (0.0, *(10.0**k for k in range(-14, 0)))
-"""Ridges that are tried: λ over the square of the largest singular values of both feature matrices."""
+"""Candidate ridge parameters: λ over the squares of the largest singular values of the branch and trunk matrices."""
 HELD_OUT = 5
-"""Every fifth function is held out while the ridge is chosen."""
+"""Every fifth function is held out to choose the ridge parameter."""
 LEAST_FUNCTIONS = 5
-"""Fewest functions: one of five is held out."""
+"""Minimum number of functions: one of five is held out."""
 CUTOFF = 1e-13
-"""Singular values below this share of the largest count as zero when there is no ridge."""
+"""Singular values below this fraction of the largest count as zero without a ridge."""
 
 
 @dataclass(frozen=True)
 class LastLayerFit:
-    """What `fit_last_layer` found, by output.
+    """Result of `fit_last_layer`, by output.
 
     Attributes:
         ridge: λ, relative.
-        held_out_error: relative L2 error on the held-out functions with it; None when the ridge was given.
-        training_error: relative L2 error on all functions that were fitted.
+        held_out_error: relative L2 error on the held-out functions; None when the ridge was given.
+        training_error: relative L2 error on all fitted functions.
     """
 
     ridge: tuple[float, ...]
@@ -63,7 +63,7 @@ class Separable:
             smoothed = weights * self.product * ones
             n = self.shape[0] * self.shape[1]
             left = n - (smoothed * ones).sum()
-            if left > 1e-12 * n:  # else the constant is in the span of the features
+            if left > 1e-12 * n:  # else the constant is in the span of the basis functions
                 b = ((values.sum() - (smoothed * core).sum()) / left).item()
             core = core - b * ones
         return self.y.T @ (weights * core) @ self.q, b
@@ -74,7 +74,7 @@ def solve_separable(branch, trunk, values, ridge: float = 0.0, bias: bool = True
 
     Args:
         branch: (functions, q). trunk: (points, r). values: (functions, points). Finite numbers.
-        ridge: λ >= 0, relative to the squares of the largest singular values; without it the solution of least norm.
+        ridge: λ >= 0, relative to the squares of the largest singular values; 0 gives the minimum-norm solution.
         bias: whether there is a b; else it is 0.
 
     Returns: float64.
@@ -88,18 +88,18 @@ def fit_last_layer(net: Any, x: Any, y: ArrayLike, ridge: float | str = "held-ou
     """Replace the last layer of a Cartesian-product operator network by the least-squares solution, in place.
 
     With the hidden layers fixed, the output is linear in the weights and biases of the branch's last layer together
-    and in the output bias: u = [h(v), 1] W t(x)ᵀ + b, with h the last hidden features of the branch (for a linear
-    branch v itself) and t the trunk's features.
+    and in the output bias: u = [h(v), 1] W t(x)ᵀ + b, with h the last hidden layer of the branch (for a linear
+    branch v itself) and t the outputs of the trunk.
 
     Args:
         net: `RepDeepONetCartesianProd` or ``dde.nn.DeepONetCartesianProd`` with an FNN or RepNet branch, without output
             transform. For several outputs the strategies "independent", "split_branch" and "split_both".
         x: ``(functions at the sensors (n, sensors), points (p, d))``. y: (n, p) or (n, p, outputs).
-        ridge: λ >= 0 relative to the squares of the largest singular values of both features, or "held-out": the
-            one of `RIDGES` with the least error on every fifth function, with which all are then fitted.
+        ridge: λ >= 0 relative to the squares of the largest singular values of h and t, or "held-out": the one of
+            `RIDGES` with the smallest error on every fifth function; all functions are then fitted with it.
 
     Raises:
-        InputError: for arrays that do not belong together, are not finite, or hold fewer than 5 functions.
+        InputError: for incompatible arrays, values that are not finite, or fewer than 5 functions.
     """
     if not isinstance(net, dde.nn.DeepONetCartesianProd):
         raise InputError(f"net: {type(net).__name__} given; a RepDeepONetCartesianProd is needed")
@@ -171,7 +171,7 @@ def _fit(layer, h, t, values, bias, ridge):
         for candidate in RIDGES:
             w, b = part.solve(values[~out], candidate)
             errors.append(_relative(h[out] @ w @ t.T + b, values[out]))
-        # Of those that do as well as the best the largest: it depends least on the functions.
+        # Of those about as good as the best, take the largest: it is the least sensitive to the functions.
         held_out = min(errors)
         ridge = max(r for r, e in zip(RIDGES, errors, strict=True) if e <= 1.02 * held_out)
     w, b = Separable(h, t).solve(values, ridge)

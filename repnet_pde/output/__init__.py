@@ -1,1 +1,1 @@
-"""What a run writes for others to read: NetCDF, VTK, pictures."""
+"""Output of a run: NetCDF, VTK, pictures."""

@@ -1,4 +1,4 @@
-"""What a file format of solutions says of itself."""
+"""Description of a file format of solutions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Format:
 
     Attributes:
         name: for ``--format``.
-        endings: of its files, in lower case.
-        write: ``write(data, path)`` writes what `grid` returned, at once or not at all.
-        read: ``read(path)`` gives it back.
-        ending_of: the ending of the file of this solution.
+        endings: file name extensions, in lower case.
+        write: ``write(data, path)`` atomically writes what `grid` returned.
+        read: ``read(path)`` returns it.
+        ending_of: the file name extension for a given solution.
     """
 
     name: str

@@ -12,11 +12,11 @@ from .netcdf import NETCDF
 from .vtk import VTK
 
 FORMATS: dict[str, Format] = {entry.name: entry for entry in (NETCDF, VTK)}
-"""Name -> `Format`. To add one: a file beside these, and a row here."""
+"""Name -> `Format`. To add one: a file next to these, and a row here."""
 
 
 def by_ending(path: Path) -> Format | None:
-    """The format of a file by the ending of its name; None where it has none."""
+    """The format of a file by its extension; None if it is unknown."""
     return next((entry for entry in FORMATS.values() if path.suffix.lower() in entry.endings), None)
 
 
@@ -25,8 +25,8 @@ def load_solution(path: str | os.PathLike) -> xarray.Dataset:
 
     Returns:
         The outputs by name, float64 over those of the dimensions x, y, z, t that there are; NaN outside the geometry.
-        An output u that was compared has ``u_solution`` or ``u_reference`` and ``u_error`` beside it. VTK files do not
-        keep the attributes.
+        An output u that was compared is accompanied by ``u_solution`` or ``u_reference`` and ``u_error``. VTK files do
+        not store the attributes.
 
     Raises:
         InputError: a missing or damaged file, or one of another format.
@@ -64,7 +64,7 @@ def convert(directory: str | os.PathLike, kind: str | None = None, out: str | os
         out: the file; None takes solution.vtr or solution.pvd in the run directory.
 
     Raises:
-        InputError: no such solution, or a format that cannot be had.
+        InputError: no such solution, or a format that is not available.
     """
     if kind is not None:
         choose("format", kind, FORMATS)

@@ -10,16 +10,17 @@ from ..problem.points import inside
 from ..version import __version__
 
 POINTS_PER_WAVE = 20
-"""Nodes a wave along each axis."""
+"""Nodes per wavelength along each axis."""
 MOST = 500_000
-"""Most nodes of a grid."""
+"""Maximum number of nodes of a grid."""
 
 
 def grid(result: Any) -> xarray.Dataset:
     """Solution, exact solution or reference and error on a uniform grid over the bounding box.
 
-    Twenty nodes a wave along each axis, at least 101 (2,001 in 1-D) and at most half a million in all. Values outside
-    the geometry, and at times that a march has not reached, are NaN; its attribute ``reached`` names the time.
+    Twenty nodes per wavelength along each axis, at least 101 (2,001 in 1-D) and at most half a million in total. Values
+    outside the geometry, and at times that time stepping by slabs has not reached, are NaN; the attribute ``reached``
+    contains the time.
     """
     problem, box = result.problem, result.problem.box
     waves = np.asarray(result.wavenumber) * box.half_width / np.pi
@@ -40,7 +41,7 @@ def grid(result: Any) -> xarray.Dataset:
 
     names, shape = problem.coordinate_names, tuple(counts)
     data = xarray.Dataset(
-        # Without the attribute "axis", which CF has for places and dates on the Earth.
+        # Without the attribute "axis", which CF defines for geographical positions and dates.
         coords={n: (n, axis, {"long_name": n, "units": "1"}) for n, axis in zip(names, axes, strict=True)},
         attrs={
             "Conventions": "CF-1.10",

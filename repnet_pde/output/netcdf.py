@@ -1,4 +1,4 @@
-"""NetCDF, classic format with CF conventions: what a run directory keeps its solution in."""
+"""NetCDF, classic format with CF conventions: the format of solutions in run directories."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from .format import Format
 
 
 def write_netcdf(data: xarray.Dataset, path: str | os.PathLike) -> None:
-    """Write what `grid` returned as NetCDF (classic format, CF conventions), at once or not at all.
+    """Atomically write what `grid` returned as NetCDF (classic format, CF conventions).
 
     The dimensions are in the order t, z, y, x that CF recommends; NaN is the fill value.
     """
@@ -20,7 +20,7 @@ def write_netcdf(data: xarray.Dataset, path: str | os.PathLike) -> None:
 
 
 def read_netcdf(path: str | os.PathLike) -> xarray.Dataset:
-    """What `write_netcdf` wrote, to the last bit."""
+    """What `write_netcdf` wrote, bit for bit."""
     with open_netcdf(Path(path)) as data:
         return data.load().transpose(*reversed(_dims(data)), ...)
 

@@ -14,11 +14,11 @@ from .grid import grid
 
 PICTURES = ("solution.png", "error.png", "history.png", "first_layer.png", "identification.png")
 MOST_PIXELS = 800
-"""Most nodes along a side of a picture."""
+"""Maximum number of nodes along a side of a picture."""
 
 
 def draw(result: Any, directory: str | Path, data: xarray.Dataset | None = None) -> list[Path]:
-    """Draw what there is to draw into ``directory`` and return the files. ``data``: from `grid.grid`."""
+    """Draw all available pictures into ``directory`` and return the files. ``data``: from `grid.grid`."""
     directory = Path(directory)
     data = grid(result) if data is None else data
     figures = {"solution.png": solution(result, data), "error.png": error(result, data)}
@@ -34,7 +34,7 @@ def draw(result: Any, directory: str | Path, data: xarray.Dataset | None = None)
 
 
 def solution(result: Any, data: xarray.Dataset) -> Figure:
-    """Network beside the exact solution or reference, a row for each output."""
+    """Network next to the exact solution or reference, a row for each output."""
     outputs, against = result.problem.outputs, result.errors.against
     columns = ["", f"_{against}"] if against else [""]
     if data[outputs[0]].ndim == 1:
@@ -63,7 +63,7 @@ def solution(result: Any, data: xarray.Dataset) -> Figure:
 
 
 def error(result: Any, data: xarray.Dataset) -> Figure | None:
-    """Absolute error of each output on a logarithmic scale; None where there is none to be measured."""
+    """Absolute error of each output on a logarithmic scale; None if it is not known."""
     outputs = result.problem.outputs
     if not result.errors.against or result.errors.relative_l2 is None:
         return None
@@ -233,7 +233,7 @@ def _line(axes: Any, values: xarray.DataArray, **style: Any) -> None:
 
 
 def _slice(values: xarray.DataArray) -> xarray.DataArray:
-    """The first two coordinates, through the middle of the others; in time of the part that was reached."""
+    """The first two coordinates, at the midpoint of the others; for time, of the part that was reached."""
     if "t" in values.dims[2:]:
         known = values.notnull().any([name for name in values.dims if name != "t"])
         values = values.isel(t=slice(0, max(1, int(known.sum()))))

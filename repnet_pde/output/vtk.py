@@ -39,7 +39,8 @@ def write(data: xarray.Dataset, path: Path) -> None:
     """Write a solution on a grid (`grid.grid`) to ``path``, whose suffix is `suffix_of` it.
 
     Points where all variables are NaN, outside of the geometry, are blanked, and with them the cells that they touch.
-    The pieces of a series go to a folder beside it, with its name; the index comes last, and is gone while they change.
+    The files of a series are in a folder next to it, with its name; the index is written last, and is removed while
+    they change.
     """
     space, in_time = _dims(data)
     if not in_time:
@@ -172,7 +173,7 @@ def _arrays(piece: Element, tag: str) -> Iterator[tuple[str, np.ndarray]]:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """Say of which file it is when one cannot be read."""
+    """Name the file in the error when it cannot be read."""
     try:
         yield
     except FileNotFoundError:

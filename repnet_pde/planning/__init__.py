@@ -1,1 +1,1 @@
-"""Which method, which network, how many points: decided before anything is trained."""
+"""Planning: choice of method, network and number of points before training."""

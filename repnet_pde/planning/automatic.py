@@ -1,4 +1,4 @@
-"""What ``method="auto"`` means: the first rule that applies to a problem and the network asked for."""
+"""Automatic choice of the method (``method="auto"``): the first rule that applies to the problem and the network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,13 +35,13 @@ from .trial import attempt
 
 FIRST_ORDER = f"{Adam.name}+{LBFGS.name}"
 LOOK_AHEAD = 5
-"""Products of a look ahead."""
+"""Number of products in a preliminary test."""
 FEW_PATCHES = 60
-"""Most patches of a look ahead in one dimension."""
+"""Maximum number of subdomains (patches) in a preliminary test in one dimension."""
 LOW_RANK = 0.3
-"""Relative residual that a sum of `LOOK_AHEAD` products has to reach to be preferred, unasked."""
+"""Relative residual that a sum of `LOOK_AHEAD` products has to reach to be chosen automatically."""
 SMALL = 600
-"""Most basis functions of a look ahead of Newton's method."""
+"""Maximum number of basis functions in a preliminary test of Newton's method."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Asked:
     layers: Sequence[int] | None
 
     def allows(self, method: type[Method]) -> bool:
-        """Whether no network is asked for, or that of ``method``."""
+        """Whether no network is requested, or that of ``method``."""
         return self.network in (None, method.network)
 
     @property
     def free(self) -> bool:
-        """Whether nothing of the network is asked for."""
+        """Whether nothing is specified for the network."""
         return self.network is None and self.layers is None
 
     @property
@@ -94,7 +94,7 @@ def _nonlinear_inverse_in_time(asked: Asked) -> str | None:
         return None
     if is_linear(asked.problem.forward()):
         return None
-    return "inverse problem, nonlinear and in time: Gauss-Newton on the unknowns, the state by marching"
+    return "inverse problem, nonlinear and in time: Gauss-Newton on the unknowns, the state on space-time slabs"
 
 
 def _inverse(asked: Asked) -> str | None:
@@ -136,15 +136,15 @@ def _linear(asked: Asked) -> str | None:
 
 
 def _dispersive(asked: Asked) -> str | None:
-    """Where the highest derivative along an axis of space is the third or another odd one there are fine waves in many
-    places, not single fronts."""
+    """Reason for dispersive problems: if the highest derivative along an axis of space is of odd order, three or more,
+    there are short waves in many places rather than single fronts."""
     if not (asked.one_layer and asked.network is None) or Marching.why_not(asked.problem):
         return None
     orders = orders_of_problem(asked.problem)
-    assert orders is not None  # else marching does not suit
+    assert orders is not None  # otherwise marching is unsuited
     highest = max(max(index[:-1]) for index in orders)
     if highest > 2 and highest % 2 == 1:
-        return "nonlinear dispersive problem in time: Newton's method on patches, in windows"
+        return "nonlinear dispersive problem in time: Newton's method on subdomains, in windows"
     return None
 
 
@@ -162,7 +162,7 @@ def _steady(asked: Asked) -> str | None:
 
 def _sharp(asked: Asked) -> str | None:
     if asked.one_layer and asked.free and patching_converges(asked.problem):
-        return "nonlinear problem, sharp in one place: Newton's method on patches"
+        return "nonlinear problem, sharp in one place: Newton's method on subdomains"
     return None
 
 
@@ -208,7 +208,7 @@ def _large(asked: Asked) -> bool:
 
 
 def low_rank_converges(problem: Problem) -> bool:
-    """Whether the residual of a sum of a few products falls: a cheap look ahead."""
+    """Whether the residual of a sum of a few products decreases: a cheap preliminary test."""
     with seeded(0):
         wavenumber = problem_wavenumber(problem).values
         options = LowRank.network_options(problem, {}, wavenumber)
@@ -222,8 +222,8 @@ def low_rank_converges(problem: Problem) -> bool:
 
 
 def patching_converges(problem: Problem) -> bool:
-    """Whether Newton's method on few patches, which are halved where the residual is large, gets anywhere: a cheap look
-    ahead in one dimension."""
+    """Whether Newton's method on few subdomains, which are halved where the residual is large, makes progress: a cheap
+    preliminary test in one dimension."""
     if problem.dim > 1 or Patching.why_not(problem):
         return False
     with seeded(0):
@@ -239,7 +239,7 @@ def patching_converges(problem: Problem) -> bool:
 
 
 def newton_converges(problem: Problem, network: Any) -> bool:
-    """Whether Newton's method on the last layer of a small network gets anywhere: a cheap look ahead."""
+    """Whether Newton's method on the last layer of a small network makes progress: a cheap preliminary test."""
     name = network or LeastSquares.network
     for wavenumber in (problem_wavenumber(problem).data, coefficient_wavenumber(problem)):
         if wavenumber is not None:

@@ -19,26 +19,26 @@ from ..problem.problem import Problem
 from .trial import Candidate, attempt
 
 MANY_COLUMNS = 1500
-"""Most coefficients of a second solution beside a network that was found otherwise."""
+"""Maximum number of coefficients of a second solution for a network obtained by other methods."""
 EXTRA = 1.15
-"""Times the features of a solution that the one it is compared with has."""
+"""Factor on the number of basis functions of the second solution relative to the first."""
 
 
 CHEAP = 200
-"""Most coefficients for which another solution of a nonlinear problem is looked for."""
+"""Maximum number of coefficients for which another solution of a nonlinear problem is searched for."""
 
 
 MULTIPLES, RESOLVING = (-10.0, -1.0, 3.0, 30.0), 2
-"""Times the first solution from which it is looked for, and times its features and wavenumbers."""
+"""Multiples of the first solution used as starting points, and factor on its basis functions and wavenumbers."""
 
 
 SOLVED, ANOTHER = 1e-3, 1e-1
-"""Held-out residual up to which it counts as one, and distance from which it counts as another."""
+"""Held-out residual up to which it counts as a solution, and distance from which it counts as a different one."""
 
 
 @dataclass(frozen=True)
 class Independent:
-    """What a second solution says of a first: their relative L2 distance, and `determination.loosest`; or None."""
+    """Comparison with a second solution: relative L2 distance, and `determination.loosest`; or None."""
 
     distance: float | None = None
     loosest: float | None = None
@@ -47,7 +47,7 @@ class Independent:
 def independent(
     problem: Problem, network: str, options: dict, wavenumber: Sequence[float] | np.ndarray, seed: int, net: Any
 ) -> Independent:
-    """A solution by least squares that is independent of ``net``: with other features, more of them, other points, and
+    """A least-squares solution independent of ``net``: with other and more basis functions, other points, and
     coefficients as near as possible to those of a random function of its size.
 
     A nonlinear problem is solved by Newton's method from ``net``.
@@ -62,10 +62,10 @@ def independent(
 def check(
     problem: Problem, net: Any, wavenumber: Sequence[float] | np.ndarray, seed: int, solve: bool = True
 ) -> Independent:
-    """`independent` for a network that was found otherwise: its distance to a solution for sine features.
+    """`independent` for a network obtained by other methods: its distance to a solution with sine basis functions.
 
-    Without ``solve``, or where these would be too many or do not solve the problem, only what the solution leaves open
-    is looked for, with fewer and slower features.
+    Without ``solve``, or if too many sines would be needed or they do not solve the problem, only uniqueness is checked
+    (`determination.loosest`), with fewer and slower basis functions.
     """
     needed = problem.dtype == "float64" and problem.pde is not None and not problem.interfaces
     if not needed or problem.unknowns or problem.unknown_fields or problem.input_transform is not None:
@@ -88,8 +88,8 @@ def check(
 def branches(
     problem: Problem, network: str, best: Candidate, wavenumber: Sequence[float] | np.ndarray, seed: int
 ) -> list[str]:
-    """A note on a second solution of a steady nonlinear problem, looked for where that is cheap: by Newton's method
-    from multiples of the first, with more features than that needs."""
+    """A note on a second solution of a steady nonlinear problem, searched for if that is cheap: by Newton's method from
+    multiples of the first solution, with more basis functions than it needs."""
     if best.outcome.affine or problem.in_time or best.outcome.columns > CHEAP:
         return []
     options = best.options | {"layers": [*best.options["layers"][:-1], RESOLVING * best.options["layers"][-1]]}

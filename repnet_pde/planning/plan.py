@@ -1,4 +1,4 @@
-"""`plan`: from a problem and what is asked for to what a run will do. It changes nothing, and can be printed."""
+"""`plan`: the settings of a run for a problem and a request. It has no side effects, and can be printed."""
 
 import time
 from dataclasses import dataclass, field
@@ -28,20 +28,20 @@ from .trial import Candidate
 
 @dataclass
 class Plan:
-    """What a run will do.
+    """The plan of a run.
 
     Attributes:
         problem: the `Problem`.
-        settings: the method with its stages, the network with its options, and the notes that say why.
-        wavenumber: (d,) that is planned for, radians per unit length.
-        net: the network, as the training begins with it.
+        settings: the method with its stages, the network with its options, and notes with the reasons.
+        wavenumber: (d,) used for planning, radians per unit length.
+        net: the network at the start of training.
         data: the ``dde.data.PDE`` with its collocation points.
         time_limit: seconds, of planning and training together, or None.
         seconds: what planning took.
-        solved: where first layers were searched for, the best.
-        unreached: the same, where it does not reach the solution.
+        solved: the best candidate, if first layers were searched.
+        unreached: the same, if it does not approximate the solution.
         in_turn: whether `Patching` follows then.
-        chosen: whether the user has chosen options of the network.
+        chosen: whether the user has set options of the network.
     """
 
     problem: Any
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def unreached(self) -> Candidate | None:
-        """What was searched for, where it does not reach the solution."""
+        """The best candidate of the search, if it does not approximate the solution."""
         return self.solved if self.solved is not None and self.solved.held_out > LARGE else None
 
     @property
@@ -75,7 +75,7 @@ class Plan:
         return own if self.problem.pde is None else {"equations": rows} | own
 
     def to_dict(self) -> dict:
-        """What is printed: plain types."""
+        """Plain types for printing."""
         settings, network = self.settings, self.settings.network
         return {
             "problem": self.problem.name,
@@ -97,7 +97,7 @@ class Plan:
         }
 
     def rows(self) -> dict[str, str]:
-        """`to_dict` in words: label -> text, without what is empty."""
+        """`to_dict` in words: label -> text, without empty entries."""
         found = {}
         for name, value in self.to_dict().items():
             if isinstance(value, dict):
@@ -122,7 +122,7 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
 
     Args:
         problem: a `Problem`.
-        request: what is asked for, or ``asked``: the fields of `Request`, such as ``method="joint"``.
+        request: a `Request`, or ``asked``: its fields, such as ``method="joint"``.
 
     Raises:
         InputError: for anything that cannot be used.
@@ -153,7 +153,7 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
             noise=request.noise,
             level=request.level,
         )
-        # What auto chose may turn out not to reach the solution; then another method has the rest of the time.
+        # The automatic choice may fail to approximate the solution; another method then gets the remaining time.
         chosen = request.network is not None or bool(request.network_options)
         in_turn = auto and first is LeastSquares and not chosen and not Patching.why_not(problem)
         result = completed(problem, request.network, settings, request.time_limit, in_turn)
@@ -164,12 +164,12 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
 def completed(
     problem: Problem, network: Any, settings: Settings, time_limit: float | None = None, in_turn: bool = False
 ) -> Plan:
-    """The plan of a run with these settings: what is open in them is filled in, network and points are made.
+    """The plan of a run with these settings: open settings are filled in, network and points are created.
 
     Args:
         network: the user's own, where ``settings.network`` is `CUSTOM`.
-        in_turn: whether another method may follow where least squares does not reach the solution: it then takes less
-            of the time.
+        in_turn: whether another method may follow if least squares does not approximate the solution: it then takes
+            less of the time.
     """
     begun = time.monotonic()
     set_precision(settings.dtype)

@@ -1,6 +1,6 @@
-"""Which first layer a method of least squares takes: several are tried, judged on held-out points.
+"""Search for the first layer of a least-squares method: several are tested by the residual at held-out points.
 
-Nothing of the solution is used for that.
+The exact solution is not used.
 """
 
 import math
@@ -27,35 +27,35 @@ from .independent import Independent, branches, check, independent
 from .trial import Candidate, attempt
 
 GOOD = 1e-11
-"""Held-out residual, relative to the data, below which nothing better is looked for."""
+"""Held-out residual, relative to the data, below which the search ends."""
 WORK = 2e11
-"""Most work of the search, as the sum of the cubes of the numbers of columns: about a minute. Not a time, which would
-make the choice depend on how busy the machine is."""
+"""Maximum work of the search, as the sum of the cubes of the numbers of columns: about a minute. A time limit would
+make the choice depend on the load of the machine."""
 LARGE = 1e-3
-"""Held-out residual above which the basis functions are taken not to reach the solution."""
+"""Held-out residual above which the basis functions are assumed not to approximate the solution."""
 BETTER = 0.3
-"""A first layer must lower the held-out residual to this part of it to be preferred."""
+"""A first layer must reduce the held-out residual at least by this factor to be preferred."""
 MANY = 1500
-"""Coefficients from which on patches are taken instead of basis functions of the whole domain, unasked."""
+"""Number of coefficients above which subdomains (patches) replace global basis functions in the automatic choice."""
 STRIDES = 2
-"""How often all wavenumbers are doubled where no single step lowers a held-out residual above `LARGE`."""
+"""How often all wavenumbers are doubled if no single step reduces a held-out residual above `LARGE`."""
 GROW, SPREAD, SPEED = 1.6, 1.6, 2.0
 """Factors of a step: on the number of basis functions, on a slope scale, on the wavenumber along one axis."""
 FULL = 0.97
-"""Numerical rank over columns above which more basis functions are tried before other slopes."""
+"""Ratio of numerical rank to columns above which more basis functions are tried before other slopes."""
 ROWS = 1.5
-"""Rows over columns at least, where the number of rows is given."""
+"""Minimum ratio of rows to columns, if the number of rows is given."""
 
 
 @dataclass
 class Found:
-    """What a search chose.
+    """Result of a search.
 
     Attributes:
         network, options: the network's name and its options with everything filled in.
         notes: what was tried, in words.
         solved: the best candidate.
-        independent: what a second solution says.
+        independent: comparison with a second solution.
     """
 
     network: str
@@ -76,16 +76,16 @@ def search_basis(
 ) -> Found:
     """Choose the number of basis functions and the scale of the first layer of a one-layer network.
 
-    Starts from the wavenumber, for sines from the bands of wavenumbers that the data show; takes more basis functions
-    while the numerical rank says that they all count, and a wider range of slopes once it says that they do not, as
-    long as the held-out residual falls. A linear problem is then solved a second time with other basis functions and
-    other points: the distance of the two solutions indicates their error.
+    Starts from the wavenumber, for sines from the bands of wavenumbers found in the data; takes more basis functions as
+    long as they have full numerical rank, otherwise a wider range of slopes, as long as the held-out residual
+    decreases. A linear problem is then solved a second time with other basis functions and other points: the distance
+    of the two solutions is an error indicator.
 
     Args:
         options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
-        limit: seconds after which nothing new is begun, or None.
-        in_turn: whether another method will follow where nothing reaches the solution: half of the time is left to it,
-            and for waves that only the coefficients show, no more than `MANY` basis functions are tried.
+        limit: seconds after which no new trial is started, or None.
+        in_turn: whether another method will follow if no basis approximates the solution: half of the time is reserved
+            for it, and for wavenumbers that only the coefficients suggest, at most `MANY` basis functions are tried.
     """
     begun = time.monotonic()
     search = _Search(problem, network, options, wavenumber, in_turn)
@@ -106,7 +106,7 @@ def search_basis(
     if (best.outcome.affine or best.outcome.converged) and not late:
         found.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
         found.notes += branches(problem, network, best, wavenumber, seed)
-        if network != LeastSquares.network:  # other basis functions show less of what can be added
+        if network != LeastSquares.network:  # other basis functions are less sensitive to nonuniqueness
             left = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
             found.independent = replace(found.independent, loosest=left)
     return found
@@ -115,9 +115,9 @@ def search_basis(
 class _Search:
     """A coordinate search for a smaller held-out residual.
 
-    What is searched for is the number of basis functions and, for sines, the largest wavenumber of each axis, or for
-    others the slope scale; each only where the user has not fixed it. Where the basis does not reach the solution, the
-    wavenumber that the coefficients of the equations suggest is tried.
+    The search variables are the number of basis functions and, for sines, the largest wavenumber of each axis, for
+    others the slope scale; each only if the user has not fixed it. If the basis does not approximate the solution, the
+    wavenumber suggested by the coefficients of the equations is tried.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class _Search:
         given = {"slope_scale", "bands"} & set(options)
         self.sines = entry.sines and not given
         self.scale = np.array([])
-        """Searched for beside the number of basis functions: (d,) wavenumbers, (1,) a slope scale, or (0,) nothing."""
+        """Search variable besides the number of basis functions: (d,) wavenumbers, (1,) a slope scale, or (0,) none."""
         if self.sines:
             self.scale = self.known if "wavenumber" not in options else np.array([])
         elif "slope_scale" in entry.options and not given:
             self.scale = np.array([np.max(self.known * self.half_width) / 2])
 
     def candidates(self) -> Iterator[dict]:
-        """The options to try next, from what the last ones gave."""
+        """The options to try next, from the results so far."""
         bands = problem_bands(self.problem, self.wavenumber) if self.sines and len(self.scale) else None
         if bands is not None:
             width = min(self.most, math.ceil(for_bands(self.problem, bands)))
@@ -162,13 +162,13 @@ class _Search:
             else:
                 if best.held_out < LARGE or beyond or not self.sines or not len(scale) or strides == STRIDES:
                     return
-                strides += 1  # the basis does not reach the solution at all: no single step shows a gain
+                strides += 1  # the basis is far too coarse: no single step gives an improvement
                 scale = 2 * scale
                 yield self.filled(more, scale)
                 best = min(best, self.tried[-1], key=lambda c: c.held_out)
 
     def filled(self, more: float, scale: np.ndarray) -> dict:
-        """The options with ``more`` basis functions than the waves need, and this scale."""
+        """The options with ``more`` times the basis functions that the waves need, and this scale."""
         chosen = dict(self.options)
         if "layers" not in chosen:
             known = scale if self.sines and len(scale) else self.known
@@ -182,7 +182,7 @@ class _Search:
         """Factors on the number of basis functions and on the scale."""
         free = "layers" not in self.options and best.features < self.most
         grow = [(GROW, np.ones(len(scale)))] if free else []
-        if self.sines:  # what the data do not show is most often along the axis where they vary least, such as time
+        if self.sines:  # unresolved waves are most often along the axis of least variation, such as time
             order: Iterable[int] = np.argsort(scale * self.half_width) if len(scale) else []
             change = [(1.0, np.where(np.arange(len(scale)) == axis, SPEED, 1.0)) for axis in order]
         else:
@@ -190,8 +190,8 @@ class _Search:
         return grow + change if best.outcome.rank > FULL * best.outcome.columns else change + grow
 
     def of_coefficients(self, best: Candidate) -> tuple[np.ndarray | None, bool]:
-        """The scale that the coefficients of the equations suggest where the basis does not reach the solution, or
-        None; and whether it needs so many basis functions that they are left to another method."""
+        """The scale suggested by the coefficients of the equations if the basis does not approximate the solution, or
+        None; and whether it needs so many basis functions that another method is preferred."""
         if best.held_out <= LARGE or not len(self.scale):
             return None, False
         other = coefficient_wavenumber(self.problem)
@@ -203,7 +203,7 @@ class _Search:
         return (other if wanted <= self.most and not beyond else None), beyond
 
     def advice(self, best: Candidate) -> list[str]:
-        """Notes on what else was tried, and on what to do where nothing reaches the solution."""
+        """Notes on what else was tried, and on what to do if no basis approximates the solution."""
         notes, problem = [], self.problem
         other = coefficient_wavenumber(problem) if len(self.tried) > 1 and self.tried[0].held_out > LARGE else None
         if other is not None and (other > MORE * np.asarray(problem_wavenumber(problem).values)).any():
@@ -227,7 +227,7 @@ def _rows(problem: Problem) -> int:
 def search_of_samples(problem: Problem, network: str, options: dict, seed: int, limit: float | None) -> Found:
     """The same for a problem that consists of samples of a function: `repnet_pde.fitting.search.search`.
 
-    A network that was chosen by default (without options) may give way to another.
+    A network that was chosen by default (without options) may be replaced by another.
     """
     given = samples.of_problem(problem)
     assert given is not None  # the problem consists of samples

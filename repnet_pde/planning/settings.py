@@ -1,4 +1,4 @@
-"""`Request`: what `solve` is asked for; `Settings`: what defines a run, as it is stored."""
+"""`Request`: the arguments of `solve`; `Settings`: the stored definition of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked for: the arguments of `solve` that say how, and of `identify` those that say what is known.
+    """A request: the arguments of `solve` about the method, and of `identify` about known information.
 
-    noise, level, data: of `identify`; data is the file of observations. notes: for the result, said before planning.
+    noise, level, data: of `identify`; data is the file of observations. notes: for the result, made before planning.
     """
 
     network: Any = None
@@ -29,10 +29,10 @@ class Request:
 
 @dataclass
 class Settings:
-    """What defines a run; stored as ``run.json``, so that `resume` can make the same one again.
+    """Definition of a run; stored as ``run.json``, so that `resume` can recreate it.
 
-    planned: whether the network's options are those of a search. error_indicator, loosest: what the search's second
-    solution says. data: the name of the file of observations in the run directory.
+    planned: whether the network's options are those of a search. error_indicator, loosest: from the second solution of
+    the search. data: the name of the file of observations in the run directory.
     """
 
     network: str

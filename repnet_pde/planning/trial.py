@@ -1,4 +1,4 @@
-"""One first layer tried: least squares for its last layer, judged on held-out points."""
+"""Trial of one first layer: least squares for the last layer, with the residual at held-out points."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ NEWTON_STEPS = 12
 
 @dataclass
 class Candidate:
-    """A first layer that was tried: its options and what it gave."""
+    """A first layer that was tried: its options and results."""
 
     options: dict
     features: int
@@ -39,7 +39,7 @@ class Candidate:
     judge: Callable[[torch.nn.Module], float] | None = None
     """The held-out residual of any network for the problem, at the same points."""
     loosest: float | None = None
-    """As `determination.loosest`, of a solution that is compared with another."""
+    """As `determination.loosest`, for a solution that is compared with another."""
 
     def __str__(self) -> str:
         rank, columns = self.outcome.rank, self.outcome.columns
@@ -59,8 +59,8 @@ def attempt(
     """Solve for the last layer of one first layer.
 
     Args:
-        start: a network with a solution: another is looked for from there, near a random function, and what the
-            problem leaves open. steps: of Newton's method; 0 for the latter alone.
+        start: a network with a solution, from which another solution is computed, near a random function, and
+            uniqueness is checked. steps: of Newton's method; 0 for the check alone.
     """
     features, outputs = options["layers"][-1], len(problem.outputs)
     with seeded(seed):
@@ -101,7 +101,7 @@ def attempt(
         residuals = there.residuals()
     size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True)) or 1.0
     held = _held_out(residuals, outcome.scales, size)
-    if indices is not None:  # rows scaled for features much faster than u make little of what u leaves of the equations
+    if indices is not None:  # rows scaled for functions much faster than u understate the residual of u
         terms = sized_terms(held_out, names, there.x, there.jet, indices, net._output_transform)
         held = max([held, *(_rms(t.residual) / n for t, n in terms if n > 0)])
 
@@ -120,7 +120,7 @@ def _held_out(vectors: Sequence[torch.Tensor], scales: Sequence[float], size: fl
 
 
 def _linearised(system: CopySystem | JetSystem) -> Outcome:
-    """The rows of a system where it stands, without a step."""
+    """The linearised rows of a system at its current state, without a step."""
     terms = system.linearize()
     scales = row_scales(terms)
     factor = Factorization(stack(terms, scales)[0])
@@ -128,7 +128,7 @@ def _linearised(system: CopySystem | JetSystem) -> Outcome:
 
 
 def _jets_below(net: Any, x: torch.Tensor, indices: Sequence[Index]) -> torch.Tensor:
-    """The jet of a network without its output transform, which the one that is solved for has as well."""
+    """The jet of a network without its output transform, which the network that is solved for shares."""
     transform, net._output_transform = net._output_transform, None
     try:
         return torch.cat([network_jet(net, part, indices) for part in x.split(CHUNK)])

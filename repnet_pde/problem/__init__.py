@@ -1,1 +1,1 @@
-"""What is to be solved."""
+"""Definition of problems: equations, conditions, points, references."""

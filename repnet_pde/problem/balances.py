@@ -1,12 +1,12 @@
-"""Balance laws: does a solution account for what its equation conserves, supplies and dissipates?
+"""Balance laws: check of a solution against the conservation, supply and dissipation in its equation.
 
 A `Balance` of a problem in time, and of a steady one, states
 
     d/dt ∫ density dx = ∫ rate dx − ∮ flux · n ds,        0 = ∫ rate dx − ∮ flux · n ds,
 
-over the space domain and its boundary, n outward. Where time is the only coordinate (a TimeDomain), the density stands
-in the place of its integral. `defects` measures how far a network is from that, by composite Gauss-Legendre rules along
-each axis; so the domain has to be a box.
+over the space domain and its boundary, n outward. If time is the only coordinate (a TimeDomain), the density replaces
+its integral. `defects` measures the error of a network in this balance by composite Gauss-Legendre rules along each
+axis; the domain has to be a box.
 """
 
 import math
@@ -21,19 +21,19 @@ from ..arguments import wavenumber as check_wavenumber
 from ..backend import dde
 
 NODES, FEWER = 12, 10
-"""Nodes of a panel along an axis, and those of the rule to compare with."""
+"""Nodes of a panel along an axis, and of the lower-order rule for the error estimate."""
 LEAST_IN_TIME = 4
-"""Fewest panels of the quadrature in time."""
+"""Minimum number of panels of the quadrature in time."""
 UNKNOWN = 16
-"""First panels along each axis where no wavenumber is known."""
+"""Initial number of panels along each axis if no wavenumber is known."""
 MOST = 400_000
-"""Nodes of the largest rule."""
+"""Maximum number of nodes of a rule."""
 CHUNK = 2000
-"""Points evaluated at a time: it bounds the memory."""
+"""Points evaluated at a time, to bound the memory."""
 SETTLED = 0.1
-"""Error of the quadrature, over the defect or the problem's tolerance, below which nothing is refined."""
+"""Quadrature error, relative to the defect or the problem's tolerance, below which refinement ends."""
 ROUNDING = 1000
-"""Rounding of a balance over the unit roundoff."""
+"""Rounding error of a balance relative to the unit roundoff."""
 
 Term = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -60,14 +60,14 @@ class Balance:
 
 @dataclass(frozen=True)
 class Defect:
-    """How far a balance is from being met.
+    """The error in a balance.
 
     Attributes:
         relative: in time the largest |Q(t) − Q(0) − ∫₀ᵗ (R − F) dt| at the ends t of the panels over the largest
             ∫ |density| dx, where Q, R and F are the integrals of density, rate and flux; in steady problems |R − F|
             over ∫ |rate| dx + ∮ |flux · n| ds. Infinite where it is not finite.
-        quadrature: what quadrature may have added to it, estimated.
-        time: where it is largest, or None.
+        quadrature: estimate of the quadrature error in it.
+        time: at which it is largest, or None.
     """
 
     relative: float
@@ -83,9 +83,9 @@ def defects(problem: Any, net: Any, wavenumber: float | Sequence[float] | None =
         net: a network, or any function of tensors (n, d) to (n, c) that autograd can differentiate.
         wavenumber: the largest in u, radians per unit length, one number or one per axis; default the problem's.
 
-    The panels begin at half a wave. Along the axes that need it they are halved until the error of quadrature, told by
-    rules with fewer nodes, is at rounding or below a tenth of the defect or of the problem's tolerance, or there would
-    be more than `MOST` nodes.
+    The initial panels are half a wavelength. Along the axes that need it they are halved until the quadrature error,
+    estimated by rules with fewer nodes, is at rounding level or below a tenth of the defect or of the problem's
+    tolerance, or until there would be more than `MOST` nodes.
 
     Raises:
         InputError: a ``wavenumber`` that cannot be used.
@@ -124,7 +124,7 @@ def _panels(problem: Any, waves: Sequence[float] | None) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Imbalance:
-    """What is left over (t,) of a balance at some times (t,), or at None, and the size that it is compared with."""
+    """The imbalance (t,) at some times (t,), or at None, and the size that it is compared with."""
 
     values: np.ndarray
     size: float

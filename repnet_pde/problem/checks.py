@@ -26,7 +26,7 @@ def of_precision(problem, dtype: str) -> None:
 
 
 def fields(problem) -> None:
-    """Check every field for itself and put the loose ones into their stored form."""
+    """Check every field individually and convert fields to their stored form."""
     _geometry(problem.geometry)
     box = box_of(problem.geometry, argument="geometry")
     _functions(problem)
@@ -120,8 +120,8 @@ VALUE_OF_POINTS = (dde.icbc.DirichletBC, dde.icbc.NeumannBC, dde.icbc.IC)
 def _called(argument: str, condition) -> None:
     """Raise where DeepXDE would not call the function of values with the points alone.
 
-    It counts all parameters, those with defaults too (a NumPy ufunc has eight or nine), takes the second for an
-    auxiliary variable, and with three or more leaves None in the function's place.
+    DeepXDE counts all parameters, including those with defaults (a NumPy ufunc has eight or nine), interprets the
+    second as an auxiliary variable, and with three or more uses None instead of the function.
     """
     if isinstance(condition, VALUE_OF_POINTS):
         count = None if condition.func is None else dde.utils.get_num_args(condition.func)

@@ -1,4 +1,4 @@
-"""Unknowns whose value is kept where it should be used anew."""
+"""Detection of residuals that keep an old value of an unknown."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,19 +19,19 @@ def frozen(
 ) -> None:
     """Raise where a residual depends on an unknown but keeps the value it had at the first evaluation.
 
-    DeepXDE caches the values of boundary and initial conditions; and what a user computes from an unknown outside of
-    ``pde`` is computed once. Each unknown is changed by as much as should change the residual by its own size.
+    DeepXDE caches the values of boundary and initial conditions, and expressions of an unknown outside of ``pde`` are
+    evaluated only once. Each unknown is changed by as much as should change the residual by its own size.
 
     Args:
-        unknowns: name -> ``dde.Variable``; they are left as they were.
+        unknowns: name -> ``dde.Variable``; their values are restored.
         names: of the terms. conditions: those of them that are conditions.
-        vectors: the residuals, with their graph. evaluate: gives them again.
+        vectors: the residuals, with their graph. evaluate: recomputes them.
     """
     before = [v.detach().clone() for v in vectors]
     steepness = {name: [_slope(v, variable) for v in vectors] for name, variable in unknowns.items()}
 
     def moves(variable: torch.Tensor, value: float) -> list[bool]:
-        """Which residuals are others with this value of the unknown."""
+        """Which residuals change with this value of the unknown."""
         start = variable.item()
         if not math.isfinite(value):
             return [False] * len(before)
@@ -39,7 +39,7 @@ def frozen(
         dde.grad.clear()
         try:
             return [not torch.equal(a.detach(), b) for a, b in zip(evaluate(), before, strict=True)]
-        except Exception:  # a value that the user's functions refuse is not frozen
+        except Exception:  # an error for this value shows that it is not frozen
             return [True] * len(before)
         finally:
             _fill(variable, start)
@@ -55,7 +55,7 @@ def frozen(
 
 
 def _slope(vector: torch.Tensor, variable: torch.Tensor) -> float:
-    """How steeply the residual depends on an unknown: the norm of its derivative."""
+    """The norm of the derivative of the residual with respect to an unknown."""
     if not vector.requires_grad:
         return 0.0
     weights = torch.randn(vector.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(vector)

@@ -1,4 +1,4 @@
-"""Problems by name or by file: `catalogue` lists those of the package, `load_problem` makes one."""
+"""Problems by name or by file: `catalogue` lists those of the package, `load_problem` creates one."""
 
 import ast
 import hashlib
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # which imports torch
     from .problem import Problem
 
 MEASURED = "measured.json"
-"""Beside the problems: name -> error, as `repnet_pde.validation.campaigns.measured` writes it."""
+"""File next to the problems: name -> error, written by `repnet_pde.validation.campaigns.measured`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Entry:
     Attributes:
         name: for `load_problem`.
         title: the first line of its docstring.
-        equation: the docstring whole.
+        equation: the complete docstring.
         parameters: name -> default value.
         path: its file.
         measured: the error of its solution in the last full validation, relative L2 or of the unknowns, or None.
@@ -112,12 +112,12 @@ def locate(name_or_path: str | Path) -> tuple[str, Path]:
 
 
 def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: float) -> "Problem":
-    """Make the `Problem` of a catalogue name or of a user's file.
+    """Create the `Problem` of a catalogue name or of a user's file.
 
     Args:
         name_or_path: a name that `catalogue` lists, or the path of a Python file that defines
             ``problem(**parameters) -> Problem``. Modules beside the file can be imported by it.
-        dtype: "float64" or "float32"; becomes DeepXDE's default float and stays it, because geometry, points and
+        dtype: "float64" or "float32"; becomes DeepXDE's default float permanently, because geometry, points and
             networks must share it.
         **parameters: passed to ``problem``; finite numbers.
 
@@ -147,7 +147,7 @@ def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **param
 
 
 def source_digest(path: str | Path) -> str:
-    """SHA-256 of a problem's file: a resumed run must be of the same problem."""
+    """SHA-256 of a problem's file, to check that a run is resumed with the same problem."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 

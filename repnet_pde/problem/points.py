@@ -29,16 +29,16 @@ def collocation(
     Args:
         problem: a `Problem`.
         wavenumber: sets the open numbers of points in place of the problem's own, as in `Problem.points`.
-        few: keep about this many points inside the domain: for trials.
-        fresh: take so many points inside the domain, whatever the problem says: to judge a solution.
-        least: points inside the domain at least, where the problem leaves their number open.
-        features: of a network whose last layer is solved for: sets the open numbers of points in proportion to it,
-            three rows a column inside the domain.
+        few: keep about this many points inside the domain, for trials.
+        fresh: number of validation points inside the domain, which overrides the problem's own number.
+        least: minimum number of points inside the domain, if the problem does not specify their number.
+        features: number of basis functions of a network whose last layer is solved for: sets the open numbers of points
+            in proportion to it, three rows per column inside the domain.
         distribution: in place of the problem's own.
         interval: (start, end) of a part of the time domain; initial conditions then select no points unless it begins
             at the start.
         inside: points (n, d) to be taken inside the domain. boundary, initial: with them, the numbers of points there
-            that the problem leaves open.
+            that the problem does not specify.
 
     Raises:
         InputError: a condition selects none of the points.
@@ -88,8 +88,8 @@ def _drawn(problem, geometry, distribution: str, numbers: dict[str, int]):
 def _interior(geometry):
     """A copy of the geometry whose points inside the domain, and those at the start of time, stay off its boundary.
 
-    DeepXDE compares with a relative tolerance of 1e-5: about one draw in a hundred has a point just inside x = 1 that
-    would be given to the boundary conditions as well, with a residual of the size of that distance.
+    DeepXDE compares with a relative tolerance of 1e-5: in about one draw in a hundred, a point just inside x = 1 would
+    be assigned to the boundary conditions as well, with a residual of the size of that distance.
     """
     result = copy.copy(geometry)
 
@@ -127,11 +127,12 @@ def _placed(geometry, x: np.ndarray):
 
 
 ROWS_PER_COLUMN = 3
-"""Collocation points inside the domain over basis functions."""
+"""Ratio of collocation points inside the domain to basis functions."""
 
 
 def _by_features(problem, features: int) -> dict[str, int]:
-    """The open numbers of points for so many features: inside three rows a column, on each face enough for a trace."""
+    """The open numbers of points for so many basis functions: three rows per column inside, on each face enough for the
+    trace."""
     given, dim = problem.sampling, problem.dim
     equations = len(problem.residual_names or ("pde",))
     inside = ROWS_PER_COLUMN * features * len(problem.outputs) // equations
@@ -145,7 +146,7 @@ def _by_features(problem, features: int) -> dict[str, int]:
 
 
 def _two_arguments(pde):
-    """DeepXDE counts the parameters of ``pde`` and ignores it where they are not two: ``*args``, defaults, partials."""
+    """A ``pde`` of two parameters: DeepXDE ignores one with another number, as with ``*args``, defaults, partials."""
     return None if pde is None else lambda x, u: pde(x, u)
 
 
@@ -162,8 +163,8 @@ def _selected(problem, name, condition) -> None:
 def hold(conditions, x: np.ndarray) -> None:
     """Keep ``x`` alive as long as the conditions.
 
-    They cache boundary values by ``id(x)`` without holding x: a later array at the same address would be given
-    the values of another.
+    They cache boundary values by ``id(x)`` without a reference to x: a later array at the same address would get the
+    values of another one.
     """
     for condition in conditions:
         held = condition.__dict__.setdefault("_repnet_pde_held", [])
@@ -174,7 +175,7 @@ def hold(conditions, x: np.ndarray) -> None:
 def test_points(problem, count: int, seed: int = 20_240_613) -> np.ndarray:
     """``count`` points (n, d) float64 inside the geometry, from a scrambled Halton sequence.
 
-    They are no grid, so that no frequency is aliased, and are not the training points.
+    They do not form a grid, so that no frequency is aliased, and are not the training points.
     """
     box, halton = problem.box, qmc.Halton(problem.dim, seed=seed)
     found: list[np.ndarray] = []

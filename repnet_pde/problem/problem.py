@@ -16,11 +16,11 @@ from .trial import trial
 
 DISTRIBUTIONS = ("Hammersley", "Halton", "Sobol", "LHS", "pseudo", "uniform")
 POINTS_PER_WAVE = 10
-"""Collocation points a wave along each axis."""
+"""Collocation points per wavelength along each axis."""
 LEAST_DOMAIN = {1: 400, 2: 1000, 3: 2000}
-"""Fewest points inside the domain, by the number of coordinates."""
+"""Minimum number of points inside the domain, by the number of coordinates."""
 MOST_DOMAIN = 20_000
-"""Most points inside the domain, unless more are asked for."""
+"""Maximum number of points inside the domain, unless more are requested."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Sampling:
         initial: points at the initial time; only with a GeometryXTime.
         test: points on which the error against the exact solution is measured; never the training points.
         distribution: one of DeepXDE's: "Hammersley", "Halton", "Sobol", "LHS", "pseudo" or "uniform". "pseudo" and
-            "LHS" depend on the seed; "uniform" falls into step with high frequencies.
+            "LHS" depend on the seed; "uniform" aliases high frequencies.
     """
 
     domain: int | None = None
@@ -68,8 +68,8 @@ class Interface:
 class Problem:
     """A boundary-value, initial-value or inverse problem, in DeepXDE's own objects.
 
-    Everything is checked here by a trial evaluation with a small random network, which neither moves the random
-    generators nor keeps anything of the network.
+    Everything is checked here by a trial evaluation with a small random network, which does not change the state of the
+    random generators and is discarded.
 
     Args:
         geometry: a ``dde.geometry`` Geometry or GeometryXTime of d coordinates, time last.
@@ -91,10 +91,10 @@ class Problem:
         unknown_fields: those of the outputs that are unknown coefficients or sources rather than the state; `identify`
             regularises them.
         tolerance: the relative L2 error of the solution, and for inverse problems of each unknown, that `solve` or
-            `identify` is stated to reach with nothing else asked for; None where nothing is stated.
+            `identify` is claimed to reach with default settings; None if nothing is claimed.
         balances: name -> `Balance`: laws that follow from equation and conditions, for `balances.defects`.
-        interfaces: `Interface` objects: where coefficients jump and with them derivatives of u. Only the method
-            patching knows them.
+        interfaces: `Interface` objects, where coefficients and therefore derivatives of u jump. Only the method
+            ``patching`` (multidomain least-squares collocation) supports them.
         name, parameters, source: set by `repnet_pde.load_problem`.
 
     Raises:
@@ -124,7 +124,8 @@ class Problem:
     dtype: str = field(init=False)
     start_values: Mapping[str, float] = field(init=False)
     variables: Mapping[str, Any] = field(init=False, repr=False)
-    """The ``dde.Variable`` objects in the equations: the unknowns, also of the problem whose `forward` this is."""
+    """The ``dde.Variable`` objects in the equations: the unknowns, including those of the problem whose `forward` this
+    is."""
     _memory: dict[tuple, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -185,7 +186,7 @@ class Problem:
         return self._memory[key]
 
     def forward(self) -> "Problem":
-        """The same without observations, and with the unknowns as they are."""
+        """The same problem without observations, and with the unknowns fixed at their current values."""
         conditions = {name: c for name, c in self.conditions.items() if name not in self.observations}
         result = replace(self, conditions=conditions, unknowns={}, true_unknowns={})
         result._set(variables=self.variables)
@@ -194,8 +195,8 @@ class Problem:
     def points(self, wavenumber: Sequence[float] | None = None) -> Sampling:
         """`sampling` with its open numbers filled in, from the dimension and ``wavenumber`` (default: the problem's).
 
-        Twenty points a wave in 1-D, ten along each axis above; inside the domain between 400 (1-D), 1,000 (2-D) or
-        2,000 points and 20,000.
+        Twenty points per wavelength in 1-D, ten along each axis in higher dimensions; inside the domain at least 400
+        (1-D), 1,000 (2-D) or 2,000 points and at most 20,000.
         """
         given, known = self.sampling, self.wavenumber if wavenumber is None else wavenumber
         k = np.full(self.dim, np.pi) / self.box.half_width if known is None else np.broadcast_to(known, self.dim)
@@ -207,7 +208,7 @@ class Problem:
         else:
             boundary = int(np.clip(8 * per_axis.max() ** (self.dim - 1), 200, MOST_DOMAIN))
         initial = int(np.clip(2 * np.prod(space), 100, MOST_DOMAIN)) if self.in_time else 0
-        # Four points a wave and axis could be aliased if they were a grid; scattered ones are not.
+        # Four points per wavelength and axis could be aliased on a grid; scattered ones are not.
         test = int(np.clip(2 * np.prod(per_axis), 2000, MOST_DOMAIN))
         chosen = {"domain": domain, "boundary": boundary, "initial": initial, "test": test}
         numbers = {name: getattr(given, name) for name in chosen}

@@ -1,4 +1,4 @@
-"""References by name: the one place where the package asks `repnet_pde.validation` for something."""
+"""References by name: the only place where the package uses `repnet_pde.validation`."""
 
 import inspect
 

@@ -14,7 +14,7 @@ def residual_vectors(data: Any, net: Any, x: torch.Tensor | None = None) -> list
     Args:
         data: ``dde.data.PDE`` or TimePDE with its points drawn.
         net: the network; evaluated at ``data.train_x``.
-        x: ``data.train_x`` as a tensor that requires gradients, to spare the copy.
+        x: ``data.train_x`` as a tensor that requires gradients, to avoid a copy.
 
     Each is (rows, 1). The caller calls ``dde.grad.clear()`` when done with the graph.
     """

@@ -43,7 +43,7 @@ def _fluxes(problem: Any, points: np.ndarray) -> None:
 
 
 def trial(problem: Any) -> None:
-    """Draw the points, evaluate everything once on a few of them with a small random network, look at the results."""
+    """Draw the points, evaluate everything once at a few of them with a small random network, and check the results."""
     with seeded(0):
         collocation(problem)  # raises for a condition that selects no points
         few = collocation(problem, few=TRIAL_POINTS)
@@ -118,7 +118,7 @@ def _evaluate(problem: Any, data: Any, net: Any) -> list[torch.Tensor]:
 
 
 def _returned(problem: Any, data: Any, net: Any) -> None:
-    """What ``pde`` returns must be residual vectors, before DeepXDE slices them."""
+    """Check that ``pde`` returns residual vectors, before DeepXDE slices them."""
     x = torch.as_tensor(data.train_x).requires_grad_()
     returned = problem.pde(x, net(x))
     dde.grad.clear()
@@ -134,7 +134,7 @@ def _returned(problem: Any, data: Any, net: Any) -> None:
 
 
 def _blame(problem: Any, data: Any, net: Any) -> str:
-    """Which field raises: the PDE, or one of the conditions, tried one by one."""
+    """Which field raises an error: the PDE, or one of the conditions, tested one by one."""
     x = torch.as_tensor(data.train_x).requires_grad_()
     field, begin = "pde", 0
     try:

@@ -1,4 +1,4 @@
-"""The values of unknowns: set back, kept, or moved away from where something may vanish by chance."""
+"""The values of unknowns: reset, restored, or changed to generic values where nothing vanishes by chance."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ def at_start(problem: Any) -> Iterator[None]:
 
 
 def reset_unknowns(problem: Any) -> None:
-    """Start from the values that the unknowns had when the problem was made, whatever ran since."""
+    """Reset the unknowns to the values that they had when the problem was created."""
     with torch.no_grad():
         for name, value in problem.unknowns.items():
             value.fill_(problem.start_values[name])

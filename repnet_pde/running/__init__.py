@@ -1,1 +1,1 @@
-"""The main path: plan, train, check, store, resume."""
+"""Running: plan, train, verify, store, resume."""

@@ -66,22 +66,22 @@ def identify(
         loss_weights, network_options, method_options: as in `solve`.
         method: "joint" (Gauss-Newton on the last layer and the unknowns; data weighted by their noise, unknown fields
             regularised by restricted maximum likelihood), "shooting" (Gauss-Newton on the unknowns, with forward
-            solutions by marching), or one that trains all parameters: "gauss-newton", "adam+lbfgs", ...; "auto" takes
-            shooting for nonlinear problems in time, joint for others where it can be used, and Gauss-Newton where the
-            equations are not met then or neither can be used.
+            solutions on space-time slabs), or one that trains all parameters: "gauss-newton", "adam+lbfgs", ...; "auto"
+            takes shooting for nonlinear problems in time, joint for others if it is applicable, and Gauss-Newton if the
+            equations are then not satisfied or neither is applicable.
         data: CSV, NPZ or NetCDF file of measurements (`observations.read_observations`), in place of the problem's.
-        noise: standard deviation of the observations: one number, or name of the condition -> number or one a point.
+        noise: standard deviation of the observations: one number, or name of the condition -> number or one per point.
             None takes those in ``data``, or else estimates them from the residuals.
         bounds: unknown -> (lower, upper), None for no bound. positive: names of unknowns that are positive.
-        starts: most starts of the joint method; None: 6, and fewer where two agree.
-        loss: of the observations, with joint and shooting: "squares", or "huber", which few outliers do not move
+        starts: maximum number of starts of the joint method; None: 6, and fewer if two agree.
+        loss: of the observations, with joint and shooting: "squares", or "huber", which is robust to few outliers
             (P. J. Huber, Ann. Math. Statist. 35 (1964) 73-101); intervals are then those of the robust estimate.
-        level: of the intervals.
+        level: confidence level of the intervals.
 
     Returns:
         The `Result`; ``result.estimates`` has value, standard error and interval of each unknown, or the reason why
         there is no interval, and ``result.identification`` everything else. Intervals account for noise, not for wrong
-        equations: where the residuals are no noise there is no interval.
+        equations: if the residuals are not noise, there is no interval.
 
     Raises:
         InputError: for anything that cannot be used, before training begins.
@@ -122,7 +122,7 @@ def identify(
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the unknowns, and how the data count: the arguments of `identify` of these names."""
+    """Prior information on the unknowns, and the loss of the data: the arguments of `identify` of these names."""
 
     bounds: Mapping[str, tuple] | None = None
     positive: Sequence[str] = ()
@@ -184,7 +184,7 @@ def _observed(problem: Problem, request: Request) -> tuple[Problem, Any]:
 
 
 def _with_finer_basis(result: Result, problem: Problem, request: Request, storing: Storing) -> Result:
-    """Identified again with more basis functions, while they limit the estimates and nothing of them was asked for."""
+    """Repeat with more basis functions while these limit the estimates, unless the user has set network options."""
     if request.network is not None or request.network_options or problem.unknown_fields:
         return result
     left = request.time_limit
@@ -204,16 +204,15 @@ BOUNDED = (Joint.name, Shooting.name)
 POOR = 1e-2
 """Relative residual of the equations above which another method is tried."""
 FINER = (2.0, 4.0)
-"""Times the wavenumber that the features are planned for, where what they leave of the equations limits the estimates
-..."""
+"""Factors on the wavenumber used for planning the basis functions, if their residuals limit the estimates ..."""
 FINEST = 800
 """... up to so many coefficients, ..."""
 COSTLIER = 5.0
-"""... and where the time limit allows for this many times the seconds that it took."""
+"""... and if the time limit allows for this many times the seconds of the first run."""
 
 
 def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
-    """Options of a network for shorter waves and a note, where the features limit the estimates; else None."""
+    """Options of a network for shorter waves and a note, if the basis functions limit the estimates; else None."""
     found, problem = result.identification, result.problem
     if not result.finished or found is None or not found.limited:
         return None
@@ -229,7 +228,7 @@ def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
 
 
 def _again(result: Result, out: Path | None, time_limit: float | None) -> float | None:
-    """Make room for another run in place of one that is over; the time that is left for it."""
+    """Clear the run directory for a second run that replaces the first; returns the time left for it."""
     if out is not None:
         for file in out.iterdir():
             file.unlink()
@@ -237,7 +236,7 @@ def _again(result: Result, out: Path | None, time_limit: float | None) -> float 
 
 
 def _physics(result: Result) -> float:
-    """The largest relative residual of the equations and the conditions that are no observations; infinite where there
+    """The largest relative residual of the equations and of the conditions that are not observations; infinite if there
     is none."""
     found = of_equations(result.check.relative, result.problem).values()
     return max((math.inf if math.isnan(v) else v for v in found), default=0.0)
@@ -258,7 +257,7 @@ def identify_model(
     display_every: int | None = None,
     verbose: int = 1,
 ) -> Identification | None:
-    """Train a ``dde.Model`` of one's own as `train` does, and say how well its unknowns are known.
+    """Train the user's own ``dde.Model`` as `train` does, and estimate the uncertainty of its unknowns.
 
     Args:
         model: as in `train`; its observations are the ``dde.icbc.PointSetBC`` of its data.

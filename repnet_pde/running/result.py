@@ -1,4 +1,4 @@
-"""`Result`: a trained model with its errors, residuals and history, and the files that it writes."""
+"""`Result`: a trained model with its errors, residuals and history, and its output files."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -18,12 +18,12 @@ from ..problem.references import Reference
 
 @dataclass
 class Result:
-    """What `solve` returns.
+    """Result of `solve`.
 
     Attributes:
         problem: the `Problem`.
         network: its name, or "custom".
-        network_options: as given, with what was chosen.
+        network_options: as given, completed with those chosen automatically.
         method: its name.
         seed: as given.
         dtype: as given.
@@ -36,16 +36,17 @@ class Result:
         history: arrays by iteration: "iteration", "seconds", "method", "loss" (weighted), "relative_l2", and by name
             "terms" (mean squares, unweighted), "weights", "unknowns".
         unknowns: name -> identified value.
-        iterations: done.
-        stages: how each stage that is over ended.
+        iterations: number done.
+        stages: how each completed stage ended.
         stopped: why training ended.
-        finished: whether training ended by itself and, where the method marches in time, at the end of time.
-        resumable: whether training can go on. A march that has stalled or used up its iterations is neither.
-        reached: where the method marches in time, the time up to which there is a solution, beyond which it is NaN;
-            else None.
+        finished: whether training ended by itself and, for methods on space-time slabs, at the final time.
+        resumable: whether training can continue. A method on slabs that has stalled or used up its iterations before
+            the final time is neither finished nor resumable.
+        reached: for methods on space-time slabs, the time up to which there is a solution, beyond which it is NaN; else
+            None.
         wall_seconds: of training, all sessions together.
         wavenumber: the largest along each axis, given or estimated, radians per unit length.
-        notes: what a user should know, such as how the slopes were chosen.
+        notes: notes for the user, such as how the slopes were chosen.
         first_layer: the state of the first layer before training, or None.
         versions: of the packages used.
         unmet: whether the method ended without any solution of the equations.
@@ -87,7 +88,7 @@ class Result:
 
     @cached_property
     def model(self):
-        """The ``dde.Model``, compiled with Adam: predict, save or train on with DeepXDE's own means."""
+        """The ``dde.Model``, compiled with Adam, to predict, save or continue training with DeepXDE."""
         model = dde.Model(self.data, self.net)
         weights = list(self.history["weights"].values())
         with quiet():
@@ -106,7 +107,7 @@ class Result:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """The unknowns with standard errors and intervals, where these are known."""
+        """The unknowns with standard errors and intervals, if these are known."""
         if self.identification is not None:
             return self.identification.estimates
         true = self.problem.true_unknowns
@@ -207,7 +208,7 @@ class Result:
 
 
 def _estimated(estimate: Estimate) -> dict:
-    """An unknown as ``result.json`` has it."""
+    """An unknown in the form of ``result.json``."""
     return {
         "estimate": estimate.value,
         "standard_error": estimate.standard_error,
@@ -220,7 +221,7 @@ def _estimated(estimate: Estimate) -> dict:
 
 
 def plain(value):
-    """``value`` as JSON has it: NumPy numbers as Python's, what is not finite as None."""
+    """``value`` in JSON types: NumPy numbers as Python's, values that are not finite as None."""
     if isinstance(value, dict):
         return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

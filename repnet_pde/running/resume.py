@@ -1,4 +1,4 @@
-"""Run directories: what `solve` writes there at its start, and how a run is taken up again."""
+"""Run directories: the description that `solve` writes at its start, and resuming a run."""
 
 import shutil
 from dataclasses import asdict
@@ -23,7 +23,7 @@ from .result import Result
 from .run import Run, Storing, versions
 
 FORMAT = 1
-"""Of ``run.json``; another one is refused."""
+"""Version of the format of ``run.json``; others are rejected."""
 
 
 def resume(
@@ -40,7 +40,7 @@ def resume(
     Args:
         directory: where `solve` wrote to.
         problem: only for a run of a problem that did not come from a file.
-        network: only for a run with a network of one's own: one of the same architecture.
+        network: only for a run with the user's own network: one of the same architecture.
         time_limit, progress, checkpoint_seconds: as in `solve`.
 
     Raises:
@@ -52,7 +52,7 @@ def resume(
 
 
 def load_result(directory: str | Path, *, problem: Problem | None = None, network: Any = None) -> Result:
-    """The `Result` of a run directory as far as it has got, without training or writing; arguments as in `resume`."""
+    """The `Result` of a run directory in its current state, without training or writing; arguments as in `resume`."""
     run, state = _stored(Path(directory), problem, network)
     if state is None:
         raise InputError(f"directory: {str(directory)!r} has no {CHECKPOINT} yet")
@@ -107,7 +107,7 @@ def _usable(settings: Settings) -> None:
 
 
 def write_description(directory: Path, problem: Problem, settings: Settings, data: Path | None = None) -> None:
-    """Make the directory of a new run and write ``run.json``: all that `resume` needs beside the checkpoint.
+    """Create the directory of a new run and write ``run.json``: all that `resume` needs besides the checkpoint.
 
     A file of observations ``data`` is copied into it.
     """

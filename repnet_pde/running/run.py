@@ -1,4 +1,4 @@
-"""A run: a plan with its training and target, ready to go."""
+"""A run: a plan with its training and comparison target, ready to execute."""
 
 import platform
 import warnings
@@ -31,10 +31,10 @@ from .result import Result
 
 @dataclass(frozen=True)
 class Storing:
-    """Where a run is kept, and what is shown.
+    """Storage and display settings of a run.
 
-    out: run directory, or None. progress: whether it is shown on standard error. checkpoint_seconds: between two
-    checkpoints.
+    out: run directory, or None. progress: whether it is shown on standard error. checkpoint_seconds: seconds between
+    two checkpoints.
     """
 
     out: Path | None = None
@@ -43,11 +43,11 @@ class Storing:
 
 
 MUCH_FEWER = 0.6
-"""Share of the features up to which a coarse network is worth it."""
+"""Fraction of the basis functions up to which a coarse network is worthwhile."""
 
 
 class Run:
-    """A `Plan` with its objective and training, ready to go."""
+    """A `Plan` with its objective and training, ready to execute."""
 
     def __init__(self, plan: Plan):
         self.plan, self.problem, self.settings = plan, plan.problem, plan.settings
@@ -78,7 +78,7 @@ class Run:
             method.accept(plan.solved.outcome)
 
     def _twin(self, coarse: bool = False) -> Objective | None:
-        """The same with other features and other points; if ``coarse``, with fewer, or None where they would not be
+        """The same with other basis functions and other points; if ``coarse``, with fewer, or None if they would not be
         much fewer or the user has chosen them."""
         problem, settings, wavenumber = self.problem, self.settings, self.wavenumber
         options = settings.network_options
@@ -128,7 +128,7 @@ class Run:
 
     @property
     def short(self) -> str | None:
-        """How far a march got that has not reached the end of time, in words; else None."""
+        """The covered time, in words, of a method on slabs that has not reached the final time; else None."""
         if getattr(self.net, "complete", True):
             return None
         return f"there is no solution beyond {self.net.standing}"
@@ -201,7 +201,7 @@ class Run:
 
 
 def _trains(objective: Objective) -> None:
-    """Every term must change with the parameters of this network: try it before hours are spent."""
+    """Check before training that every term depends on the parameters of this network."""
     for name, term in zip(objective.names, objective.mean_squares(), strict=True):
         grads = (
             torch.autograd.grad(term, objective.parameters, retain_graph=True, allow_unused=True)
@@ -226,6 +226,6 @@ def _by_name(history: dict, problem: Problem) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions that a result depends on."""
+    """Versions of the packages that a result depends on."""
     names = ("torch", "deepxde", "numpy", "scipy")
     return {"repnet-pde": __version__, "python": platform.python_version(), **{n: version(n) for n in names}}

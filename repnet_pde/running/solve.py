@@ -1,4 +1,4 @@
-"""The main path: problem -> plan -> training -> `Result`."""
+"""`solve`: problem -> plan -> training -> `Result`."""
 
 import dataclasses
 from pathlib import Path
@@ -40,13 +40,14 @@ def solve(
 
     Args:
         problem: from `load_problem`, or your own `Problem`.
-        network: a name in `networks.NETWORKS`, a DeepXDE network, or a function of the problem that makes one; None
-            takes the one that suits the method.
-        method: a name in `methods.METHODS`, a sequence such as "adam+lbfgs", or "auto": for linear problems least
-            squares, on patches or for a sum of products where features would be many; for nonlinear ones in time
-            marching; and Newton's method on the last layer or Gauss-Newton for others. Where least squares does not
-            reach the solution, patches follow, and the better of the two is returned; a note says so.
-        seed: of network, points and everything else; the caller's random generators are left as they were.
+        network: a name in `networks.NETWORKS`, a DeepXDE network, or a function of the problem that builds one; None
+            takes the default of the method.
+        method: a name in `methods.METHODS`, a sequence such as "adam+lbfgs", or "auto". "auto" takes least squares for
+            linear problems, with subdomains (``patching``) or sums of products if many basis functions would be needed;
+            space-time slabs (``marching``) for nonlinear problems in time; and Newton's method on the last layer or
+            Gauss-Newton for others. If least squares does not approximate the solution, ``patching`` follows, and the
+            better of the two results is returned, with a note.
+        seed: of network, points and everything else; the caller's random generators are not changed.
         dtype: "float64" or "float32"; the problem must have been made in it.
         time_limit: seconds of training, or None. The run can be resumed after it.
         iterations: of each stage of the method: one number, or by method; None takes the methods' defaults.
@@ -54,12 +55,12 @@ def solve(
             terms to positive numbers fixes them (1 for the others); None means 1 for all.
         network_options: of a network chosen by name: ``layers`` (hidden widths), ``activation``, ``slope_scale``.
         method_options: by method, such as ``{"adam": {"learning_rate": 1e-3}}``.
-        out: run directory for checkpoint, result, solution and pictures; must be new or empty. None keeps nothing.
+        out: run directory for checkpoint, result, solution and pictures; must be new or empty. None stores nothing.
         progress: show progress on standard error.
-        checkpoint_seconds: between two checkpoints.
+        checkpoint_seconds: seconds between two checkpoints.
 
     Returns:
-        The `Result`. Ctrl-C ends the training cleanly and returns what there is; ``stopped`` says so.
+        The `Result`. Ctrl-C ends the training cleanly and returns the current state; ``stopped`` says so.
 
     Raises:
         InputError: for any argument that cannot be used, before training begins.
@@ -80,7 +81,7 @@ def solve(
 
 
 def run(problem: Problem, request: Request, storing: Storing) -> Result:
-    """Plan and execute a run; where its plan does not reach the solution and another method may, that one's too."""
+    """Plan and execute a run; if it does not approximate the solution and another method may, execute that as well."""
     of_precision(problem, request.dtype)
     seed_number(request.seed)
     seconds("time_limit", request.time_limit)
@@ -95,15 +96,15 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
         result = _on_patches(ready, count, storing)
         if result is not None:
             return result
-        limit = None  # all is done
+        limit = None  # no training remains
     if directory is not None:
         write_description(directory, problem, planned.settings, request.data)
     return ready.execute(storing, limit)
 
 
 def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result | None:
-    """The result on patches, in what is left of the time, where it leaves less at the held-out points of the least
-    squares that did not reach the solution; None where it does not. The notes of ``ready`` say so."""
+    """The result on subdomains, in the remaining time, if its residual at the held-out points is smaller than that of
+    least squares on the whole domain; otherwise None. This is recorded in the notes of ``ready``."""
     problem, tried = ready.problem, ready.plan.unreached
     assert tried is not None and tried.judge is not None
     spent, limit, directory = ready.training.seconds, ready.plan.time_limit, storing.out
@@ -112,7 +113,7 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
     if left is not None and left <= 0:
         ready.notes.append(f"{said}; no time was left for the method {Patching.name}, which may suit")
         return None
-    notes = [f"{said}; on patches in its place"]
+    notes = [f"{said}; on subdomains instead"]
     try:
         other = Run(_plan_on_patches(ready.plan, iterations, notes))
         other.training.seconds += spent
@@ -128,12 +129,12 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
         if directory is not None:
             result.save(directory)
         return result
-    ready.notes.append(f"{said}; on patches {found:.1e}, so it is kept")
+    ready.notes.append(f"{said}; on subdomains {found:.1e}, so it is kept")
     return None
 
 
 def _plan_on_patches(before: Plan, iterations: int | None, notes: list[str]) -> Plan:
-    """The plan of the same run by `Patching`."""
+    """The plan of the same run with `Patching`."""
     settings = dataclasses.replace(
         before.settings,
         network=Patching.network,

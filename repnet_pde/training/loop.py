@@ -18,11 +18,11 @@ from ..methods import METHODS, Method
 from ..networks import RepNet
 
 RECORDS = 100
-"""Entries of the history a stage, about."""
+"""Approximate number of history entries per stage."""
 UNLIMITED = 1_000_000
-"""From this number of iterations on it is no more than a bound, and records lie 5 % of the iteration apart."""
+"""Iteration numbers from this on are only an upper bound; the spacing of the records is then 5 % of the iteration."""
 CHECKPOINT_SECONDS = 15.0
-"""Between two checkpoints, unless asked otherwise."""
+"""Default number of seconds between two checkpoints."""
 
 INTERRUPTED = "interrupted"
 TIME_LIMIT = "time limit"
@@ -30,15 +30,16 @@ KILLED = "not ended"
 
 
 class Training:
-    """Everything that changes while a network is trained; its state continues a run to the last bit.
+    """The complete state of a training; a run continued from it is bitwise reproducible.
 
     Args:
         objective: the loss on the network and the unknowns.
         stages: (method, iterations, options) in order, as `methods.sequence` returns them.
         unknowns: name -> ``dde.Variable``.
-        error: function without arguments: the relative L2 error now, or None where there is nothing to compare with;
-            one with a state of its own has ``state_dict`` and ``load_state_dict``.
-        enough: function without arguments: why a stage has done enough, or None. Asked after each error.
+        error: function without arguments: the current relative L2 error, or None if there is nothing to compare with;
+            one with its own state has ``state_dict`` and ``load_state_dict``.
+        enough: stopping criterion, a function without arguments: why a stage should end, or None. Called after each
+            evaluation of the error.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class Training:
             {k: v.clone() for k, v in net.first.state_dict().items()} if isinstance(net, RepNet) else None
         )
         for name, iterations, options in self.stages:
-            METHODS[name](objective, iterations, **options)  # bad options are refused before any training
+            METHODS[name](objective, iterations, **options)  # invalid options are rejected before any training
         self.method = self._method(self.stage)
         self.ended: Method | None = None
-        """The method of the last stage that is over."""
+        """The method of the last completed stage."""
 
     def _method(self, stage: int) -> Method | None:
         if stage == len(self.stages):
@@ -79,17 +80,17 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to be done; not that anything was found."""
+        """Whether all stages have ended, which does not imply convergence."""
         return self.method is None
 
     @property
     def verifying(self) -> bool:
-        """Whether the solution is there, and the method is at a second one that tells how good it is."""
+        """Whether the solution is complete, and the method is computing a second one to verify it."""
         return getattr(self.method, "verifying", False)
 
     @property
     def iteration(self) -> int:
-        """Iterations done, of all stages."""
+        """Number of iterations done in all stages."""
         return sum(self.finished_iterations) + (self.method.iteration if self.method else 0)
 
     def run(
@@ -119,7 +120,7 @@ class Training:
         with interruptible() as interrupted, progress:
             try:
                 while self.method is not None:
-                    if self.method.stopped is not None or self.done is not None:  # what is over is not cut short
+                    if self.method.stopped is not None or self.done is not None:  # a completed stage is not interrupted
                         self._next_stage()
                         save()
                         continue
@@ -147,7 +148,7 @@ class Training:
         progress.update(name, self.iteration, loss, self.last_error, getattr(self.method, "standing", None))
 
     def _next_stage(self) -> None:
-        assert self.method is not None  # it is the one that is over
+        assert self.method is not None  # the completed one
         name, _, _ = self.stages[self.stage]
         reason, self.done = self.done or self.method.stopped, None
         self.reasons.append(f"{name}: {reason} ({self.method.iteration} iterations)")
@@ -156,7 +157,7 @@ class Training:
         self.ended, self.method = self.method, self._method(self.stage)
 
     def _record_when_due(self) -> None:
-        """Record by the iteration alone, so that stops and resumes leave no trace in the history."""
+        """Record depending on the iteration only, so that stops and resumes do not affect the history."""
         assert self.method is not None
         _, iterations, _ = self.stages[self.stage]
         every = max(1, iterations // RECORDS if iterations < UNLIMITED else self.iteration // 20)
@@ -235,7 +236,7 @@ class Training:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, to be asked for between iterations; a second one raises as usual."""
+    """Turn the first Ctrl-C into a flag that is checked between iterations; a second one raises as usual."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag.is_set

@@ -46,12 +46,12 @@ def train(
             ``dde.config.set_default_float("float64")`` at the start of the script.
         iterations: of each stage of the method: one number, or by method; None takes the methods' defaults.
         time_limit: seconds, or None.
-        callbacks: DeepXDE's: their hooks at the start and end of the training and of every iteration (of L-BFGS every
-            chunk) are called, and ``model.stop_training`` is honoured. Not PDEPointResampler: Gauss-Newton redraws its
-            points by itself (its option ``refine``).
+        callbacks: DeepXDE's: their hooks at the start and end of the training and of every iteration (for L-BFGS every
+            chunk) are called, and ``model.stop_training`` is respected. PDEPointResampler is not supported:
+            Gauss-Newton resamples its points itself (its option ``refine``).
         unknowns: ``dde.Variable`` objects to be trained too; None: ``external_trainable_variables`` of ``compile``.
         loss_weights: "compiled" takes those of ``compile``, and "auto" where it had none; "auto" balances the terms;
-            None, or one number a term.
+            None, or one number per term.
         method_options: by method, such as ``{"gauss-newton": {"refine": 0}}``.
         display_every: iterations between two entries of the history; None depends on the method.
         verbose: 0 prints nothing.
@@ -92,7 +92,7 @@ def prepare(
     display_every: int | None,
     verbose: int,
 ) -> "Loop":
-    """The checks of `train`, and its loop, ready to run."""
+    """The checks of `train`; returns its loop, ready to run."""
     _check_model(model)
     seconds("time_limit", time_limit)
     whole("display_every", display_every, 1)
@@ -118,7 +118,7 @@ def prepare(
 
 
 class Loop:
-    """DeepXDE's training loop around our methods."""
+    """DeepXDE's training loop with the methods of this package."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Loop:
         return reason
 
     def _record(self) -> None:
-        """Fill the history as Model.train does; a test step of DeepXDE thaws all parameters, so freeze them again."""
+        """Fill the history as Model.train does; DeepXDE's test step unfreezes all parameters, so freeze them again."""
         model = self.model
         frozen = [p for p in model.net.parameters() if not p.requires_grad]
         if model.losshistory.steps and model.losshistory.steps[-1] == model.train_state.step > 0:

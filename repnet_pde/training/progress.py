@@ -1,10 +1,10 @@
-"""Showing how a training goes: a bar on a terminal, plain lines elsewhere; always on standard error."""
+"""Display of training progress: a bar on a terminal, plain lines elsewhere; always on standard error."""
 
 import sys
 import time
 
 LINE_SECONDS = 10.0
-"""Between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 def reporter(enabled: bool, total: int) -> "Silent":
@@ -24,7 +24,7 @@ class Silent:
         return None
 
     def update(self, stage: str, done: int, loss: float, error: float | None, standing: str | None = None) -> None:
-        """``standing``: how far a method has got whose iterations do not tell."""
+        """``standing``: the progress of a method for which the iteration number does not show it."""
 
 
 class Lines(Silent):

@@ -1,9 +1,9 @@
-"""The audit: is what `solve` and `identify` say true? Random problems whose truth is known, of many kinds.
+"""The audit: tests of the statements of `solve` and `identify` on random problems of many kinds with known solutions.
 
     python -m repnet_pde.validation.audit
 
-"Said" is what a user reads: the status, the error indicator, the intervals, what is called identifiable. "True" is
-known by construction and kept beside the problem, where neither solver nor status can see it. `judge.FIGURES` are what
-the audit promises: figures that must be zero (false statements) and figures of power (true statements that have to be
-made).
+Statements ("said") are what the user sees: the convergence status, the error indicator, the intervals, identifiability.
+The truth is known by construction and stored separately from the problem, inaccessible to solver and status.
+`judge.FIGURES` are the acceptance criteria: counts of false statements, which must be zero, and figures of statistical
+power (true statements that have to be made).
 """

@@ -1,10 +1,10 @@
-"""The command: carry out the cases, store them, and judge what was said.
+"""The command of the audit: run the cases, store the outcomes, and evaluate the statements.
 
     python -m repnet_pde.validation.audit --jobs 2
     python -m repnet_pde.validation.audit --only contrast:3
 
-Outcomes are stored one by one, so that the same command goes on where it was interrupted; those of another version of
-the package are not used. It ends with code 1 where a figure is missed.
+Outcomes are stored one by one, so that repeating the command continues after an interruption; those of another version
+of the package are not used. The exit code is 1 if a criterion is not met.
 """
 
 import sys
@@ -50,7 +50,7 @@ def main(*, seed, half, wanted, number, only, few, jobs, limit, out) -> None:
 
 
 def one(halves, only: str, seed: int) -> list[Outcome]:
-    """One case, with all that was said of it on standard output."""
+    """One case, with all statements about it on standard output."""
     name, _, digits = only.partition(":")
     if not digits.isdecimal():
         raise InputError(f"only: {only!r} given; the name of a kind and a number, such as contrast:3, are needed")
@@ -65,7 +65,7 @@ def one(halves, only: str, seed: int) -> list[Outcome]:
 
 
 def select(halves, wanted: str, number: int | None, few: bool) -> list[Key]:
-    """The cases that are asked for. Raises InputError for a kind that is not known."""
+    """The requested cases. Raises InputError for an unknown kind."""
     names = [name for name in wanted.split(",") if name]
     for name in names:
         choose("kinds", name, [kind for half in halves for kind in half_of(half).KINDS])
@@ -80,7 +80,7 @@ def select(halves, wanted: str, number: int | None, few: bool) -> list[Key]:
 
 
 def audit(keys: list[Key], seed: int, *, jobs: int, limit: float, out: Path) -> list[Outcome]:
-    """Carry out what is not stored yet; write ``audit.md`` and ``audit.json``, whole or not, and print the former."""
+    """Run the cases not stored yet; write ``audit.md`` and ``audit.json``, even if incomplete, and print the former."""
     store = Store(out, digest())
     stored = {key: store.read(key) for key in keys}
     missing = [key for key, outcome in stored.items() if outcome is None]
@@ -109,7 +109,7 @@ def _plain(figure) -> dict:
 
 
 def _options() -> list[str]:
-    """What else was asked for, as it was given."""
+    """The other options, as given."""
     context = click.get_current_context(silent=True)
     if context is None:
         return []

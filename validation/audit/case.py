@@ -1,12 +1,12 @@
-"""What both halves of the audit share: a problem with the truth beside it, what was said of it, and their kinds.
+"""Common classes of both halves of the audit: a problem with its truth, the statements about it, and the kinds.
 
 A half is a package, `forward` or `inverse`, with
 
 - ``KINDS``: name -> `Kind`, whose function draws a `Case` from a NumPy generator, which depends on seed, half, kind and
-  number only, so that any case can be made alone; ``SHORT``: name -> numbers of a few quick cases;
+  number only, so that any case can be reproduced alone; ``SHORT``: name -> numbers of a few quick cases;
 - ``Said``: `Outcome` or a subclass with more fields; ``of_case(case)`` and ``of_result(result, case)``: values of its
   fields by name, of the truth and of what was said, beyond those that `runs` knows;
-- ``FALSE``: what must not be said -> a function of an outcome that is true (or not empty) where it was said;
+- ``FALSE``: false statement -> a function of an outcome that is true (or not empty) if the statement was made;
 - ``power(outcomes)``: the other figures, as a list of `Figure`.
 """
 
@@ -21,23 +21,23 @@ from ...problem.problem import Problem
 
 FORWARD, INVERSE = HALVES = ("forward", "inverse")
 REFUSED, FAILED, LATE = "refused", "failed", "out of time"
-"""What an `Outcome` has for a status where there is no status: the package refused with a message of its own
-(`RepNetPDEError`); it raised anything else, or its process died; it was stopped at the audit's limit."""
+"""Values of an `Outcome`'s status if there is no convergence status: the package refused with its own message
+(`RepNetPDEError`); it raised another exception, or its process died; it was stopped at the audit's time limit."""
 HUGE = 1e300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Solutions:
-    """What is true of a forward problem.
+    """The truth of a forward problem.
 
     Attributes:
-        functions: its solutions, differentiable functions of tensors (n, d) -> (n, c). Empty where it has none, or too
-            many: then nothing that is said to be converged is true.
-        reason: what is wrong with the problem, where ``functions`` is empty.
-        witnesses: two of the many solutions of a problem that has too many, to prove it.
-        condition: relative change of the solution over that of the data, where it is easily known, else None. Errors
-            below 1e-12 times this are rounding.
-        well_posed: whether it counts for the power of the status: one solution, which depends continuously on the
+        functions: its solutions, differentiable functions of tensors (n, d) -> (n, c). Empty if it has none or
+            infinitely many: then the status "converged" is false.
+        reason: what is wrong with the problem, if ``functions`` is empty.
+        witnesses: two of the solutions of a problem that has infinitely many, as a proof.
+        condition: condition number, the relative change of the solution over that of the data, if easily known, else
+            None. Errors below 1e-12 times this are rounding.
+        well_posed: whether it counts for the power of the status: a unique solution that depends continuously on the
             data.
     """
 
@@ -54,14 +54,14 @@ class Solutions:
 
 @dataclass(frozen=True, kw_only=True)
 class Unknowns:
-    """What is true of an inverse problem.
+    """The truth of an inverse problem.
 
     Attributes:
         values: name -> true value, of each unknown that has one.
-        open: names that the data do not determine; none of them may be called identifiable.
-        well_specified: equation and noise are what the problem says, so that its intervals have to hold.
-        misfit: root mean square of what the best fit leaves of the data, in standard deviations of their noise, where
-            the equation (or the data, by outliers) is wrong: from 3 on it must be named. None where nothing is wrong.
+        open: names that are not identifiable from the data; none of them may be called identifiable.
+        well_specified: equation and noise are as stated in the problem, so that its intervals have to be valid.
+        misfit: root mean square of the residuals of the best fit, in standard deviations of the noise, if the equation
+            (or the data, by outliers) is wrong: from 3 on it must be reported. None if nothing is wrong.
     """
 
     values: Mapping[str, float]
@@ -75,10 +75,10 @@ class Case:
     """A problem and the truth, drawn at random.
 
     Attributes:
-        problem: as a user writes it; without ``solution``, ``reference`` and ``true_unknowns``, so that nothing of the
-            truth can be seen by what is audited. A function that makes it, where it may be refused when it is made.
+        problem: as a user writes it; without ``solution``, ``reference`` and ``true_unknowns``, so that the audited
+            code has no access to the truth. A function that creates it, if it may be refused on creation.
         truth: `Solutions` for `solve`, `Unknowns` for `identify`.
-        text: one line: what was drawn.
+        text: description in one line.
         settings: keyword arguments of `solve` or `identify`, such as ``method``. Default: all automatic, and the
             case's number for a seed.
     """
@@ -96,7 +96,7 @@ class Kind:
     Attributes:
         draw: a function of a ``numpy.random.Generator`` and the case's number; all that is random comes from the first.
             The number may choose among variants in turn.
-        number: how many of them the audit makes unless it is told otherwise.
+        number: default number of cases in the audit.
     """
 
     draw: Callable[[np.random.Generator, int], Case]
@@ -105,24 +105,24 @@ class Kind:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was said of a case, and of forward problems how far it is from the truth; plain types only.
+    """The statements about a case, and the true error of forward problems; plain types only.
 
     Attributes:
         half, kind, number, seed: which case.
         text: the case's own.
         status: the status, or `REFUSED`, `FAILED` or `LATE`.
-        reason: why, as it was said to the user.
-        method: that was used.
+        reason: as reported to the user.
+        method: the method used.
         indicator: the error indicator, or None.
-        error: relative L2 distance to the nearest true solution, `HUGE` where it is not finite; None without one.
+        error: relative L2 distance to the nearest true solution, `HUGE` if it is not finite; None without one.
         determined: whether there is a true solution (forward).
         well_posed, condition: as in `Solutions`.
         residuals: the relative residuals by term, or None.
-        notes: of the result and of its identification, as they were said.
+        notes: of the result and of its identification.
         unknowns: name -> {"estimate", "standard_error", "interval", "identifiable", "true"} (inverse).
         open, well_specified, misfit: as in `Unknowns`.
         seconds: of processor time, of the whole call.
-        source: digest of the package that said it.
+        source: digest of the audited package.
     """
 
     half: str
@@ -175,7 +175,7 @@ def turn(number: int, menu: Sequence):
 
 @dataclass(frozen=True)
 class Figure:
-    """What it counts, its value (None where there is nothing to count), what it has to be, and who missed it."""
+    """A criterion: what it counts, its value (None if there is nothing to count), its bound, and the failing cases."""
 
     name: str
     value: float | None

@@ -1,4 +1,4 @@
-"""Random smooth functions, problems made from their solutions, and how strongly a 1-D problem amplifies rounding.
+"""Random smooth functions, manufactured problems, and the amplification of rounding errors in a 1-D problem.
 
 Functions are of tensors (n, d) -> (n, 1) or (n, c) and differentiable, so that sources and conditions follow from an
 exact solution by automatic differentiation.
@@ -58,7 +58,7 @@ def given(value: Callable[[np.ndarray], np.ndarray], slope: Function) -> Functio
 
 
 def antiderivative(f: Function, lower: float, upper: float, degree: int = 400) -> Function:
-    """∫ f from ``lower``, of one coordinate, to rounding where Chebyshev's series of that degree resolves f."""
+    """∫ f from ``lower``, of one coordinate, to rounding if a Chebyshev series of that degree resolves f."""
     series = Chebyshev.interpolate(lambda x: array(f)(x[:, None])[:, 0], degree, [lower, upper]).integ(lbnd=lower)
     return given(series, f)
 
@@ -177,9 +177,9 @@ def initial(geometry, exact: Function, i: int = 0):
 
 
 def on_a_box(exact: Function, low: float, high: float, axes: int) -> Function:
-    """The exact solution on the sides of a box, [low, high] along the first ``axes``, and something else inside.
+    """The exact solution on the sides of a box, [low, high] along the first ``axes``, and another function inside.
 
-    What is given for the boundary must not help where a point inside is taken to lie on it.
+    So the boundary values give no information if an interior point is mistaken for a boundary point.
     """
 
     def value(x):
@@ -219,7 +219,7 @@ def at_end(geometry, exact: Function, end: float, width: float, order: int):
 def amplification(
     coefficients: Sequence[Function], conditions: Sequence[tuple[float, int]], exact: Function, lower, upper, degree=80
 ) -> float:
-    """How a linear ordinary equation Σ c_k u^(k) = f amplifies relative errors of its terms: a condition number.
+    """Condition number of a linear ordinary equation Σ c_k u^(k) = f with respect to relative errors of its terms.
 
     ‖ |R| t ‖ / ‖u‖ (R. D. Skeel 1979), where t are the sums of the absolute values of the terms of each row, and R maps
     changes of the rows to those of u; by collocation with Chebyshev polynomials.

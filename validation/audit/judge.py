@@ -1,4 +1,4 @@
-"""What is said against what is true: the figures of both halves, and tables by kind."""
+"""Comparison of statements and truth: the figures of both halves, and tables by kind."""
 
 import shlex
 import statistics
@@ -12,7 +12,7 @@ from .statements import ratio, solved
 
 
 def false(outcome: Outcome) -> list[str]:
-    """The false statements that an outcome has."""
+    """The false statements in an outcome."""
     return [what for what, wrong in half_of(outcome.half).FALSE.items() if wrong(outcome)]
 
 
@@ -98,7 +98,7 @@ def markdown(outcomes: Sequence[Outcome], asked: str, missing: int = 0) -> str:
 
 
 def said(outcome: Outcome) -> str:
-    """One line: what was said and what is true."""
+    """One line: the statements and the truth."""
     parts = [f"“{outcome.status}”"]
     if outcome.indicator is not None:
         parts.append(f"indicator {outcome.indicator:.1e}")

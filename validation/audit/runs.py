@@ -1,4 +1,4 @@
-"""Cases carried out: one in this process, or many in processes of their own that are ended when they take too long."""
+"""Running the cases: one in this process, or many in separate processes with a time limit."""
 
 import contextlib
 import hashlib
@@ -25,9 +25,9 @@ from ...running.result import plain
 from .case import FAILED, FORWARD, HALVES, LATE, REFUSED, Case, Outcome, generator
 
 PATIENCE = 10.0
-"""Seconds of the clock for one of the limit of processor time: the machine may be busy with other things."""
+"""Wall-clock seconds allowed per second of the limit of processor time, since the machine may be busy."""
 MEMORY = 16 * 2**30
-"""Bytes of address space that one process may take."""
+"""Maximum address space of one process in bytes."""
 
 Key = tuple[str, str, int]
 """Half, kind and number."""
@@ -46,7 +46,7 @@ def draw(half: str, kind: str, number: int, seed: int) -> Case:
 
 
 def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
-    """Draw a case, solve or identify it, and note what is said beside what is true."""
+    """Draw a case, solve or identify it, and record the statements together with the truth."""
     begun, module = time.process_time(), half_of(half)
     case = draw(half, kind, number, seed)
     known = {"half": half, "kind": kind, "number": number, "seed": seed, "text": case.text, "status": FAILED}
@@ -60,13 +60,13 @@ def perform(half: str, kind: str, number: int, seed: int) -> Outcome:
             said = _said(result) | module.of_result(result, case)
     except RepNetPDEError as refusal:
         said = {"status": REFUSED, "reason": " ".join(str(refusal).split())}
-    except Exception as fault:  # whatever it is, it is an outcome
+    except Exception as fault:  # any exception is an outcome
         said = {"status": FAILED, "reason": f"{type(fault).__name__}: {' '.join(str(fault).split())}"}
     return replace(outcome, **said, seconds=time.process_time() - begun)
 
 
 def _said(result) -> dict:
-    """What a user reads."""
+    """The text that a user sees."""
     identification = result.identification
     notes = [*result.notes]
     if identification is not None:
@@ -100,7 +100,7 @@ def digest() -> str:
 
 
 class Store:
-    """The outcomes of one seed, a file each, so that what is over is never done again."""
+    """The outcomes of one seed, a file each, so that completed cases are not repeated."""
 
     def __init__(self, directory: Path, source: str):
         self.directory, self.source = directory, source

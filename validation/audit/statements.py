@@ -1,4 +1,4 @@
-"""What is said of forward problems against what is true: false statements, and the power of the status."""
+"""Statements about forward problems compared with the truth: false statements, and the power of the status."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -7,19 +7,19 @@ from ...checking.status import CONVERGED, UNVERIFIED
 from .case import FAILED, Figure, Outcome
 
 OPTIMISTIC = 30.0
-"""How many times the indicator the error of what is called converged may be."""
+"""Maximum ratio of error to indicator of solutions with the status "converged"."""
 ROUNDING = 1e-12
-"""Relative error, times the problem's condition, that is rounding."""
+"""Relative error, per unit of the condition number, that is attributed to rounding."""
 WRONG = 1e-2
-"""Error above which a solution must not be said to have a small residual."""
+"""Error above which the status must be "not converged"."""
 TRUSTED = 1e-4
-"""What is called converged has an indicator below this."""
+"""Upper bound of the indicator for the status "converged"."""
 SOLVED = 1e-6
 """Error up to which a well-posed problem counts as solved."""
 POWER = 0.8
-"""Least share of those that are to be called converged."""
+"""Minimum fraction of solved well-posed problems with the status "converged"."""
 CAUTIOUS = 100.0
-"""Largest median of indicator over error of what is called converged."""
+"""Maximum median of the ratio of indicator to error of converged solutions."""
 EPSILON = 2.0**-52
 
 
@@ -29,7 +29,7 @@ def floor(outcome: Outcome) -> float:
 
 
 def too_sure(outcome: Outcome) -> bool:
-    """Called converged, and farther from the truth than its indicator allows."""
+    """Status "converged", with an error larger than its indicator allows."""
     if outcome.status != CONVERGED or outcome.error is None:
         return False
     return outcome.error > max(OPTIMISTIC * (outcome.indicator or 0.0), floor(outcome))
@@ -44,7 +44,7 @@ def nothing_to_converge_to(outcome: Outcome) -> bool:
 
 
 def unindicated(outcome: Outcome) -> bool:
-    """Called converged without an indicator that would allow it."""
+    """Status "converged" without an indicator that justifies it."""
     return outcome.status == CONVERGED and (outcome.indicator is None or not outcome.indicator < TRUSTED)
 
 
@@ -59,23 +59,23 @@ FALSE: dict[str, Callable[[Outcome], object]] = {
     f"called converged without an indicator below {TRUSTED:g}": unindicated,
     "ended by an error that is none of the package's own": crashed,
 }
-"""Statements that must not be: what -> whether an outcome has one."""
+"""False statements: name -> whether an outcome contains it."""
 
 
 def solved(outcome: Outcome) -> bool:
-    """A well-posed problem that is solved, whatever is said of it."""
+    """A well-posed problem that is solved accurately, independently of its status."""
     return outcome.determined and outcome.well_posed and outcome.error is not None and outcome.error <= SOLVED
 
 
 def ratio(outcome: Outcome) -> float | None:
-    """Indicator over error of what is called converged."""
+    """Ratio of indicator to error of converged solutions."""
     if outcome.status != CONVERGED or outcome.error is None or outcome.indicator is None:
         return None
     return outcome.indicator / max(outcome.error, EPSILON)
 
 
 def power(outcomes: Sequence[Outcome]) -> list[Figure]:
-    """True statements have to be made: how often they are, and how sharp they are."""
+    """Figures of power: how often true statements are made, and how sharp they are."""
     good = [o for o in outcomes if solved(o)]
     silent = tuple(o for o in good if o.status != CONVERGED)
     share = 1 - len(silent) / len(good) if good else None

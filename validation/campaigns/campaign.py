@@ -37,11 +37,11 @@ from ...running.result import plain
 CAMPAIGN, LOCK = "campaign.json", "campaign.lock"
 OUTCOME, HISTORY, BALANCES = "outcome.json", "history.json", "balances.json"
 PATIENCE = 20
-"""Seconds for a scheduler to answer."""
+"""Timeout in seconds for a scheduler to answer."""
 RETRIES = 2
-"""How often a run is tried again whose process died or raised what is no error of this package."""
+"""Number of retries of a run whose process died or raised an error that is not from this package."""
 SAMPLED_EVERY = 0.05
-"""Seconds between two looks at the memory of the process."""
+"""Seconds between two samples of the memory of the process."""
 _ALONE = threading.Lock()
 """Precision and random generators are the process's, so a worker with several threads takes one run at a time."""
 
@@ -118,7 +118,7 @@ def _quoted(statement: str) -> str:
 
 
 def execute(run: Run, store: str, token: str) -> dict[str, bytes]:
-    """Do a run in ``store``/runs/KEY, or go on with it there, and leave its ``outcome.json``.
+    """Execute or continue a run in ``store``/runs/KEY, and write its ``outcome.json``.
 
     Returns nothing where this process sees the campaign's own directory (its ``campaign.json`` has the ``token``), else
     the files of the run by name, for the caller to store.
@@ -198,7 +198,7 @@ def _solve(run: Run, directory: Path, outcome: dict) -> None:
 
 
 def machine() -> dict:
-    """What seconds depend on: host, system, processor and the number of its cores."""
+    """The machine, for timings: host, system, processor and the number of its cores."""
     cpus = Path("/proc/cpuinfo")  # platform.processor() is empty on Linux
     lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -251,7 +251,7 @@ class PeakMemory:
 
 @dataclass
 class Stored:
-    """A run that is over: its outcome, and ``result.json`` and history where it did not fail."""
+    """A completed run: its outcome, and ``result.json`` and history if it did not fail."""
 
     run: Run
     directory: Path
@@ -289,7 +289,7 @@ class Stored:
 
 
 class Campaign:
-    """Does runs and stores them; a context manager that keeps other processes out of the directory.
+    """Executes and stores runs; a context manager that locks the directory against other processes.
 
     Entering it makes or takes up the campaign; processes are started when the first run needs them.
 
@@ -418,7 +418,7 @@ class Campaign:
         self._futures = []
         address = self.scheduler
         if address is None:
-            # A run may hold the interpreter's lock for minutes; it must not be taken for dead.
+            # A run may hold the interpreter's lock for minutes and must not be considered dead.
             self._stack.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": None}))
             address = self._stack.enter_context(
                 LocalCluster(

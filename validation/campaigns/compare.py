@@ -22,13 +22,13 @@ from ...training.loop import UNLIMITED
 from .campaign import Campaign, Run, Stored
 
 SOLVED_FEATURES = 800
-"""Basis functions under a method that ends by itself: a run counts where it is over within the budget, and once more
-without a limit."""
+"""Basis functions for methods that end by themselves: a run counts if it ends within the budget, and once more without
+a limit."""
 SEARCH_SEED = 1000
 LATE = 1.05
-"""Part of the budget until which an error counts: an iteration has to be ended."""
+"""Fraction of the budget until which an error counts, so that the current iteration can be completed."""
 BETTER = 1.0
-"""One network beats another where its median error is smaller by more than this factor."""
+"""One network is better than another if its median error is smaller by more than this factor."""
 
 
 def scheduled(method: str) -> bool:
@@ -149,7 +149,7 @@ class Cell:
 
     @property
     def search_seconds(self) -> float:
-        """What the search cost."""
+        """The cost of the search."""
         return sum(s["wall_seconds"] or 0.0 for s in self.tried)
 
     def median(self, budget: float) -> float:
@@ -165,7 +165,7 @@ def compare(
     command: str = "",
     say=print,
 ) -> list[Cell]:
-    """Do what is missing of the comparison and return it.
+    """Execute the missing runs of the comparison and return it.
 
     Args:
         plan: what is compared.
@@ -211,7 +211,7 @@ def _error_at(stored: Stored, method: str, budget: float) -> float:
 
 
 def collect(store: Path, options: dict) -> list[Cell]:
-    """What is stored of the comparison, without doing anything."""
+    """The stored part of the comparison, without executing runs."""
     plan = Plan(**options)
     tried, cells = _tried(plan, store), {}
     settings = _best(plan, tried)

@@ -1,7 +1,8 @@
-"""Is every problem solved as its file says? Errors, reference, convergence, indicator, balances, and a status.
+"""Validation of the catalogue against stated tolerances: errors, reference, convergence, indicator, balances, status.
 
-Each problem is solved with every seed, and the first of them again with fewer features (least squares, patching) or
-products (low rank), looser tolerances (marching) or fewer samples (functions). `judge` looks at the stored runs only.
+Each problem is solved with every seed, and the first of them again with fewer basis functions (least squares,
+multidomain ``patching``) or products (low rank), looser tolerances (``marching`` on space-time slabs) or fewer samples
+(functions). `judge` uses the stored runs only.
 """
 
 import math
@@ -19,18 +20,18 @@ from .campaign import Campaign, Run, Stored
 
 PASSED, REMARK, FAILED = "passed", "remark", "failed"
 FLOOR = 30.0
-"""Errors below this many times the smallest do not count for a rate: they are rounding."""
+"""Errors below this multiple of the smallest are excluded from a rate: they are at rounding level."""
 OPTIMISTIC = 10.0
-"""How many times the indicator the error may be."""
+"""Maximum ratio of error to indicator."""
 BALANCED = 100.0
-"""Relative defects of balances, which have derivatives in them, over the tolerance for the error."""
+"""Maximum ratio of relative balance defects, which contain derivatives, to the tolerance of the error."""
 STANDARD_ERRORS = 4.0
-"""Within which an unknown number has to be of the truth where it is not within the tolerance."""
+"""Maximum distance of an unknown number from the truth, in standard errors, if it is not within the tolerance."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One look at a problem. outcome: "passed", "remark" or "failed". said: what was found, in words."""
+    """One check of a problem. outcome: "passed", "remark" or "failed". said: the finding in words."""
 
     name: str
     outcome: str
@@ -39,7 +40,7 @@ class Check:
 
 @dataclass
 class Validation:
-    """What is known of a problem.
+    """The results of a problem.
 
     runs: of the seeds, those that are over. ladder: what is varied -> (value, run) of the convergence, the last of them
     the first of ``runs``. checks: see `judge`.
@@ -101,7 +102,7 @@ def validate(
     command: str = "",
     say=print,
 ) -> list[Validation]:
-    """Solve problems, store every run in ``out``, and judge them.
+    """Solve problems, store every run in ``out``, and evaluate them.
 
     Args:
         names: of the catalogue or files; empty for the whole catalogue.
@@ -130,7 +131,7 @@ def validate(
 
 
 def collect(store: Path, options: dict) -> list[Validation]:
-    """What is stored, judged; without doing anything."""
+    """Evaluation of the stored runs, without executing any."""
     found = []
     for name in options["names"]:
         planned = list(_runs(name, options))
@@ -174,7 +175,7 @@ def _ladder(run: Stored) -> tuple[str | None, float, list[tuple[float, Run]]]:
 
 
 SAMPLES = (0.25, 0.5)
-"""Parts of the samples with which functions are fitted again."""
+"""Fractions of the samples for the repeated fits of functions."""
 
 
 def judge(found: Validation) -> Iterator[Check]:

@@ -1,7 +1,7 @@
 """Finite-difference references with numpy and scipy only: no torch, no DeepXDE, no problem's residual.
 
-`reference(name, **parameters)` is the way in for the catalogue's problems; the general solvers
-(`solve_...`) with `refine` make references for other data.
+`reference(name, **parameters)` computes references of the catalogue's problems; the general solvers
+(`solve_...`) with `refine` compute references for other data.
 """
 
 import inspect

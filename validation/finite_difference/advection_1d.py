@@ -1,6 +1,6 @@
 """u_t + c u_x = f on [a, b] x [0, T], periodic in x, u(x, 0) given.
 
-Sixth-order central differences in x, three-stage Gauss collocation in t (`collocation`); both keep the energy.
+Sixth-order central differences in x, three-stage Gauss collocation in t (`collocation`); both conserve the energy.
 """
 
 from collections.abc import Callable

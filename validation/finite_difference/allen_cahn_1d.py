@@ -33,7 +33,7 @@ def solve_allen_cahn_1d(
     `initial` maps nodes (k,) to (k,), `source(x, t)` nodes and one time to (k,). `finest` in (0, 1] is
     the spacing at the ends of the interval relative to a uniform grid's. Returns the axes (x, t), of
     n + 1 graded and `times` uniform nodes, and u of shape (n + 1, times, 1); NaN from the time at which
-    the integrator gave up, if it does.
+    the integrator failed, if it does.
     """
     if not d > 0:
         raise InputError(f"d: needs a positive diffusivity, got {d}")
@@ -58,8 +58,8 @@ def solve_allen_cahn_1d(
 def allen_cahn_1d(*, d: float, tolerance: float = 1e-8, times: int = 201, largest: int | None = None) -> Reference:
     """u_t = d u_xx + 5 (u - u**3) on [-1, 1] x [0, 1], u(x, 0) = x**2 cos(pi x), u(-1, t) = u(1, t) = -1.
 
-    Catalogue value d = 1e-3. The phases u = 1 and u = -1 part into layers of width sqrt(2 d / 5), which the
-    first grid resolves. Nodes gather at the ends, because initial and boundary values do not fit there: u_t
+    Catalogue value d = 1e-3. Layers of width sqrt(2 d / 5) separate the phases u = 1 and u = -1; the first grid
+    resolves them. Nodes are concentrated at the ends, where initial and boundary values are incompatible: u_t
     jumps from 0 to d u_xx at t = 0, and the jump spreads over sqrt(d t). `largest` bounds the intervals, by
     default 32 times those of the first grid.
     """

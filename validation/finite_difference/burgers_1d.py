@@ -31,7 +31,7 @@ def solve_burgers_1d(
     `initial` maps nodes (k,) to (k,), `source(x, t)` nodes and one time to (k,). `finest` in (0, 1] is
     the spacing at the middle of the interval relative to a uniform grid's. Returns the axes (x, t), of
     n + 1 graded and `times` uniform nodes, and u of shape (n + 1, times, 1); NaN from the time at which
-    the integrator gave up, if it does.
+    the integrator failed, if it does.
     """
     if not nu > 0:
         raise InputError(f"nu: needs a positive viscosity, got {nu}")
@@ -56,7 +56,7 @@ def solve_burgers_1d(
 def burgers_1d(*, nu: float, tolerance: float = 1e-8, times: int = 401, largest: int = 1600) -> Reference:
     """u_t + u u_x = nu u_xx on [-1, 1] x [0, 1], u(x, 0) = -sin(pi x), u(-1, t) = u(1, t) = 0.
 
-    Catalogue value nu = 0.01 / pi, where an inner layer of width nu stands at x = 0 after t = 1 / pi. The
+    Catalogue value nu = 0.01 / pi, where an interior layer of width nu forms at x = 0 after t = 1 / pi. The
     spacing there is chosen in proportion to nu. The problem of C. Basdevant et al., Comput. Fluids 14
     (1986) 23-41.
     """
@@ -96,7 +96,7 @@ def burgers_cole_hopf(x: np.ndarray, t: np.ndarray, nu: float) -> np.ndarray:
 
     Cole and Hopf: u = -I[sin(pi y) w] / I[w], w(y) = exp(-cos(pi y) / (2 pi nu) - (x - y)**2 / (4 nu t)), I the
     integral over y (J. D. Cole, Quart. Appl. Math. 9 (1951) 225-236). The trapezoidal rule converges
-    geometrically here, as Gauss and Hermite's does, and its weights cannot underflow; w is scaled by its
+    geometrically here, as Gauss-Hermite quadrature does, and its weights cannot underflow; w is scaled by its
     largest value. The saddle points of w have abs(x - y) <= t, so beyond t + d it has fallen by
     exp(-d**2 / (4 nu t)); a Fourier bound of the rule's error gives the spacing. About 13 digits, any nu.
     """

@@ -1,8 +1,8 @@
 """References kept on disk: an `.npz` file each in the user's cache folder, or in $REPNET_PDE_CACHE.
 
 A file is written under a temporary name in the same folder, synchronised and renamed, so that neither
-concurrent processes nor a kill leave half a file; it carries a checksum and is checked in full when read.
-Trouble with the cache warns and never stops a computation.
+concurrent processes nor a kill leave an incomplete file; it contains a checksum that is verified when read.
+Errors of the cache give a warning and never stop a computation.
 """
 
 import contextlib

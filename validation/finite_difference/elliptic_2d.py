@@ -1,4 +1,4 @@
-"""Elliptic equations in 2-D on a square: references for equations whose coefficients vary or that are not linear."""
+"""Elliptic equations in 2-D on a square: references for variable coefficients and nonlinear equations."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ Function = Callable[[np.ndarray, np.ndarray], np.ndarray]
 HOLES = ((0.25, 0.25), (0.7, 0.2), (0.3, 0.7), (0.75, 0.7))
 """Centres of the discs of poisson_perforated_2d."""
 PER_WAVE = 8 / (2 * np.pi)
-"""Intervals of a first grid on the unit square over the wavenumber: eight a wave."""
+"""Intervals of a first grid on the unit square over the wavenumber: eight per wavelength."""
 NEWTON_STEPS = 40
 FINER = 4
 """Nodes of the grid on which a Fourier method gives its solution, over those on which it solves."""

@@ -1,8 +1,8 @@
-"""Inverse problems: from the unknowns to what is observed, and observations with noise.
+"""Inverse problems: forward solvers from the unknowns to the observations, and synthetic observations with noise.
 
 `FORWARD` has a solver for each inverse problem of the catalogue, ``f(unknowns, x, resolution=None)``: unknowns by
 name (numbers, or functions (n, d) -> (n,) for unknown fields) and points x (n, d) to the observed outputs (n, c). They
-are quick enough for `scipy.optimize.least_squares`, which is the method to compare with. `synthetic` makes data.
+are fast enough for `scipy.optimize.least_squares`, the method for comparison. `synthetic` generates data.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def noisy(clean: np.ndarray, noise: float, seed: int, *, relative: bool = True) 
     ``relative`` is False. The same seed gives the same noise, in proportion to ``noise``.
     """
     scale = np.sqrt(np.mean(np.square(clean), axis=0)) if relative else 1.0
-    # a stream apart from default_rng(seed), which may have drawn the points
+    # a random stream different from default_rng(seed), which may have drawn the points
     return clean + noise * scale * np.random.default_rng([int(seed), 1]).standard_normal(clean.shape)
 
 

@@ -1,6 +1,6 @@
 """The forward solvers of the inverse problems in ordinary differential equations: unknowns to values at times.
 
-``resolution`` is the number of digits that the integrator is asked for.
+``resolution`` is the number of digits requested from the integrator.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def lorenz(unknowns: Mapping[str, float], x: np.ndarray, *, resolution: int | No
     """x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z from (-8, 7, 27), at times x (n, 1): (n, 3).
 
     The method of order 8 of J. R. Dormand and P. J. Prince with its continuous extension of order 7. NaN where it
-    gives up, so that a least-squares method with wild unknowns notices.
+    fails, so that a least-squares method can detect it.
     """
     sigma, rho, beta = (unknowns[name] for name in ("sigma", "rho", "beta"))
     times, place = np.unique(x[:, 0], return_inverse=True)

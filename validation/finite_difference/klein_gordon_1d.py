@@ -1,7 +1,7 @@
 """u_tt = u_xx - u**3 + f on [a, b] x [0, T], u(x, 0), u_t(x, 0), u(a, t) and u(b, t) given (Dirichlet).
 
 The first-order system u' = v, v' = u_xx - u**3 + f with sixth-order differences in x (`stencils`), whose eigenvalues
-are imaginary, and in t the explicit Runge-Kutta method DOP853 with steps of its own, at a tolerance far below the
+are imaginary, and in t the explicit Runge-Kutta method DOP853 with adaptive steps, at a tolerance far below the
 error in space.
 """
 
@@ -37,7 +37,7 @@ def solve_klein_gordon_1d(
 
     `initial` and `velocity` map nodes (k,) to (k,), `source(x, t)` nodes and one time to (k,). Returns the axes
     (x, t), of n + 1 and `times` uniform nodes, and u of shape (n + 1, times, 1); NaN from the time at which the
-    integrator gave up, if it does.
+    integrator failed, if it does.
     """
     a, b = interval
     if n < SMALLEST or not b > a or not final_time > 0 or times < 2:
@@ -72,7 +72,7 @@ def klein_gordon_1d(
     u(0, t) = 0 and u(1, t) = cos(omega t) + t**3. Catalogue value omega = 5 pi.
 
     `times` output times, by default at least 201 and 100 to a period, for interpolation. As the solution is a cubic
-    in x, what the grids differ by is the error in time, which is made smaller with every grid.
+    in x, the grids differ only by the error in time, which is reduced with every grid.
     """
     times = 1 + int(max(200, np.ceil(16 * abs(omega)))) if times is None else times
     first, largest = 16, min(largest, LARGEST_OUTPUT // times - 1)

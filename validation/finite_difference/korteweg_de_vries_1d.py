@@ -1,7 +1,7 @@
 """u_t + u u_x + mu**2 u_xxx = 0 on a period in x, u(x, 0) given.
 
-Central differences of order 6 (`stencils`). u u_x is taken as (u**2)_x / 2, which keeps the sum of u. The matrix L of
-the linear term is circulant, so that the FFT diagonalises it: v = exp(-t L) u obeys v' = exp(-t L) N(exp(t L) v), which
+Central differences of order 6 (`stencils`). u u_x is taken as (u**2)_x / 2, which conserves the sum of u. The matrix L
+of the linear term is circulant, so the FFT diagonalises it: v = exp(-t L) u obeys v' = exp(-t L) N(exp(t L) v), which
 is not stiff (integrating factor; A.-K. Kassam, L. N. Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214-1233), and is
 solved by an explicit Runge-Kutta method of order 8.
 """

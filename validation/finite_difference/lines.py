@@ -36,7 +36,7 @@ def solve_lines(
 
     `rate(x, t, u, u_x, u_xx)` is F at the inner nodes: arrays (n - 1,) but for the number t. `initial` maps nodes
     (k,) to (k,). Returns the axes (x, t), of n + 1 and `times` nodes, and u of shape (n + 1, times, 1); NaN from the
-    time at which the integrator gave up, if it does.
+    time at which the integrator failed, if it does.
     """
     if not final_time > 0 or times < 2:
         raise InputError(f"{name}: needs final_time > 0, times >= 2; got final_time={final_time}, times={times}")

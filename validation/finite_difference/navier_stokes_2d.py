@@ -92,8 +92,8 @@ def _newton(equations: "_Equations", state: np.ndarray) -> np.ndarray:
 class _Equations:
     """Residual and Jacobian of the unknowns (u, v, p, excess) at their inner points, flattened one after the other.
 
-    The excess is one number that is added to every divergence: the boundary values let as much in as out only up to
-    the error of the stencils, while p is fixed but for a constant.
+    The excess is one number that is added to every divergence: the boundary values satisfy the mass balance only up to
+    the error of the stencils, while p is determined up to a constant.
     """
 
     def __init__(self, u: Field, v: Field, p: Field, nu: float, x_axis, y_axis):

@@ -4,7 +4,7 @@ Integrating by parts gives u(x+h) - 2u(x) + u(x-h) = integral of (h - |s|) f(x+s
 The five-point rule on s = 0, +-h/2, +-h that is exact for polynomials of degree 5 makes it a compact
 scheme of order 6 (Numerov's method with half nodes; L. Collatz, The Numerical Treatment of Differential
 Equations (1960), chapter III). The matrix (1, -2, 1) is inverted by two cumulative sums, whose rounding
-errors stay near machine precision where elimination would multiply them by n**2.
+errors stay near machine precision, whereas elimination would amplify them by n**2.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`Reference`: a grid solution with the error that its refinement shows."""
+"""`Reference`: a grid solution with an error estimate from grid refinement."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,12 +25,12 @@ class Reference:
         order: observed order of the refinement (the asymptotic one is what the solver declares); NaN where no three
             grids differ by more than rounding.
         wall_seconds: time that the computation took.
-        converged: False where the refinement did not behave as its order says: do not trust it, show it.
+        converged: False if the refinement did not behave according to its order: the reference is not reliable.
         levels: (n, seconds, relative L2 difference to the finest grid) of every grid that was solved, coarsest first:
-            which error is had in which time. The difference is taken on the common nodes and divided by the norm of
+            error against time. The difference is taken on the common nodes and divided by the norm of
             the finest solution; the finest grid has `relative_l2_estimate` in its place. Infinite where a solution was
             not finite.
-        rounding: the part of `error_estimate` that stands for rounding and for the tolerance of an integrator.
+        rounding: the part of `error_estimate` due to rounding and to the tolerance of an integrator.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Reference:
     def points(self, limit: int | None = None, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Nodes (n, d) and values (n, c); at most `limit` of them, drawn at random without repetition.
 
-        Drawn, not strided: a stride can fall into step with a high frequency.
+        Random rather than strided: a stride can alias a high frequency.
         """
         inside = np.flatnonzero(~np.isnan(self.values).any(-1))
         total = len(inside)

@@ -1,4 +1,4 @@
-"""Solve on grids of n, 2n, 4n, ... intervals; the error of the finest from their differences and its rounding."""
+"""Grid refinement with n, 2n, 4n, ... intervals; error estimate of the finest grid from differences and rounding."""
 
 import math
 import time
@@ -15,15 +15,15 @@ from .rounding import EPS, disturbed
 
 SAFETY = 2.0
 SAMPLES = 3
-"""Solutions with disturbed entries where rounding counts: one alone can be small by chance."""
+"""Number of solutions with perturbed entries to measure rounding: a single one can be small by chance."""
 ROUNDING = 5.0
 """Factor on the largest change among them, which makes it a bound of the rounding error."""
 GROWTH = 16.0
-"""The most by which rounding grows from n to 2n: that of difference quotients of order 4."""
+"""Maximum growth of rounding errors from n to 2n: that of difference quotients of order 4."""
 NEGLIGIBLE = 0.1
-"""Part of the discretisation error below which rounding is bounded by that of the grid before."""
+"""Fraction of the discretisation error below which rounding is bounded by that of the previous grid."""
 EXACT = 100 * EPS
-"""Relative error below which no solution is said to be."""
+"""Lower bound of the estimated relative error."""
 
 Grid = tuple[tuple[np.ndarray, ...], np.ndarray]
 Pair = tuple[float, float]  # in the maximum and the L2 norm
@@ -42,13 +42,13 @@ def refine(
     seconds: float = math.inf,
     holes: bool = False,
 ) -> Reference:
-    """The finest of nested solutions, with an error estimate by Richardson's argument and from measured rounding.
+    """The finest of nested solutions, with an error estimate by Richardson extrapolation and from measured rounding.
 
     `solve(n)` returns the axes and the values (grid shape, c) on a grid whose nodes for 2n contain those
     for n. Grids are doubled until the estimate is below `tolerance` times the largest value, until rounding
-    counts for more than the grid and falls no more, until n would pass `largest` or the next solve would pass
-    `seconds`, or until the differences stop falling. At least three grids are solved where `largest` allows it and
-    the first two do not agree to rounding, since two show no order.
+    exceeds the discretisation error and no longer decreases, until n would exceed `largest` or the next solve would
+    exceed `seconds`, or until the differences stop decreasing. At least three grids are solved if `largest` allows it
+    and the first two do not agree to rounding, since two grids give no order.
 
     With d the difference of the two finest grids on their common nodes, an error that falls as n**-p
     leaves d / (2**p - 1) on the finest; p is the observed order, never more than the nominal `order`,
@@ -114,14 +114,14 @@ class ErrorEstimate:
     Attributes:
         maximum: in the maximum norm, as a bound.
         l2: in the L2 norm, as a bound.
-        rounding: the part of the maximum that stands for rounding.
+        rounding: the part of the maximum due to rounding.
         order: the observed one; NaN where there are fewer than three grids.
         scale: largest absolute value of the solution.
         norm: L2 norm of the solution.
-        least: error below which no solution is said to be.
+        least: lower bound of the estimated error.
         at_rounding: whether the two finest grids agree as well as rounding allows.
-        stalled: whether the differences fall by less than half of the nominal order.
-        useless: whether rounding counts for more than the grid, and falls no more.
+        stalled: whether the differences decrease by less than half of the nominal order.
+        useless: whether rounding exceeds the discretisation error, and no longer decreases.
     """
 
     maximum: float

@@ -1,4 +1,4 @@
-"""The level of rounding of a solution, seen by solving again with entries that are changed in their last digits.
+"""Rounding errors of a solution, measured by solving again with entries perturbed in their last digits.
 
 A backward stable method solves equations exactly whose entries differ from the given ones by about a unit of rounding
 (N. J. Higham, Accuracy and Stability of Numerical Algorithms (2002), chapters 1, 9 and 20). Inside `disturbed(seed)`
@@ -18,7 +18,7 @@ from scipy import sparse
 EPS = float(np.finfo(float).eps)
 LOOSER = 2.0  # factor of an integrator's tolerance: the two errors then differ by about the tighter one
 CONVERGENT = 1e-6
-"""Relative step below which Newton's method converges, so that steps that fall no more are rounding."""
+"""Relative step below which Newton's method is converging, so that steps that stagnate are rounding errors."""
 
 _generator: ContextVar[np.random.Generator | None] = ContextVar("generator", default=None)
 
@@ -70,7 +70,7 @@ def integrator(rtol: float) -> float:
 
 
 def settled(step: float, before: float) -> bool:
-    """Whether Newton's method is done: its relative steps are small and have come to rounding.
+    """Whether Newton's method has converged: its relative steps are small and at rounding level.
 
     ``step`` and ``before`` are the last two (the first has none before it: infinity). Where the method converges a
     step is less than half of the one before, until the steps are made of rounding errors and fall no more. That level

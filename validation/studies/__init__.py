@@ -1,1 +1,1 @@
-"""The scripts behind the tables: one file a table."""
+"""The scripts that produce the tables: one file per table."""

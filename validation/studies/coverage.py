@@ -10,7 +10,7 @@ which is no matter of noise but a wrong minimum. Intervals are good where 90 to 
 is wrong: an interval that is wide because the minimum is wrong may contain the truth.
 
 The damped oscillator is identified as a user would; Lorenz's system from one start (``starts=1``), since its starts
-agree; the wavenumber from one start with 500 features up to 9 π instead of 1,233 up to 12 π, which is ten times faster
+agree; the wavenumber from one start with 500 sines up to 9 π instead of 1,233 up to 12 π, which is ten times faster
 and moves the estimate by a few hundredths of its standard error.
 
 Every run is appended to a file in ``--runs`` at once, so that a second call continues where the first was stopped.

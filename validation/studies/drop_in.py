@@ -1,4 +1,4 @@
-"""Two scripts in the manner of DeepXDE's own examples, trained by one added line: ``repnet_pde.train(model)``.
+"""Two scripts in the style of DeepXDE's own examples, trained by one added line: ``repnet_pde.train(model)``.
 
     python -m repnet_pde.validation.studies.drop_in [--seeds N] [--time-limit SECONDS] [--json]
 

@@ -1,4 +1,4 @@
-"""Function approximation: networks under Adam at the same steps and size, and what least squares reaches.
+"""Function approximation: networks trained by Adam with the same steps and size, and the accuracy of least squares.
 
     python -m repnet_pde.validation.studies.functions
 
@@ -99,7 +99,7 @@ def run_adam(case: Case, kind: str, value: float | None, seed: int, steps: int) 
 
 
 def run_least_squares(case: Case, seed: int) -> dict:
-    """`fit` with nothing said."""
+    """`fit` with default settings."""
     problem = load_problem(case.name, sample_seed=seed, **case.parameters)
     found = fit(*samples.of_problem(problem), seed=seed, time_limit=LIMIT)
     return {
@@ -160,7 +160,7 @@ def results_of(case: Case, seeds: int, steps: int, runs: Path) -> dict[str, list
 
 
 def missed(case: Case, found: dict[str, list[dict]]) -> list[str]:
-    """What is asked for and not reached, in words."""
+    """Requirements that are not met, in words."""
     ours, result = median(found["repnet-siren"], "error"), []
     if ours > median(found["fnn"], "error") / BETTER:
         result.append(f"repnet-siren is not {BETTER:g} times better than fnn")

@@ -1,4 +1,4 @@
-"""Where the time and the memory of one Gauss-Newton iteration go.
+"""Profile of the time and memory of one Gauss-Newton iteration.
 
     python -m repnet_pde.validation.studies.gauss_newton_profile [--repeats N] [--json]
 

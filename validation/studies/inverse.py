@@ -1,10 +1,10 @@
-"""The inverse catalogue: `identify` beside classical least squares around a forward solver, on the same data.
+"""The inverse catalogue: `identify` and classical least squares with a forward solver, on the same data.
 
     python -m repnet_pde.validation.studies.inverse
 
 For every inverse problem, noise and data seed
 
-- identify: network, method, points and features chosen by the package, from the problem's own starts;
+- identify: network, method, points and basis functions chosen by the package, from the problem's own starts;
 - classical: `scipy.optimize.least_squares` around the problem's forward solver of
   `repnet_pde.validation.finite_difference.inverse`, from the same starts, with derivatives by differences and the
   standard errors of its Jacobian. An unknown field is the exponential of a cubic spline with a penalty on second
@@ -41,7 +41,7 @@ from repnet_pde.problem.points import test_points
 from ..finite_difference.inverse import FORWARD
 
 LIMIT = 120.0
-"""Seconds for each of the two."""
+"""Time limit in seconds for each of the two methods."""
 FIELD_POINTS = 5000
 """Test points of the classical field."""
 WITHIN, BEYOND = 2.0, 4.0
@@ -138,8 +138,8 @@ def fit_numbers(forward: Forward, data: np.ndarray, start: np.ndarray, limit: fl
 
 
 def bound(forward: Forward, truth: np.ndarray, deviations: np.ndarray) -> np.ndarray:
-    """The standard errors (p,) of Cramer and Rao: at the truth, for independent normal errors of the weighted outputs
-    of standard deviations (c,)."""
+    """The standard errors (p,) of the Cramer-Rao bound: at the truth, for independent normal errors of the weighted
+    outputs of standard deviations (c,)."""
     forward.deadline = math.inf
     steps = 6e-6 * np.abs(truth)  # the cube root of the rounding error
     columns = [(forward(truth + e) - forward(truth - e)) / (2 * e.sum()) for e in np.diag(steps)]
@@ -184,7 +184,7 @@ class SplineField:
 
 
 PENALTIES = 10.0 ** np.arange(2.0, -14.5, -0.5)
-"""Weights of the roughness over the size of the Jacobian that are tried."""
+"""Candidate weights of the roughness relative to the size of the Jacobian."""
 KNOWN = 1e3
 """Weight of a given value of a field, over the size of the Jacobian."""
 

@@ -7,10 +7,10 @@ The second has all problems, with the peak of the memory; the first those for wh
 problem, medians over the seeds of relative L2 error and wall time (points, planning, solution; not
 imports and references) of
 
-- auto: network, method, points and features chosen by the package;
+- auto: network, method, points and basis functions chosen by the package;
 - repnet tanh: the paper's first layer under the same method (least squares of linear problems, Gauss-Newton else);
 - fnn, msffn: an ordinary network and a multi-scale Fourier feature network under the same methods, with the same
-  number of features where the last layer is solved for; under Gauss-Newton with the same layers and time limit;
+  number of basis functions where the last layer is solved for; with Gauss-Newton the same layers and time limit;
 - fnn, Adam then L-BFGS for the wall time of auto, at least ``--least`` seconds;
 - finite differences: the seconds in which the problem's own finite-difference reference comes to the error of auto,
   or else the error that its finest grid is good to and its seconds.

@@ -1,8 +1,8 @@
 """Random forward problems whose solution is known, of many kinds, as users write them.
 
-Most are manufactured: the source is the operator applied to the exact solution. Others have closed forms. Problems that
-determine nothing come with two different solutions (`Solutions.witnesses`), and those that contradict themselves by an
-amount that is no rounding. The kinds are listed in `kinds`; `statements` has what must not be said of them.
+Most are manufactured: the source is the operator applied to the exact solution. Others have closed forms. Problems
+without a unique solution come with two different solutions (`Solutions.witnesses`), and contradictory problems have a
+contradiction far above rounding. The kinds are listed in `kinds`; `statements` has the false statements about them.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = ["FALSE", "KINDS", "SHORT", "Said", "distance", "of_case", "of_result"
 
 Said = Outcome
 POINTS, POINTS_SEED = 4000, 181
-"""Where the true error is measured: not the points at which solutions are compared with each other."""
+"""Points at which the true error is measured; other points than those for the comparison of solutions."""
 
 
 def of_case(case: Case) -> dict:

@@ -79,7 +79,7 @@ def _contrast_in_a_plane(rng, s: float, settings: dict) -> Case:
 
 
 def localised(rng, number):
-    """A term, or a part of the solution, that is there in a small part of the domain only."""
+    """A term, or a part of the solution, that is nonzero in a small part of the domain only."""
     width = log_uniform(rng, 0.003, 0.2)
     return turn(number, LOCALISED)(rng, width, rng.uniform(0.05 + width, 0.95 - width))
 
@@ -166,7 +166,7 @@ LOCALISED = (
     _local_drift_in_a_plane,
     _local_drift_in_time,
 )
-"""Taken in turn: those in two coordinates, which are dear, once in ten."""
+"""Taken in turn: those in two coordinates, which are expensive, once in ten."""
 
 
 def bump(center, radius: float):

@@ -1,4 +1,4 @@
-"""Problems with a condition too many, which contradicts the others or agrees with them."""
+"""Problems with one condition too many, which contradicts the others or is consistent with them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from .drawing import FEATURES, case, in_time, line, log_uniform
 
 @dataclass(frozen=True)
 class _Redundant:
-    """A problem with a condition too many, or with a balance to be kept.
+    """A problem with one condition too many, or with a compatibility condition (balance).
 
     Attributes:
         extra: function of the points that is added to the first equation.
@@ -50,7 +50,7 @@ def contradiction(rng, number):
 
 
 def stated_twice(rng, number):
-    """The same with nothing wrong: more conditions than needed, which agree."""
+    """The same without a contradiction: more conditions than needed, which are consistent."""
     problem, exact, text = redundant(rng, turn(number, (0, 3, 4, 6, 7, 9)), 0.0)
     return case(text, problem, exact)
 
@@ -59,7 +59,7 @@ def redundant(rng, number: int, off: float) -> tuple[Problem, Function, str]:
     """A problem of `REDUNDANT`, its solution where nothing is ``off``, and what it is.
 
     Args:
-        off: by how much a condition, or the balance, is wrong, over what is natural.
+        off: error of a condition, or of the balance, relative to its natural size.
     """
     exact, c = waves(rng, 0.0, 1.0, rng.uniform(2, 6)), rng.uniform(0.5, 2)
     drawn = turn(number, REDUNDANT)(rng, exact, c, off)
@@ -71,7 +71,7 @@ def redundant(rng, number: int, off: float) -> tuple[Problem, Function, str]:
             return [found[0] + drawn.extra(x), *found[1:]]
         return found + drawn.extra(x)
 
-    # Where nothing fits, the search for features goes on until these points allow no more.
+    # If nothing fits, the search for basis functions continues up to the number that these points allow.
     sampling = Sampling(domain=400) if off and drawn.geometry.dim > 1 else Sampling()
     problem = Problem(geometry=drawn.geometry, pde=pde, conditions=drawn.conditions, sampling=sampling)
     return problem, drawn.exact, drawn.text

@@ -10,13 +10,13 @@ from .drawing import case, in_time, line, log_uniform
 
 
 def far(rng, number):
-    """Boxes far from the origin: coordinates as surveys and clocks write them."""
+    """Boxes far from the origin, such as survey coordinates and clock times."""
     offset = float(np.round(log_uniform(rng, 1e2, 1e6))) * (1 if number % 2 else -1)
     return _placed(rng, number // 2 % 4, offset, 1.0, f"at {offset:.0f}")
 
 
 def size(rng, number):
-    """Boxes of a size between 1e-6 and 1e6: coordinates in units that do not suit them."""
+    """Boxes of a size between 1e-6 and 1e6: coordinates in unsuitable units."""
     width = 10.0 ** (rng.uniform(3, 6) * (1 if number % 2 else -1))
     return _placed(rng, number // 2 % 4, 0.0, width, f"width {width:.1e}")
 

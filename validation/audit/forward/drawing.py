@@ -1,4 +1,4 @@
-"""What the kinds of forward problems have in common: domains, coefficients and the `Case`."""
+"""Common functions of the kinds of forward problems: domains, coefficients and the `Case`."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ FEATURES = (
     {"network": "repnet", "method": "least-squares"},
     {"network": "repnet-gaussian", "method": "least-squares"},
 )
-"""Settings that are taken in turn: all automatic, and features whose partition points could be the same again."""
+"""Settings taken in turn: all automatic, and basis functions whose partition points could coincide in both solves."""
 
 
 def case(text: str, problem: Problem, *functions, settings=None, **truth) -> Case:

@@ -1,4 +1,4 @@
-"""Hard cases: waves that only a coefficient shows, ill-posed problems, corners, and rows that are not pointwise."""
+"""Hard cases: waves due to a coefficient only, ill-posed problems, corners, and rows that are not pointwise."""
 
 import math
 
@@ -13,7 +13,7 @@ from .drawing import case, in_time, line
 
 
 def hidden_waves(rng, number):
-    """Waves that only a coefficient shows: the source and the conditions are constant."""
+    """Waves due to a coefficient only: the source and the conditions are constant."""
     return turn(number, (_from_its_start, _between_two_ends, _waves_of_a_coefficient))(rng, line(0, 1))
 
 
@@ -94,7 +94,7 @@ def _backward_heat(rng, geometry, end: float) -> Case:
 
 
 def _backward_heat_without_a_solution(rng, geometry, end: float) -> Case:
-    """From data that no solution reaches."""
+    """From data that are not attained by any solution."""
     d = rng.uniform(0.2, 1)
 
     def pde(x, u):

@@ -34,7 +34,7 @@ METHODS = (
     ({"method": "adam"}, PLANES),
     ({"method": "adam", "network": "fnn", "network_options": {"layers": [30, 30]}}, PLANES),
 )
-"""Other settings than the automatic ones, and what they are tried on: (kind, numbers); in one coordinate where two
+"""Other settings than the automatic ones, and the cases they are tested on: (kind, numbers); in one coordinate if two
 would take minutes."""
 
 

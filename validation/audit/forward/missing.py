@@ -29,7 +29,7 @@ from .drawing import FEATURES, case, in_time, line
 
 @dataclass(frozen=True)
 class _Start:
-    """What is drawn before the equation.
+    """Random parameters drawn before the equation.
 
     Attributes:
         width: of the interval [0, width].

@@ -78,7 +78,7 @@ def _logistic(rng) -> Case:
 
 
 def nonlinear_in_time(rng, number):
-    """u_t = nonlinear, mild enough for a few slabs of time."""
+    """u_t = nonlinear, mild enough for a few space-time slabs."""
     variant, end = number % 3, rng.uniform(0.1, 0.4)
     geometry = in_time(line(0, 1), end)
     exact = waves(rng, [0, 0], [1, end], rng.uniform(2, 4))

@@ -9,7 +9,7 @@ from ..fields import amplification, at_end, dirichlet, manufactured, slope, wave
 from .drawing import case, interval, line, log_uniform, positive
 
 ILL = 1e5
-"""Problems that amplify more than this are drawn again: they would be no test of a statement about 1e-6."""
+"""Problems with a larger amplification are drawn again: they cannot test statements about errors of 1e-6."""
 
 
 def ordinary(rng, number):

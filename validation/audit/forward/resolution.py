@@ -1,4 +1,4 @@
-"""Too few points or features, and a wavenumber that is stated wrongly."""
+"""Too few points or basis functions, and a wavenumber that is stated wrongly."""
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ def _two_scale(rng, k: float):
 
 
 def few_points(rng, number):
-    """So few collocation points that they do not determine the features."""
+    """Too few collocation points to determine the coefficients of the basis functions."""
     count = int(rng.integers(5, 31))
     sampling = Sampling(domain=count)
     settings = [{}, {"method": "least-squares", "network_options": {"layers": [int(rng.integers(10, 81))]}}][number % 2]
@@ -54,7 +54,7 @@ def wrong_wavenumber(rng, number):
 
 
 def few_features(rng, number):
-    """So few features that they cannot reach the solution."""
+    """Too few basis functions to approximate the solution."""
     count = int(rng.integers(3, 41))
     settings = {"network_options": {"layers": [count]}}
     if number % 2:

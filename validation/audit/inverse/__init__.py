@@ -1,8 +1,8 @@
-"""Inverse problems whose unknowns are known, and whether what `identify` says of them is true.
+"""Inverse problems with known true unknowns, and tests of the statements of `identify` about them.
 
-What is drawn is an `Experiment`, noise and start values. What is true follows from the experiment alone: which unknowns
-are determined, how well (Cramer and Rao), and by how much the best fit misses the data where the equation or the data
-are wrong. The kinds of problems are listed in `kinds`; `judgement` counts what was said falsely.
+An `Experiment`, noise and start values are drawn at random. The truth follows from the experiment alone: which unknowns
+are identifiable, how accurately (Cramer-Rao bound), and the misfit of the best fit if the equation or the data are
+wrong. The kinds of problems are listed in `kinds`; `judgement` counts false statements.
 """
 
 from .judgement import FALSE, power

@@ -1,4 +1,4 @@
-"""Kinds in which nothing is wrong and the data determine all unknowns."""
+"""Well-specified kinds in which all unknowns are identifiable from the data."""
 
 from collections.abc import Callable
 

@@ -22,7 +22,7 @@ def noise_level(rng, number: int) -> Case:
 
 
 def wrong_equation(rng, number: int) -> Case:
-    """Data of an equation with one more term, which no values of the unknowns make up for."""
+    """Data of an equation with one more term, which no values of the unknowns can compensate."""
     family, unknown, extra, n = turn(
         number,
         (
@@ -90,7 +90,7 @@ def bad_data(rng, number: int) -> Case:
     shift = rng.uniform(30, 80, (len(chosen), 1)) * rng.choice([-1, 1], (len(chosen), 1)) * noise * size
     row = int(rng.integers(n))
     rows = _spoil(what, chosen, shift, row)
-    misfit = HUGE  # repeats: the residuals are as they should be, their number is not
+    misfit = HUGE  # repeats: the residuals are correct, their number is not
     if what not in ("rows twice", "ten equal rows"):
         _, spoiled = rows(experiment.observed["data"][0], experiment.values(experiment.numbers)[0])
         scale = 1000.0 if what == "unit" and given is None else 1.0  # of the noise that the data show

@@ -1,4 +1,4 @@
-"""What must not be said of inverse problems, and how often what is true is said."""
+"""False statements about inverse problems, and how often true statements are made."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,14 +10,14 @@ from ..case import FAILED, LATE, REFUSED, Figure
 from .truth import DATA, EQUATION, NOISE, Said
 
 SIX = 6.0
-"""Standard errors beyond which an interval misses, as a probability where the noise was estimated."""
+"""Standard errors beyond which an interval is wrong; converted by probability if the noise was estimated."""
 LEAST_MISFIT = 3.0
-"""Standard deviations of the noise from which a wrong equation has to be named."""
+"""Misfit, in standard deviations of the noise, from which a wrong equation has to be reported."""
 STUCK = 1e-3
-"""Relative distance from the start at which an unknown counts as not moved."""
+"""Relative distance from the start below which an unknown counts as unchanged."""
 POWER, MOST_FALSE_ALARMS = 0.8, 0.1
 COVERAGE = (0.88, 0.99)
-"""Of the 95 % intervals: what a sample of some 150 of them may show."""
+"""Acceptable coverage of the 95 % intervals in a sample of about 150."""
 
 
 def distance(row: Said, name: str) -> float:
@@ -43,7 +43,7 @@ def has_interval(row: Said, name: str) -> bool:
 
 
 def counted(row: Said) -> list[str]:
-    """Unknowns whose intervals have to hold: determined, of a problem in which nothing is wrong.
+    """Unknowns whose intervals have to be valid: identifiable, of a well-specified problem.
 
     A problem with a frozen unknown may be refused.
     """
@@ -58,7 +58,7 @@ def misses(row: Said) -> list[str]:
 
 
 def open_called_identifiable(row: Said) -> list[str]:
-    """Unknowns that the data do not determine, with an interval."""
+    """Unknowns that are not identifiable from the data, but have an interval."""
     return [n for n in row.open if has_interval(row, n)]
 
 
@@ -70,12 +70,12 @@ def named(row: Said) -> bool:
 
 
 def wrong_not_named(row: Said) -> bool:
-    """A wrong equation, or wrong data, without a word."""
+    """A wrong equation, or wrong data, that is not reported."""
     return row.fault in (EQUATION, DATA) and row.misfit >= LEAST_MISFIT and not named(row)
 
 
 def noise_not_named(row: Said) -> bool:
-    """A noise level that is wrong by a factor of ten or more without a word."""
+    """A noise level that is wrong by a factor of ten or more and is not reported."""
     return row.fault == NOISE and not named(row)
 
 
@@ -105,7 +105,7 @@ FALSE: dict[str, Callable[[Said], object]] = {
     "an estimate at its start": stuck,
     "raised what is no message of the package": lambda row: row.status == FAILED,
 }
-"""What must not be said: statement -> function of a `Said` that is true (or not empty) where it was said."""
+"""False statements: name -> function of a `Said` that is true (or not empty) if the statement was made."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def shares(rows: Sequence[Said]) -> Shares:
 
 
 def power(rows: Sequence[Said]) -> list[Figure]:
-    """That true statements are made, too."""
+    """Figures of power: how often true statements are made."""
     found = shares(rows)
     silent = tuple(row for row in rows if any(not holds(row, name) for name in counted(row)))
     alarmed = tuple(row for row in rows if counted(row) and row.doubts)

@@ -1,4 +1,4 @@
-"""From an experiment to a problem as a user states it: data with noise, start values, and the truth beside it."""
+"""From an experiment to a problem as a user states it: data with noise, start values, and the separate truth."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from .experiments import Experiment, log_uniform
 from .truth import NOISE, Truth
 
 DETERMINED = 0.1
-"""Largest relative standard error, by Cramer and Rao, of an unknown that counts as determined."""
+"""Largest relative standard error (Cramer-Rao bound) of an unknown that counts as identifiable."""
 NOISES = (0.0, 1e-4, 1e-3, 1e-2, 3e-2, 0.1)
 
 

@@ -1,4 +1,4 @@
-"""What is true of an inverse problem, and what was said of it."""
+"""The truth of an inverse problem, and the statements about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ NOISE, EQUATION, DATA = "noise level", "equation", "data"
 
 @dataclass(frozen=True, kw_only=True)
 class Truth(Unknowns):
-    """What is true of an inverse problem, with what the judgement needs.
+    """The truth of an inverse problem, with the data needed for the evaluation.
 
     Attributes:
         fault: `NOISE`, `EQUATION`, `DATA` or "" where nothing is wrong.
@@ -60,7 +60,7 @@ class Said(Outcome):
 
 
 def doubts(result) -> tuple[str, ...]:
-    """What a `Result` says against the data, the noise, the equation or the estimates of unknowns."""
+    """The objections in a `Result` to the data, the noise, the equation or the estimates of unknowns."""
     found = result.identification
     if found is None:
         return ()
@@ -91,7 +91,7 @@ def of_case(case: Case) -> dict:
 
 
 def of_result(result, case: Case) -> dict:
-    """What was said, beside what is true."""
+    """The statements, together with the truth."""
     true = case.truth.values
     unknowns = {
         name: {

@@ -1,4 +1,4 @@
-"""The kind whose data leave unknowns open."""
+"""The kind whose unknowns are not identifiable from the data."""
 
 import math
 from dataclasses import replace
@@ -10,7 +10,7 @@ from .posing import drawn, given_or_not, posed
 
 
 def undetermined_experiment(rng, number: int) -> tuple[Experiment, frozenset[str], str]:
-    """The experiment, the names that it leaves open, and what it is."""
+    """The experiment, the names that are not identifiable, and its description."""
 
     def one_mode():
         found = ex.line(rng, ("k", "b"))
@@ -43,7 +43,8 @@ def undetermined_experiment(rng, number: int) -> tuple[Experiment, frozenset[str
 
 
 def undetermined(rng, number: int) -> Case:
-    """Unknowns that the data leave open: pairs of which one combination enters, and what acts where nothing is seen."""
+    """Unknowns that are not identifiable: pairs that enter only as one combination, and unknowns without effect on the
+    data."""
     experiment, open_, text = undetermined_experiment(rng, number)
     noise = float(rng.choice([0.0, 1e-3, 1e-2, 3e-2]))
     return posed(rng, experiment, noise=noise, given=given_or_not(rng), open_=open_, text=text)
@@ -68,7 +69,7 @@ def late(rng, n: int = 20) -> Experiment:
 
 
 def two(rng, experiment: Experiment, name: str, of: str, keep: tuple[str, ...] = ()) -> Experiment:
-    """With a and b in place of a number, of which only the product, ratio or sum enters."""
+    """With a and b instead of one number, of which only the product, ratio or sum enters."""
     total, share = experiment.numbers[name], rng.uniform(0.3, 0.7)
     rule, b = {
         "product": (lambda a, b: a * b, log_uniform(rng, 0.3, 3)),

@@ -33,7 +33,7 @@ SIGNS = {
     "ahead": "▲",
     "behind": "▼",
 }
-"""Shown before a cell, so that nobody needs the colour."""
+"""Signs shown before a cell, so that colour is not needed to read the table."""
 
 
 def write(directory: str | Path) -> Path:

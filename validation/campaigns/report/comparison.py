@@ -1,4 +1,4 @@
-"""The report of a comparison: who beats whom and where not, and a page for each problem."""
+"""The report of a comparison: which networks are better and where, and a page for each problem."""
 
 import math
 import statistics

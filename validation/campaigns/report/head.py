@@ -1,4 +1,4 @@
-"""What every report says: when, where and with what it was made, and of its problems."""
+"""Common head of the reports: date, machine, versions and settings, and the problems."""
 
 import ast
 from collections.abc import Sequence

@@ -123,7 +123,7 @@ def seconds(value: float | None) -> str:
 
 
 def duration(value: float) -> str:
-    """Seconds in the units that suit them."""
+    """Seconds in suitable units."""
     if value < 99.5:
         return f"{seconds(value)} s"
     minutes = round(value / 60)
@@ -135,7 +135,7 @@ def mebibytes(value: float) -> str:
 
 
 def factor(value: float) -> str:
-    """How many times, with two digits."""
+    """A factor, with two digits."""
     return "∞" if math.isinf(value) else seconds(value) if value < 9950 else f"{value:.1e}"
 
 

@@ -1,4 +1,4 @@
-"""The report of a validation: who passed, and a page for each problem."""
+"""The report of a validation: which problems passed, and a page for each problem."""
 
 from collections.abc import Iterator
 from pathlib import Path

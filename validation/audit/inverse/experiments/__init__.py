@@ -1,8 +1,8 @@
 """Equations whose solution is known as a function of the numbers in them: with constant coefficients, or nonlinear.
 
-An `Experiment` states the same equation twice: as DeepXDE has it, with the unknown numbers as variables, and as a
-function that gives the observed values for any numbers, by closed forms, matrix exponentials or SciPy. Nothing of the
-package is used for the second. Each function draws one from a generator; names of ``unknown`` are given.
+An `Experiment` states the same equation twice: for DeepXDE, with the unknown numbers as variables, and as a function
+that returns the observed values for any numbers, by closed forms, matrix exponentials or SciPy. The second is
+independent of the package. Each function draws one from a generator; the names of the unknowns are given.
 """
 
 from .boundary import ROBIN, SLOPE, VALUE, line, square

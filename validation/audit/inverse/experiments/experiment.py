@@ -1,4 +1,4 @@
-"""An `Experiment`: an equation with numbers in it, where its solution is observed, and what these data can tell."""
+"""An `Experiment`: an equation with parameters, its observation points, and the information in these data."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,18 +9,18 @@ from scipy.linalg import expm
 from scipy.optimize import least_squares
 
 STATED, AS_OPERATOR, CACHED, FREE = "stated", "as operator", "cached", "free"
-"""How a value at the start or at an end is said: as a number; by an OperatorBC, so that it may be unknown; by a
-function of the points, which DeepXDE evaluates once, so that an unknown in it is frozen; not at all."""
+"""How an initial or boundary value is stated: as a number; by an OperatorBC, so that it may be unknown; by a function
+of the points, which DeepXDE evaluates once, so that an unknown in it is frozen; not at all."""
 EXACT, INTEGRATED = 1e-12, 1e-9
 """Relative errors of closed forms, with their conditioning, and of SciPy's solutions."""
 SINGULAR = 1e-8
-"""Singular value of the sensitivities, relative to the largest, that counts as 0: above the error of differences."""
+"""Singular value of the sensitivities, relative to the largest, that counts as 0: above the finite-difference error."""
 PI = math.pi
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """An equation with numbers in it, and where its solution is observed.
+    """An equation with parameters (numbers), and the points at which its solution is observed.
 
     Attributes:
         numbers: name -> true value of all coefficients and values in conditions.
@@ -78,7 +78,7 @@ class Experiment:
         return np.stack(columns, axis=1)
 
     def deviations(self) -> np.ndarray:
-        """Relative standard errors (q,) of the unknowns, by Cramer and Rao, for noise as large as the values."""
+        """Relative standard errors (q,) of the unknowns (Cramer-Rao bound) for noise as large as the values."""
         inverse = np.linalg.pinv(self.sensitivity(), rcond=SINGULAR)
         return np.sqrt((inverse**2).sum(1))[: len(self.unknown)]
 
@@ -88,7 +88,7 @@ class Experiment:
         return self.accuracy * inverse.sum(1)[: len(self.unknown)]
 
     def misfit(self, data: np.ndarray) -> float:
-        """Root mean square of what the best fit leaves of the data (n,), these over the sizes of the true values.
+        """Root mean square of the residuals of the best fit to the data (n,), over the sizes of the true values.
 
         The smallest minimum from several starts; unknowns may take any value, on the scale of their true ones.
         """

@@ -13,7 +13,7 @@ from .ordinary import at_start, fixed
 
 
 def integrated(right, start, t) -> np.ndarray:
-    """SciPy's solution (n, m) at times (n,), relative tolerance 1e-12; NaN from where it ends on."""
+    """SciPy's solution (n, m) at times (n,), relative tolerance 1e-12; NaN after the time at which it fails."""
     found = solve_ivp(
         right, (0, float(np.max(t))), start, "DOP853", rtol=1e-12, atol=1e-14 * np.max(np.abs(start)), dense_output=True
     )
@@ -46,7 +46,7 @@ def growth(rng, unknown=("r", "K"), n: int = 20, start: str = STATED) -> Experim
 
 
 def reaction(rng, unknown=("k",), n: int = 15) -> Experiment:
-    """u' = -k u² - b u on [0, T], u(0) = u0: a reaction of second order, and one of first order beside it."""
+    """u' = -k u² - b u on [0, T], u(0) = u0: simultaneous reactions of second and first order."""
     end, size = log_uniform(rng, 0.1, 10), log_uniform(rng, 0.1, 10)
     numbers = {"k": rng.uniform(1, 4) / end / size, "b": rng.uniform(1, 3) / end if "b" in unknown else 0.0, "u0": size}
     t = sample(rng, 0, end, n)
@@ -104,7 +104,7 @@ def predators(rng, unknown=("a", "b"), n: int = 20) -> Experiment:
 
 
 def swing(rng, unknown=("g",), n: int = 30) -> Experiment:
-    """θ'' + d θ' + g sin θ + q θ³ = 0 on [0, T], θ(0) = θ0, θ'(0) = 0. q is 0 unless it is asked for."""
+    """θ'' + d θ' + g sin θ + q θ³ = 0 on [0, T], θ(0) = θ0, θ'(0) = 0. q is 0 unless requested."""
     end = log_uniform(rng, 0.3, 10)
     waves = rng.uniform(4, 9) / end
     numbers = {"g": waves**2, "d": rng.uniform(0.5, 2) / end, "q": 0.0, "u0": rng.uniform(1, 2.2)}
