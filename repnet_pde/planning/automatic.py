@@ -107,7 +107,7 @@ def _inverse(asked: Asked) -> str | None:
 
 def _interfaces(asked: Asked) -> str | None:
     if asked.one_layer and asked.allows(Patching) and (asked.problem.interfaces or asked.network):
-        return f"{'interfaces' if asked.problem.interfaces else 'the network'}: least squares on patches"
+        return f"{'interfaces' if asked.problem.interfaces else 'the network'}: least squares on subdomains"
     return None
 
 
@@ -125,7 +125,7 @@ def _many_coordinates(asked: Asked) -> str | None:
 
 def _many_waves(asked: Asked) -> str | None:
     if _large(asked) and not Patching.why_not(asked.problem):
-        return "linear problem with many waves: least squares on patches"
+        return "linear problem with many waves: least squares on subdomains"
     return None
 
 
