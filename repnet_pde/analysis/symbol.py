@@ -9,7 +9,7 @@ import torch
 
 from ..backend import dde
 from ..discretization.jets import Index, closed, orders_of_problem, taylor
-from ..problem.points import test_points
+from ..problem.points import scattered_points
 from ..problem.problem import Problem
 
 POINTS = 200
@@ -55,7 +55,7 @@ def symbol_wavenumber(problem: Problem, known: Sequence[float] | np.ndarray | No
         known: wavenumbers (d,) of the solution; if given, the dispersion relation is also solved along each axis for
             the known wavenumbers along the other axes.
     """
-    found, x = np.zeros(problem.dim), test_points(problem, POINTS)
+    found, x = np.zeros(problem.dim), scattered_points(problem, POINTS)
     made = operator(problem, x)
     if made is None or made[1].shape[1] != made[1].shape[3]:
         return found

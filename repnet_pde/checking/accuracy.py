@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from ..problem.points import test_points
+from ..problem.points import scattered_points
 from ..problem.problem import Problem
 from ..problem.references import Reference, reference
 
@@ -76,7 +76,7 @@ class Target:
         self.u: np.ndarray | None = None
         self.against: str | None = None
         if problem.solution is not None:
-            self.x, self.against = test_points(problem, count), "solution"
+            self.x, self.against = scattered_points(problem, count), "solution"
             self.u = np.asarray(problem.solution(self.x), dtype=np.float64)
             if not np.isfinite(self.u).all():
                 raise InputError("solution: not finite at some test points inside the geometry")
@@ -106,7 +106,7 @@ class Target:
 def distance(problem: Problem, net: Any, other: Any) -> float:
     """The L2 distance of another network from ``net``, relative to the larger of the two, at scattered points; for a
     network that does not cover the whole time interval yet, at the points that it covers."""
-    x = test_points(problem, 1000)
+    x = scattered_points(problem, 1000)
     if not getattr(other, "complete", True):
         x = x[other.covers(torch.as_tensor(x.astype(problem.dtype))).numpy()]
     u, v = (predict(n, x, problem.dim, problem.dtype) for n in (net, other))

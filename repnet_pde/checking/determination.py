@@ -5,7 +5,7 @@ import torch
 from ..discretization.jets import term_jets
 from ..discretization.last_layer import JetSystem, as_layer
 from ..linalg.dense import Factorization
-from ..problem.points import test_points
+from ..problem.points import scattered_points
 from ..problem.problem import Problem
 from .sizes import term_sizes
 
@@ -27,7 +27,7 @@ def loosest(problem: Problem, system: JetSystem, factor: Factorization) -> float
     Args:
         system: at the solution. factor: a `Factorization` of its scaled rows there, as returned by `newton`.
     """
-    y, outputs = torch.as_tensor(test_points(problem, POINTS * factor.columns)), len(problem.outputs)
+    y, outputs = torch.as_tensor(scattered_points(problem, POINTS * factor.columns)), len(problem.outputs)
     zero = (0,) * problem.dim
     at = system.features.at(y, [zero])
     size = system.jet[:, system.indices.index(zero)].square().mean(0).sqrt()

@@ -12,7 +12,7 @@ from ..backend import dde, seeded
 from ..discretization.jets import TermJet, highest, multi_indices, orders, some, taylor, term_jets
 from ..networks.patches import Patches
 from ..networks.slabs import Slabs
-from ..problem.points import collocation, inside, test_points
+from ..problem.points import collocation, inside, scattered_points
 from ..problem.problem import Problem
 from ..problem.residuals import residual_vectors
 from . import accuracy
@@ -275,7 +275,7 @@ def _zero_of(problem: Problem) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def ranges_of(problem: Problem, net: Any) -> dict[str, tuple[float, float]]:
     """By output (lowest, highest) value at scattered points."""
-    u = accuracy.predict(net, test_points(problem, RANGE_POINTS), problem.dim, problem.dtype)
+    u = accuracy.predict(net, scattered_points(problem, RANGE_POINTS), problem.dim, problem.dtype)
     if not np.isfinite(u).any(0).all():
         return dict.fromkeys(problem.outputs, (math.nan, math.nan))
     return {
@@ -296,7 +296,7 @@ def interface_jumps(problem: Problem, net: Any) -> dict[str, float]:
     found = {}
     for number, interface in enumerate(problem.interfaces, 1):
         axis, box = interface.axis, problem.box
-        x = test_points(problem, INTERFACE_POINTS)
+        x = scattered_points(problem, INTERFACE_POINTS)
         x[:, axis] = interface.at
         x = x[inside(problem, x)]
         if not len(x):

@@ -30,7 +30,6 @@ from ..training.progress import reporter
 from . import samples
 from .search import SLOPES, Candidate, finish, held_out, many, search, solve_last_layer, wave_vectors, wavenumbers
 
-FIT_METHODS = [name for name, method in METHODS.items() if method.any_network]
 FIRST_ORDER = f"{Adam.name}+{LBFGS.name}"
 PATIENCE, OVERFITTED = 15, 2.0
 """Early stopping: a stage ends after this many records of the held-out error (of about a hundred per stage) without
@@ -205,7 +204,7 @@ def fit(
         method = LeastSquares.name if dtype == "float64" else FIRST_ORDER
     stages = sequence(method, iterations, method_options)
     for name, _, _ in stages:
-        choose("method", name, FIT_METHODS)
+        choose("method", name, [known for known, method in METHODS.items() if method.any_network])
     solved = any(METHODS[name].ends_by_itself for name, _, _ in stages)
     if solved and len(stages) > 1:
         raise InputError(f"method: {method!r} given; {LeastSquares.name} cannot be combined with another")

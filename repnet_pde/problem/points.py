@@ -172,7 +172,7 @@ def hold(conditions, x: np.ndarray) -> None:
             held.append(x)
 
 
-def test_points(problem, count: int, seed: int = 20_240_613) -> np.ndarray:
+def scattered_points(problem, count: int, seed: int = 20_240_613) -> np.ndarray:
     """``count`` points (n, d) float64 inside the geometry, from a scrambled Halton sequence.
 
     They do not form a grid, so that no frequency is aliased, and are not the training points.

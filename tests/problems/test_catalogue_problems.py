@@ -13,7 +13,7 @@ from repnet_pde.validation.finite_difference import burgers_cole_hopf
 from repnet_pde import catalogue, load_problem
 from repnet_pde.checking.accuracy import reference_of
 from repnet_pde.errors import InputError
-from repnet_pde.problem.points import collocation, test_points
+from repnet_pde.problem.points import collocation, scattered_points
 from repnet_pde.problem.residuals import residual_vectors
 
 OTHERS = [
@@ -268,10 +268,10 @@ assert not heavy, heavy
 
 def test_functions_are_not_hidden_by_the_modules_of_their_names(process):
     program = """
-import repnet_pde.problem.load, repnet_pde.cli.main
+import repnet_pde.problem.load, repnet_pde.planning.plan, repnet_pde.running.solve, repnet_pde.fitting.fit
 assert callable(repnet_pde.catalogue), repnet_pde.catalogue
-import repnet_pde.solve
-from repnet_pde import resume, solve
+from repnet_pde import fit, plan, resume, solve
+assert callable(fit) and callable(plan)
 assert callable(solve) and callable(resume) and solve.__name__ == "solve"
 assert not [name for name in repnet_pde.__all__ if getattr(repnet_pde, name) is None]
 """
@@ -292,7 +292,7 @@ def test_points_resolve_the_wavenumber(name):
 def test_test_points_are_not_training_points():
     problem = load_problem("helmholtz_2d")
     training = {tuple(x) for x in collocation(problem).train_x}
-    x = test_points(problem, 500)
+    x = scattered_points(problem, 500)
     assert x.shape == (500, 2) and not training & {tuple(row) for row in x}
     assert ((x > 0) & (x < 1)).all()
 

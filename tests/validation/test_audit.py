@@ -60,7 +60,7 @@ def test_what_is_true_solves_the_problem(kind):
                     assert exact[name].abs().max() <= bound * size[name].abs().max(), (number, name, made.text)
         if len(truth.functions + truth.witnesses) > 1:
             first, second = ((*truth.functions, *truth.witnesses)[i] for i in (0, 1))
-            x = torch.as_tensor(points.test_points(problem, 200))
+            x = torch.as_tensor(points.scattered_points(problem, 200))
             assert (first(x) - second(x)).norm() > 1e-2 * second(x).norm(), (number, made.text)
 
 

@@ -29,7 +29,7 @@ import repnet_pde
 from repnet_pde import TrainingError, fit, load_problem
 from repnet_pde.files import read_json, write_json
 from repnet_pde.fitting import samples
-from repnet_pde.problem.points import test_points
+from repnet_pde.problem.points import scattered_points
 
 from ..table import median, spread
 from .function_pictures import BATCH, LAYERS, draw
@@ -114,7 +114,7 @@ def run_least_squares(case: Case, seed: int) -> dict:
 
 
 def _error(found, problem) -> float | None:
-    x = test_points(problem, TEST_POINTS)
+    x = scattered_points(problem, TEST_POINTS)
     low, high = found.box.lower, found.box.upper
     x = np.clip(x, low, high)  # nothing is known beyond the outermost samples
     u = problem.solution(x)

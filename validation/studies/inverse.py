@@ -36,7 +36,7 @@ from scipy.optimize import least_squares
 import repnet_pde
 from repnet_pde import InputError, TrainingError, identify, load_problem
 from repnet_pde.files import read_json, write_json
-from repnet_pde.problem.points import test_points
+from repnet_pde.problem.points import scattered_points
 
 from ..finite_difference.inverse import FORWARD
 
@@ -359,7 +359,7 @@ def _classical_field(case: Case, problem, row: dict) -> Fit:
         full = np.column_stack([points, np.zeros((len(points), problem.dim - points.shape[1]))])
         known = points, problem.solution(full)[:, problem.outputs.index("a")]
     fit = fit_field(forward, (values * weights).ravel(), shape, known)
-    test = test_points(problem, FIELD_POINTS)
+    test = scattered_points(problem, FIELD_POINTS)
     truth = problem.solution(test)[:, problem.outputs.index("a")]
     row["error"] = float(np.linalg.norm(shape(fit.theta)(test) - truth) / np.linalg.norm(truth))
     return fit

@@ -8,7 +8,7 @@ contradiction far above rounding. The kinds are listed in `kinds`; `statements` 
 import numpy as np
 import torch
 
-from ....problem.points import test_points
+from ....problem.points import scattered_points
 from ..case import HUGE, Case, Outcome
 from ..statements import FALSE, power
 from .kinds import KINDS, SHORT
@@ -33,7 +33,7 @@ def distance(result, functions) -> float | None:
     """The relative L2 distance of a result to the nearest of the true solutions; None where there are none."""
     if not functions:
         return None
-    x = test_points(result.problem, POINTS, POINTS_SEED)
+    x = scattered_points(result.problem, POINTS, POINTS_SEED)
     found = result.predict(x)
     distances = []
     for function in functions:
