@@ -21,6 +21,7 @@ class Network:
         ours: whether it is a RepNet, rather than a network for comparison.
         sines: whether with one hidden layer it consists of sines, whose largest wavenumber along each axis can be set.
         layers: its own hidden widths, independent of the method; None takes those of the method.
+        one_layer: whether it has a form with one hidden layer, whose output layer can be solved for.
         pieces: a multidomain network that a method builds piece by piece; it has no hidden layers to be chosen.
         product: one network for each coordinate, multiplied.
         settings: options that `compare` tries on a seed of their own; the first is what its authors recommend.
@@ -32,6 +33,7 @@ class Network:
     ours: bool = False
     sines: bool = False
     layers: tuple[int, ...] | None = None
+    one_layer: bool = True
     pieces: bool = False
     product: bool = False
     settings: tuple[dict, ...] = ()

@@ -164,6 +164,7 @@ PIRATE = Network(
     "pirate",
     "PirateNet",
     _build,
+    one_layer=False,
     layers=(256, 256, 256, 256),  # as published: the embedding and three blocks
     settings=({"fourier_scale": 1.0}, {"fourier_scale": 2.0}, {"fourier_scale": 10.0}),
 )

@@ -80,7 +80,7 @@ def automatic_method(problem: Problem, network: Any, options: Mapping[str, Any] 
         said = reason(asked)
         if said is not None:
             return method, said
-    return GaussNewton.name, "nonlinear or inverse problem, or a deep network: Gauss-Newton on all parameters"
+    return GaussNewton.name, "nonlinear or inverse problem, or a network other than a RepNet of one layer: Gauss-Newton"
 
 
 def _single_precision(asked: Asked) -> str | None:

@@ -101,7 +101,7 @@ class Plan:
         for name in self.names:
             for network in self.networks:
                 for method in self.methods:
-                    if not (METHODS[method].ends_by_itself and NETWORKS[network].layers):
+                    if NETWORKS[network].one_layer or not METHODS[method].ends_by_itself:
                         yield name, network, method
 
     def runs(self, settings: dict) -> dict[tuple[str, str, str, float], list[Run]]:
