@@ -115,7 +115,8 @@ class Objective:
         bad = [n for n, finite in zip(self.names, torch.isfinite(self.terms).tolist(), strict=True) if not finite]
         what = f"the term(s) {', '.join(bad)}" if bad else "the loss"
         return TrainingError(
-            f"iteration {iteration}: {what} became NaN or infinite; smaller steps may help, or a smaller slope_scale of a RepNet"
+            f"iteration {iteration}: {what} became NaN or infinite; smaller steps may help, or a smaller slope_scale "
+            "of a RepNet"
         )
 
 
