@@ -291,28 +291,53 @@ def _beside(x: torch.Tensor, axis: int, away: float) -> tuple[torch.Tensor, torc
     return x - step, x + step
 
 
+VANISHING = 1e-3
+"""Part of what derivatives of their usual sizes would give, below which a flux counts as that."""
+
+
 def interface_jumps(problem: Problem, net: Any) -> dict[str, float]:
-    """The jumps of u and of the flux across each interface, relative to their sizes there."""
+    """The jumps of u and of the flux across each interface, relative to their sizes there or those that u has in the
+    domain, whichever is larger: at the interface itself they may vanish."""
     found = {}
     for number, interface in enumerate(problem.interfaces, 1):
-        axis, box = interface.axis, problem.box
-        x = scattered_points(problem, INTERFACE_POINTS)
+        axis, box, indices = interface.axis, problem.box, multi_indices(problem.dim, 1)
+        anywhere = torch.tensor(scattered_points(problem, INTERFACE_POINTS))
+        x = anywhere.numpy().copy()
         x[:, axis] = interface.at
         x = x[inside(problem, x)]
         if not len(x):
             continue
         away = 1e-10 * (box.upper[axis] - box.lower[axis])
-        sides = []
-        for at in _beside(torch.tensor(x), axis, away):
-            jet = network_jet(net, at, multi_indices(problem.dim, 1))
-            at = at.clone().requires_grad_()
-            flux = interface.flux(at, taylor(at, jet, multi_indices(problem.dim, 1)))
-            dde.grad.clear()
-            parts = flux if isinstance(flux, (list, tuple)) else [flux]
-            sides.append((jet[:, 0], torch.cat([part.detach() for part in parts], 1)))
-        for what, (a, b) in zip(("value", "flux"), zip(*sides, strict=True), strict=True):
-            found[f"interface {number} ({what})"] = relative_to(rms(a - b), max(rms(a), rms(b)))
+        jets = [(at, network_jet(net, at, indices)) for at in _beside(torch.tensor(x), axis, away)]
+        inner = network_jet(net, anywhere, indices)
+        usual = derivative_sizes(anywhere, inner, indices)
+        passing = max(rms(_flux(interface, anywhere, inner)), VANISHING * _flux_size(interface, anywhere, usual))
+        values, fluxes = [jet[:, 0] for _, jet in jets], [_flux(interface, at, jet) for at, jet in jets]
+        for what, (a, b), size in (
+            ("value", values, rms(usual[0])),
+            ("flux", fluxes, passing),
+        ):
+            found[f"interface {number} ({what})"] = relative_to(rms(a - b), max(rms(a), rms(b), size))
     return found
+
+
+def _flux(interface: Any, at: torch.Tensor, jet: torch.Tensor) -> torch.Tensor:
+    """The flux (n, parts) of an interface at points (n, d), of a jet (n, indices, outputs) of order one."""
+    at = at.clone().requires_grad_()
+    flux = interface.flux(at, taylor(at, jet, multi_indices(at.shape[1], 1)))
+    dde.grad.clear()
+    parts = flux if isinstance(flux, (list, tuple)) else [flux]
+    return torch.cat([part.detach() for part in parts], 1)
+
+
+def _flux_size(interface: Any, at: torch.Tensor, usual: torch.Tensor) -> float:
+    """The size of the flux, which is linear in u and its derivatives, where these have sizes (indices, outputs)."""
+    total = 0.0
+    for i, c in np.ndindex(*usual.shape):
+        jet = at.new_zeros(len(at), *usual.shape)
+        jet[:, i, c] = usual[i, c]
+        total += rms(_flux(interface, at, jet)) ** 2
+    return math.sqrt(total)
 
 
 # Status and messages ------------------------------------------------------------------------------------------------

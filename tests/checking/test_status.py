@@ -161,6 +161,19 @@ def test_jumps_at_an_interface():
     assert result.predict([[0.5]])[0, 0] == pytest.approx(10 / 11, abs=1e-9)
 
 
+def test_jumps_at_an_interface_where_the_solution_vanishes():
+    """The front of a string at rest: u is zero on it, and the rounding of zero is no jump."""
+    problem = load_problem("wave_four_frequency_1d")
+
+    def exact(x):
+        waves = sum(torch.sin(2 * PI * f * x[:, :1]) for f in (1, 5, 10, 20)) / 4
+        return torch.where(x[:, :1] > 0, waves, torch.zeros_like(waves))
+
+    assert max(interface_jumps(problem, exact).values()) < 1e-6
+    off = interface_jumps(problem, lambda x: exact(x) + torch.where(x[:, :1] > 0, 0.01, 0.0))
+    assert 0.005 < off["interface 1 (value)"] < 0.05
+
+
 def slope_one(right):
     line = dde.geometry.Interval(0, 1)
     values = dde.icbc.DirichletBC(line, lambda x: right * x, on)
