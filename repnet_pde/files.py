@@ -9,12 +9,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import xarray
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import xarray
 
 CHECKPOINT = "checkpoint.pt"
 RUN = "run.json"
@@ -97,7 +99,7 @@ def new_directory(directory: Path) -> Path:
     return directory
 
 
-def open_netcdf(path: Path) -> xarray.Dataset:
+def open_netcdf(path: Path) -> "xarray.Dataset":
     """A NetCDF file, opened, with times as numbers; `InputError` where it is none or a package is missing."""
     with path.open("rb") as stream:
         start = stream.read(4)
@@ -113,4 +115,6 @@ def open_netcdf(path: Path) -> xarray.Dataset:
                 "netCDF4; NetCDF 3, from xarray's to_netcdf(..., engine='scipy'), needs neither"
             )
         engine, options = engines[0].lower(), {}
+    import xarray  # takes as long as all the rest, and few need it
+
     return xarray.open_dataset(path, engine=engine, decode_times=False, **options)

@@ -1,7 +1,6 @@
 """Check of whether the exact solution stated with a problem satisfies its equations and conditions."""
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from ..discretization.jets import Index
 from ..problem.problem import Problem
+from ..problem.references import difference_weights
 from .sizes import sized_terms
 
 UNMET = 1e-4
@@ -67,17 +67,10 @@ def _numerical_jet(
         for places in itertools.product(range(STENCIL), repeat=len(axes)):
             weight, shifted = 1.0, x.copy()
             for axis, place in zip(axes, places, strict=True):
-                weight *= _difference(offsets, index[axis])[place] / steps[axis] ** index[axis]
+                weight *= difference_weights(offsets, index[axis])[place] / steps[axis] ** index[axis]
                 shifted[:, axis] += offsets[place] * steps[axis]
             if weight:
                 with np.errstate(all="ignore"):
                     total += weight * np.asarray(function(shifted), dtype=np.float64).reshape(len(x), outputs)
         result[:, i] = total
     return result
-
-
-def _difference(offsets: np.ndarray, derivative: int) -> np.ndarray:
-    """Finite-difference weights at x + offsets h for a derivative times a power of h, from the Taylor conditions."""
-    moments = np.zeros(len(offsets))
-    moments[derivative] = math.factorial(derivative)
-    return np.linalg.solve(offsets[None, :] ** np.arange(len(offsets))[:, None], moments)

@@ -298,10 +298,15 @@ VANISHING = 1e-3
 def interface_jumps(problem: Problem, net: Any) -> dict[str, float]:
     """The jumps of u and of the flux across each interface, relative to their sizes there or those that u has in the
     domain, whichever is larger: at the interface itself they may vanish."""
-    found = {}
+    found: dict[str, float] = {}
+    if not problem.interfaces:
+        return found
+    box, indices = problem.box, multi_indices(problem.dim, 1)
+    anywhere = torch.tensor(scattered_points(problem, INTERFACE_POINTS))
+    inner = network_jet(net, anywhere, indices)
+    usual = derivative_sizes(anywhere, inner, indices)
     for number, interface in enumerate(problem.interfaces, 1):
-        axis, box, indices = interface.axis, problem.box, multi_indices(problem.dim, 1)
-        anywhere = torch.tensor(scattered_points(problem, INTERFACE_POINTS))
+        axis = interface.axis
         x = anywhere.numpy().copy()
         x[:, axis] = interface.at
         x = x[inside(problem, x)]
@@ -309,14 +314,9 @@ def interface_jumps(problem: Problem, net: Any) -> dict[str, float]:
             continue
         away = 1e-10 * (box.upper[axis] - box.lower[axis])
         jets = [(at, network_jet(net, at, indices)) for at in _beside(torch.tensor(x), axis, away)]
-        inner = network_jet(net, anywhere, indices)
-        usual = derivative_sizes(anywhere, inner, indices)
         passing = max(rms(_flux(interface, anywhere, inner)), VANISHING * _flux_size(interface, anywhere, usual))
         values, fluxes = [jet[:, 0] for _, jet in jets], [_flux(interface, at, jet) for at, jet in jets]
-        for what, (a, b), size in (
-            ("value", values, rms(usual[0])),
-            ("flux", fluxes, passing),
-        ):
+        for what, (a, b), size in (("value", values, rms(usual[0])), ("flux", fluxes, passing)):
             found[f"interface {number} ({what})"] = relative_to(rms(a - b), max(rms(a), rms(b), size))
     return found
 

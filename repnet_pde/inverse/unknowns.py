@@ -10,6 +10,7 @@ import torch
 from ..arguments import mapping, number
 from ..errors import InputError, choose
 from ..problem.problem import Problem
+from ..problem.values import fill
 from .diagnostics import copies, values_of
 
 NEAR = 1e-6
@@ -43,11 +44,9 @@ class Scales:
         """The exact values of the variables; `get` and `set` cause rounding errors."""
         return [variable.item() for variable in self.variables]
 
-    @torch.no_grad()
     def restore(self, values: Sequence[float]) -> None:
         """Set the variables to the values that `values` returned."""
-        for variable, value in zip(self.variables, values, strict=True):
-            variable.fill_(value)
+        fill(self.variables, values)
 
     def internal(self, name: str, value: float) -> float:
         """η for a value v, which is moved away from the bounds if necessary."""

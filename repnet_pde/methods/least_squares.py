@@ -42,7 +42,7 @@ class LeastSquares(Method):
         return by_basis(net, wavenumber)
 
     @classmethod
-    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
+    def coarser(cls, result: dict) -> tuple[str, float, list[tuple[float, dict]]] | None:
         options = result["network_options"]
         if not options.get("layers"):
             return None

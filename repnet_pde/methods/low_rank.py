@@ -93,7 +93,7 @@ class LowRank(Method):
         return {"layers": [math.ceil(MARGIN * most), 1], "wavenumber": numbers} | options
 
     @classmethod
-    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
+    def coarser(cls, result: dict) -> tuple[str, float, list[tuple[float, dict]]] | None:
         most = cls.options()["most_products"]
         steps = [round(most * factor) for factor in (1 / 12, 1 / 4, 1 / 2)]
         return "products", most, [(n, with_option(cls, "most_products", n)) for n in steps]

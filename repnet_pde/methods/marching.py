@@ -69,7 +69,7 @@ class Marching(Method):
         return by_basis(net, wavenumber)
 
     @classmethod
-    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
+    def coarser(cls, result: dict) -> tuple[str, float, list[tuple[float, dict]]] | None:
         return looser(cls)
 
     def __init__(self, objective: Objective, iterations: int, *, tolerance: float = 1e-5):

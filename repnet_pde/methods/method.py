@@ -110,7 +110,7 @@ class Method(ABC):
         return wavenumber
 
     @classmethod
-    def coarser(cls, result: dict, problem: Problem) -> "tuple[str, float, list[tuple[float, dict]]] | None":
+    def coarser(cls, result: dict) -> "tuple[str, float, list[tuple[float, dict]]] | None":
         """To see a stored ``result`` converge: what is varied, how much of it there was, and (value, settings of
         `solve`) with less of it; None where there is no such family of solutions."""
         return None

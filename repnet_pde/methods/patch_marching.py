@@ -59,7 +59,7 @@ class PatchMarching(Patching):
         return Marching.unsuited(problem)
 
     @classmethod
-    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
+    def coarser(cls, result: dict) -> tuple[str, float, list[tuple[float, dict]]] | None:
         return looser(cls)
 
     def __init__(

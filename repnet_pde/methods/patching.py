@@ -75,8 +75,8 @@ class Patching(Method):
         return by_basis(net, wavenumber)
 
     @classmethod
-    def coarser(cls, result: dict, problem: Problem) -> tuple[str, float, list[tuple[float, dict]]] | None:
-        most = FEATURES[problem.dim]
+    def coarser(cls, result: dict) -> tuple[str, float, list[tuple[float, dict]]] | None:
+        most = FEATURES[len(result["wavenumber"])]
         steps = [round(most * factor) for factor in (0.3, 0.42, 0.6)]
         one = {"iterations": 1}  # later partitions would make up for the basis functions by more patches
         return "features of a patch", most, [(n, with_option(cls, "features", n) | one) for n in steps]

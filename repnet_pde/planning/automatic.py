@@ -1,5 +1,6 @@
 """Automatic choice of the method (``method="auto"``): the first rule that applies to the problem and the network."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -72,6 +73,17 @@ class Asked:
         ours = self.network is None or (self.named is not None and self.named.ours)
         return ours and (self.layers is None or len(self.layers) == 1) and not self.problem.unknowns
 
+    @functools.cached_property
+    def large(self) -> bool:
+        """Whether least squares on the whole domain would begin with more than `MANY` coefficients."""
+        problem = self.problem
+        if not (self.one_layer and self.free and is_linear(problem)):
+            return False
+        wavenumber = problem_wavenumber(problem).data
+        bands = problem_bands(problem, wavenumber)
+        wanted = for_wavenumbers(problem, wavenumber) if bands is None else for_bands(problem, bands)
+        return len(problem.outputs) * wanted > MANY
+
 
 def automatic_method(problem: Problem, network: Any, options: Mapping[str, Any] | None) -> tuple[str, str]:
     """The method, or sequence of methods, for a problem and the network asked for (or None), and why."""
@@ -118,13 +130,13 @@ def _network_of_products(asked: Asked) -> str | None:
 
 
 def _many_coordinates(asked: Asked) -> str | None:
-    if not _large(asked) or asked.problem.dim < 3 or LowRank.why_not(asked.problem):
+    if not asked.large or asked.problem.dim < 3 or LowRank.why_not(asked.problem):
         return None
     return "linear problem in many coordinates: a sum of few products" if low_rank_converges(asked.problem) else None
 
 
 def _many_waves(asked: Asked) -> str | None:
-    if _large(asked) and not Patching.why_not(asked.problem):
+    if asked.large and not Patching.why_not(asked.problem):
         return "linear problem with many waves: least squares on subdomains"
     return None
 
@@ -194,17 +206,6 @@ RULES: tuple[tuple[str, Callable[[Asked], str | None]], ...] = (
     (FIRST_ORDER, _many_parameters),
 )
 """(method, function that gives the reason for it or None); the first one that gives a reason decides."""
-
-
-def _large(asked: Asked) -> bool:
-    """Whether least squares on the whole domain would begin with more than `MANY` coefficients."""
-    problem = asked.problem
-    if not (asked.one_layer and asked.free and is_linear(problem)):
-        return False
-    wavenumber = problem_wavenumber(problem).data
-    bands = problem_bands(problem, wavenumber)
-    wanted = for_wavenumbers(problem, wavenumber) if bands is None else for_bands(problem, bands)
-    return len(problem.outputs) * wanted > MANY
 
 
 def low_rank_converges(problem: Problem) -> bool:

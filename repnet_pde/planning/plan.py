@@ -1,7 +1,7 @@
 """`plan`: the settings of a run for a problem and a request. It has no side effects, and can be printed."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -54,8 +54,6 @@ class Plan:
     solved: Candidate | None = None
     in_turn: bool = False
     chosen: bool = False
-    others: dict[str, str] = field(default_factory=dict)
-    """Name of each method that cannot solve the problem -> why not."""
 
     @property
     def first(self) -> type[Method]:
@@ -66,6 +64,11 @@ class Plan:
     def unreached(self) -> Candidate | None:
         """The best candidate of the search, if it does not approximate the solution."""
         return self.solved if self.solved is not None and self.solved.held_out > LARGE else None
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Name of each method that cannot solve the problem -> why not."""
+        return {method.name: why for method in METHODS.values() if (why := method.why_not(self.problem))}
 
     @property
     def points(self) -> dict[str, int]:
@@ -156,9 +159,7 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
         # The automatic choice may fail to approximate the solution; another method then gets the remaining time.
         chosen = request.network is not None or bool(request.network_options)
         in_turn = auto and first is LeastSquares and not chosen and not Patching.why_not(problem)
-        result = completed(problem, request.network, settings, request.time_limit, in_turn)
-        result.others = {other.name: why for other in METHODS.values() if (why := other.why_not(problem))}
-    return result
+        return completed(problem, request.network, settings, request.time_limit, in_turn)
 
 
 def completed(

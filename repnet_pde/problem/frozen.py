@@ -8,6 +8,7 @@ import torch
 
 from ..backend import dde
 from ..errors import InputError
+from .values import fill
 
 
 def frozen(
@@ -35,14 +36,14 @@ def frozen(
         start = variable.item()
         if not math.isfinite(value):
             return [False] * len(before)
-        _fill(variable, value)
+        fill([variable], [value])
         dde.grad.clear()
         try:
             return [not torch.equal(a.detach(), b) for a, b in zip(evaluate(), before, strict=True)]
         except Exception:  # an error for this value shows that it is not frozen
             return [True] * len(before)
         finally:
-            _fill(variable, start)
+            fill([variable], [start])
             dde.grad.clear()
 
     for name, variable in unknowns.items():
@@ -62,11 +63,6 @@ def _slope(vector: torch.Tensor, variable: torch.Tensor) -> float:
     (slope,) = torch.autograd.grad(vector, variable, weights, allow_unused=True, retain_graph=True)
     size = 0.0 if slope is None else abs(slope.item())
     return size if math.isfinite(size) else 0.0
-
-
-@torch.no_grad()
-def _fill(variable: torch.Tensor, value: float) -> None:
-    variable.fill_(value)
 
 
 def _said_of_frozen(name: str, term: str, conditions: Mapping[str, Any]) -> str:

@@ -1,45 +1,42 @@
 """The values of unknowns: reset, restored, or changed to generic values where nothing vanishes by chance."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
 
+@torch.no_grad()
+def fill(variables: Iterable[torch.Tensor], values: Iterable[float]) -> None:
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.fill_(value)
+
+
 @contextlib.contextmanager
-def at_start(problem: Any) -> Iterator[None]:
-    """With the unknowns at the values that they had when the problem was made."""
-    before = {name: variable.item() for name, variable in problem.unknowns.items()}
-    reset_unknowns(problem)
+def held_at(variables: Iterable[torch.Tensor], values: Iterable[float]) -> Iterator[None]:
+    """With the variables at these values; afterwards they have their own again."""
+    variables = list(variables)
+    before = [variable.item() for variable in variables]
+    fill(variables, values)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for name, variable in problem.unknowns.items():
-                variable.fill_(before[name])
+        fill(variables, before)
 
 
 def reset_unknowns(problem: Any) -> None:
     """Reset the unknowns to the values that they had when the problem was created."""
-    with torch.no_grad():
-        for name, value in problem.unknowns.items():
-            value.fill_(problem.start_values[name])
+    fill(problem.unknowns.values(), [problem.start_values[name] for name in problem.unknowns])
 
 
-@contextlib.contextmanager
-def generic(variables: Iterable[torch.Tensor]) -> Iterator[None]:
+def at_start(problem: Any) -> contextlib.AbstractContextManager[None]:
+    """With the unknowns at the values that they had when the problem was created."""
+    return held_at(problem.unknowns.values(), [problem.start_values[name] for name in problem.unknowns])
+
+
+def generic(variables: Iterable[torch.Tensor]) -> contextlib.AbstractContextManager[None]:
     """With the variables at other values, at which nothing vanishes by chance."""
     variables = list(variables)
-    before = [variable.item() for variable in variables]
-    _fill(variables, [1.37 * value or 0.37 for value in before])
-    try:
-        yield
-    finally:
-        _fill(variables, before)
-
-
-@torch.no_grad()
-def _fill(variables: Sequence[torch.Tensor], values: Sequence[float]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.fill_(value)
+    return held_at(variables, [1.37 * variable.item() or 0.37 for variable in variables])

@@ -86,8 +86,7 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
     seed_number(request.seed)
     seconds("time_limit", request.time_limit)
     seconds("checkpoint_seconds", storing.checkpoint_seconds)
-    directory = None if storing.out is None else new_directory(Path(storing.out))
-    storing = dataclasses.replace(storing, out=directory)
+    directory = None if storing.out is None else new_directory(storing.out)
     reset_unknowns(problem)
     planned = plan(problem, request)
     ready, limit = Run(planned), request.time_limit

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...arguments import whole
 from ...methods import METHODS, sequence
-from ...problem.load import catalogue, load_problem, locate
+from ...problem.load import catalogue, locate
 from .campaign import Campaign, Run, Stored
 
 PASSED, REMARK, FAILED = "passed", "remark", "failed"
@@ -167,7 +167,7 @@ def _ladder(run: Stored) -> tuple[str | None, float, list[tuple[float, Run]]]:
         varied = "samples"
     else:
         method = METHODS.get(found["method"])
-        coarser = None if method is None else method.coarser(found, load_problem(run.run.problem))
+        coarser = None if method is None else method.coarser(found)
         if coarser is None:
             return None, math.nan, []
         varied, most, steps = coarser
