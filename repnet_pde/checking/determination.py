@@ -15,17 +15,19 @@ POINTS = 2
 """Points per basis function at which a function's size is measured."""
 
 
-def loosest(problem: Problem, system: JetSystem, factor: Factorization) -> float:
+def loosest(problem: Problem, system: JetSystem, factor: Factorization, elsewhere: JetSystem) -> float:
     """The largest relative residual (`sizes.term_sizes`), in the homogeneous linearised problem, of the function v in
     the span of the basis functions to which equations and conditions are least sensitive.
 
     v maximises the ratio of its root mean square in the domain, each output relative to the solution's, to the norm of
     the scaled rows, ‖Φ v‖ / ‖J v‖; it is found by the power method for (JᵀJ)⁻¹ ΦᵀΦ. The result is of order one if the
     problem determines its solution well. If any multiple of v can be added to a solution, it is as small as the
-    approximation error of v.
+    approximation error of v. The residual is measured at other points too, since v may be large in a gap between the
+    points of the rows, as near a corner, where the problem determines it and those points do not.
 
     Args:
         system: at the solution. factor: a `Factorization` of its scaled rows there, as returned by `newton`.
+        elsewhere: the same network and solution at other points.
     """
     y, outputs = torch.as_tensor(scattered_points(problem, POINTS * factor.columns)), len(problem.outputs)
     zero = (0,) * problem.dim
@@ -43,7 +45,12 @@ def loosest(problem: Problem, system: JetSystem, factor: Factorization) -> float
     for _ in range(STEPS):
         v = factor.solve_normal(values.T @ (values @ v))
         v = v / (values @ v).norm().clamp_min(1e-300)
-    jet = system.at.jet(*as_layer(v[:, 0], system.linear))
+    return max(_relative(v[:, 0], there) for there in (system, elsewhere))
+
+
+def _relative(v: torch.Tensor, system: JetSystem) -> float:
+    """The largest relative residual of the function with coefficients v (p,) at the points of a system."""
+    jet = system.at.jet(*as_layer(v, system.linear))
     jet = jet / jet.abs().amax().clamp_min(1e-300)
     terms = term_jets(system.data, system.names, system.x, system.jet, system.indices, system.transform)
     worst = 0.0

@@ -49,6 +49,11 @@ class Examined:
     outliers: list[int]
 
 
+def rms(values: np.ndarray) -> float:
+    """The root mean square of the entries, 0 where there are none."""
+    return math.sqrt(float(np.mean(np.square(values)))) if np.size(values) else 0.0
+
+
 def values_of(condition: Any) -> np.ndarray:
     """The values observed at the points of a condition (n, components), float64."""
     values = np.asarray(condition.values.detach().cpu().numpy(), dtype=np.float64)
@@ -114,6 +119,14 @@ def examine(
     if n >= LEAST_NEIGHBOURS and same > n / 2:
         remarks.append(f"{name}: {same} of {n} values are the same number")
     return Examined(size, scatter, misses, remarks, [int(np.flatnonzero(keep)[i]) for i in outliers])
+
+
+def systematic(points: np.ndarray, residuals: np.ndarray) -> bool:
+    """Whether data at neighbouring points (n, d) have similar residuals (n,): the fit does not follow them; True if
+    there are too few to decide."""
+    keep = _first_of_copies(points, residuals[:, None])
+    neighbours = _neighbours(points[keep])
+    return neighbours is None or _chance_of_ratio(neighbours, residuals[keep]) < RARE
 
 
 def robust_deviation(residuals: np.ndarray, dof: float) -> float:

@@ -11,7 +11,7 @@ from ..backend import dde
 from ..checking.status import LARGE
 from ..linalg.reduced import DEPENDENT
 from ..problem.residuals import residual_vectors
-from .diagnostics import RARE, Examined, examine, values_of
+from .diagnostics import RARE, Examined, examine, rms, values_of
 from .identification import Estimate, Identification, quantile_of
 from .notes import INVOLVED, PRECISE, limited, notes_of, remarks_on, undetermined
 from .solution import Solution, field_deviation, influence, parts, solution_of
@@ -92,7 +92,7 @@ def analyse(
         scatter={name: e.scatter for name, e in examined.items()},
     )
     found.notes = notes_of(found)
-    sizes = [e.size > PRECISE * _rms(values_of(observed[name])) for name, e in examined.items()]
+    sizes = [e.size > PRECISE * rms(values_of(observed[name])) for name, e in examined.items()]
     dominated = getattr(method, "dominated", False)
     found.limited = not (found.undetermined or free) and (
         (dominated and any(sizes)) or any(limited(e) for e in estimates.values())
@@ -124,18 +124,14 @@ def _examined(problem, objective, method, solution: Solution) -> dict[str, Exami
         axes = problem.coordinate_names if geometry is not None else [f"x_{i + 1}" for i in range(points.shape[1])]
         factor = solution.factors[problem.term_names.index(name)]
         factor = factor.numpy() if isinstance(factor, torch.Tensor) else factor
-        level = math.hypot(_rms(floor / factor), accuracy * _rms(values))
+        level = math.hypot(rms(floor / factor), accuracy * rms(values))
         if vectors[name].size != len(points):  # several components
-            found[name] = Examined(_rms(vectors[name]), None, False, [], [])
+            found[name] = Examined(rms(vectors[name]), None, False, [], [])
             continue
         relative = (d / d.square().mean().sqrt()).numpy()  # deviations that are given for each datum
         residuals = vectors[name].reshape(-1) / relative
         found[name] = examine(name, axes, points, values, residuals, leverage, level, robust)
     return found
-
-
-def _rms(values) -> float:
-    return math.sqrt(float(np.mean(np.square(values)))) if np.size(values) else 0.0
 
 
 def _compared_with_noise(solution: Solution) -> tuple[float, bool]:

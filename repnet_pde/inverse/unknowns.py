@@ -80,7 +80,11 @@ class Scales:
 
     def get(self) -> torch.Tensor:
         """η (q,) of the variables' values."""
-        etas = [self.internal(n, v.item()) for n, v in zip(self.names, self.variables, strict=True)]
+        return self.internals(self.values())
+
+    def internals(self, values: Sequence[float]) -> torch.Tensor:
+        """η (q,) of values of the unknowns, in their order."""
+        etas = [self.internal(n, v) for n, v in zip(self.names, values, strict=True)]
         return torch.tensor(etas, dtype=torch.float64)
 
     @torch.no_grad()

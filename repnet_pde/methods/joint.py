@@ -177,8 +177,7 @@ class Joint(Method):
     def minima(self) -> list[torch.Tensor]:
         """Unknowns (q,), on their internal scale, at the minima found from other starts that are not much worse."""
         found = self.search.minima() + (self.coarse.minima() if self.coarse else [])
-        etas = ([self.scales.internal(n, v) for n, v in zip(self.scales.names, c, strict=True)] for c in found)
-        return [torch.tensor(eta, dtype=torch.float64) for eta in etas]
+        return [self.scales.internals(values) for values in found]
 
     def polished(self, eta: torch.Tensor) -> torch.Tensor:
         """The minimum near unknowns (q,), where the equations are linear in the state; everything is left as it was."""

@@ -91,14 +91,16 @@ def attempt(
     except TrainingError:
         outcome = Outcome(False, False, True, math.inf, [1.0] * len(sizes), 0, features, 0, 0)
     left = None
-    if start is not None and isinstance(system, JetSystem) and outcome.factor is not None:
-        left = loosest(problem, system, outcome.factor)
     if indices is None or isinstance(system, CopySystem):
         residuals = CopySystem(held_out, net, names).residuals()
     else:
         system.store()
-        there = JetSystem(held_out, net, names, indices)
+        y = torch.as_tensor(held_out.train_x)
+        only_checked = None if start is None or steps else _jets_below(start, y, indices)
+        there = JetSystem(held_out, net, names, indices, start=only_checked)
         residuals = there.residuals()
+        if start is not None and outcome.factor is not None:
+            left = loosest(problem, system, outcome.factor, there)
     size = max(n * s for n, s in zip(sizes, outcome.scales, strict=True)) or 1.0
     held = _held_out(residuals, outcome.scales, size)
     if indices is not None:  # rows scaled for functions much faster than u understate the residual of u

@@ -7,10 +7,14 @@ import torch
 from exact import as_network
 
 from repnet_pde import Interface, Problem, Sampling, load_problem, set_precision, solve
+from repnet_pde.backend import seeded
+from repnet_pde.checking.determination import loosest
 from repnet_pde.checking.sizes import relative_residuals
 from repnet_pde.checking.status import convergence_status, interface_jumps, verify
 from repnet_pde.discretization.jets import orders
+from repnet_pde.discretization.last_layer import JetSystem, newton
 from repnet_pde.networks.patches import Patches
+from repnet_pde.networks.registry import build_network
 from repnet_pde.networks.slabs import Slabs
 from repnet_pde.problem.points import collocation
 
@@ -263,6 +267,33 @@ def test_an_eigenfunction_can_be_added():
     """u'' + π² u = 0 with u = 0 at the ends: every multiple of sin πx."""
     result = solve(line_problem(lambda x, u: H(u, x) + PI**2 * u, {"ends": (lambda x: 0, on)}), progress=False)
     assert result.status == "not converged" and "determined" in result.check.reason
+
+
+def test_a_gap_between_points_leaves_nothing_open():
+    """A function that is large only where no boundary points happen to lie is determined by the problem; if the
+    condition does not hold there, it is not."""
+
+    def laplace(hole):
+        square = dde.geometry.Rectangle([0, 0], [1, 1])
+        far = lambda x, on: on and np.hypot(x[0] - 1, x[1]) >= hole  # noqa: E731
+        sides = dde.icbc.DirichletBC(square, lambda x: x[:, :1], far)
+        return Problem(
+            geometry=square, pde=lambda x, u: H(u, x, i=0, j=0) + H(u, x, i=1, j=1), conditions={"sides": sides}
+        )
+
+    def systems(problem):
+        return [
+            JetSystem(collocation(problem, features=200), net, problem.term_names, [(0, 0), (0, 2), (2, 0)])
+            for _ in range(2)
+        ]
+
+    whole, part = laplace(0.0), laplace(0.5)
+    with seeded(0):
+        net = build_network(whole, "repnet-sin", {"layers": [200]}, [2 * PI, 2 * PI])
+        (system, other), (_, everywhere) = systems(part), systems(whole)
+    factor = newton(system).factor
+    assert loosest(part, system, factor, other) < 1e-3
+    assert loosest(part, system, factor, everywhere) > 0.1
 
 
 def test_a_pin_counts():

@@ -5,6 +5,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
 from ...discretization.features import jet_of
@@ -12,7 +13,7 @@ from ...discretization.jets import orders_of_problem
 from ...discretization.last_layer import JetSystem, check_finite
 from ...discretization.objective import Objective
 from ...errors import InputError
-from ...inverse.diagnostics import robust_deviation
+from ...inverse.diagnostics import rms, robust_deviation, systematic, values_of
 from ...inverse.unknowns import Scales, equal_deviations, first_deviations, huber_weights, weights_of_copies
 from ...linalg.dense import Factorization, Linearization
 from ...linalg.reduced import SMOOTHNESS, Layout, Reduced
@@ -25,6 +26,9 @@ STEADY = 0.02
 """Relative change of the ratio of two noise levels below which it has settled."""
 BAND = 1.5
 """Ratio of the largest to the smallest wavenumber of a band in which the coefficients of a field have one variance."""
+
+WITHIN = 3.0
+"""Root mean square residual over the standard deviation given, up to which it is noise."""
 
 Factor = torch.Tensor | float
 """What the rows of a term are multiplied with: one number for each (n,), or the same for all."""
@@ -119,6 +123,18 @@ class Rows:
         rough = self.rough * self.system.c[self.layout.fields]
         total += self.omega * rough.square().sum().item()
         return total if math.isfinite(total) else math.inf
+
+    def explained(self, part: float) -> bool:
+        """Whether state and unknowns follow every observation: their residuals are up to this part of the standard
+        deviation of its values, within the noise that is known, or unlike those of their neighbours."""
+        vectors, observations = self.system.residuals(), self.problem.observations.values()
+        for i, condition, deviation in zip(self.observed, observations, self.deviations, strict=True):
+            residual = vectors[i].numpy()
+            small = rms(residual) <= part * np.std(values_of(condition))
+            noise = self.known is not None and rms(residual / deviation.numpy()) <= WITHIN
+            if not small and not noise and systematic(np.asarray(condition.points), residual):
+                return False
+        return True
 
     def dominated(self) -> bool:
         return self.dominates(self.system.residuals(), self.factors(self.linearize()))

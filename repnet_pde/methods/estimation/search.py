@@ -22,6 +22,11 @@ AGREE = 1e-3
 """Relative difference of the unknowns of two starts that agree; its square for the sums of squares."""
 NEAR = 0.1
 """Relative change of the unknowns between the coarse and the full network from which other starts are tried."""
+EXPLAINED = 0.3
+"""Root mean square residual of an observation relative to the standard deviation of its values, up to which it counts
+as explained whatever the residuals look like."""
+FOLLOWED = 3
+"""Starts that follow the data, where what was found without them explains the data not at all."""
 AS_GOOD = 2.0
 """Root mean square misfit over the least, up to which another minimum counts."""
 
@@ -83,6 +88,8 @@ class JointSearch:
         """The stage of the best start's end."""
         self.exploring = bool(self.problem.unknowns) and most_starts > 1
         """Whether the unknowns alone are looked for first, with exact states (`Starts.explore`)."""
+        self.following = False
+        """Whether the unknowns alone are looked for from the ends of the `Stages`, since nothing explains the data."""
         self.explored: list[Explored] = []
         """What each start of that gave, the best first."""
         self.before_all: tuple | None = None
@@ -112,7 +119,10 @@ class JointSearch:
             self.stages.enter(0)
             self.stages.begin(self.starts.begin(self.start))
         if self.stages.advance(self.before_all is not None):
-            self._finish_start()
+            if self.following:
+                self._explore_from_ends()
+            else:
+                self._finish_start()
         self.rows.system.store()
         self.objective.mean_squares()
 
@@ -131,33 +141,63 @@ class JointSearch:
         self.stages.ends = [(self.rows.system.c.clone(), self.scales.values())]
 
     def _explore(self) -> None:
-        """One start of the search for the unknowns alone; after the last, the best is where the method begins."""
+        """One start of the search for the unknowns alone; after the last, the best is where the method begins.
+
+        Where all end far from the data, as for frequencies that are wrong by more than a period, the stages, whose
+        state follows the data at first, lead there.
+        """
         found = self.starts.explore(self.start)
         if found is None:
             self.exploring = False
             return
-        misfit, eta, c = found
         self.projection.linear = True
+        agreed = self._add(*found)
+        if (agreed and self.start >= min(LEAST_STARTS, self.most_starts)) or self.start >= self.most_starts:
+            self.exploring = False
+            self._set_best()
+            if self.rows.explained(EXPLAINED):
+                self._explored(agreed)
+            else:
+                self.start, self.following, self.stages.stage = 0, True, -1
+        self.objective.mean_squares()
+
+    def _explore_from_ends(self) -> None:
+        """Look for the unknowns alone from what the stages of a start ended at."""
+        ends = [values for _, values in self.stages.ends] + [self.scales.values()]
+        agreed = self._add(*self.starts.polished([self.scales.internals(values) for values in ends]))
+        self.stages.stage = -1
+        self._set_best()
+        explained = self.rows.explained(EXPLAINED)
+        if explained or self.start >= FOLLOWED:
+            self.following = False
+            self._explored(agreed or explained)
+
+    def _add(self, misfit: float, eta: torch.Tensor, c: torch.Tensor) -> bool:
+        """Keep what a start of the search for the unknowns alone gave; whether the best two agree."""
         self.scales.set(eta)
         self.explored.append(Explored(misfit, eta, c, self.scales.values()))
         self.explored.sort(key=lambda e: e.misfit)
         self.start += 1
-        agreed = _agree([e.values for e in self.explored], [e.misfit**2 for e in self.explored])
-        if (agreed and self.start >= min(LEAST_STARTS, self.most_starts)) or self.start >= self.most_starts:
-            best = self.explored[0]
-            self.scales.set(best.eta)
-            self.rows.put(best.coefficients)
-            self.rows.system.store()
-            self.exploring, self.agreed = False, agreed
-            self.before_all = best.values, agreed, self.start
-            if self.preliminary:
-                kept = self.rows.deviations, (self.rows.omega, self.rows.rough)
-                self.found = [End(best.misfit, best.coefficients, best.values, *kept, STAGES - 1, True)]
-                self.reason = "explored"
-            else:
-                self.start, self.stages.before = 0, None
-                self.stages.enter(STAGES - 2)
-        self.objective.mean_squares()
+        return _agree([e.values for e in self.explored], [e.misfit**2 for e in self.explored])
+
+    def _set_best(self) -> None:
+        """Set the best unknowns found alone, with their state."""
+        best = self.explored[0]
+        self.scales.set(best.eta)
+        self.rows.put(best.coefficients)
+        self.rows.system.store()
+
+    def _explored(self, agreed: bool) -> None:
+        """Go on from the best unknowns found alone, which are set."""
+        best, self.agreed = self.explored[0], agreed
+        self.before_all = best.values, agreed, len(self.explored)
+        if self.preliminary:
+            kept = self.rows.deviations, (self.rows.omega, self.rows.rough)
+            self.found = [End(best.misfit, best.coefficients, best.values, *kept, STAGES - 1, True)]
+            self.start, self.reason = len(self.explored), "explored"
+        else:
+            self.start, self.stages.before = 0, None
+            self.stages.enter(STAGES - 2)
 
     def _finish_start(self) -> None:
         """Keep what this start gave; then the next, unless two agree or all are done."""
@@ -224,7 +264,7 @@ class JointSearch:
 
     # Checkpoints ----------------------------------------------------------------------------------------------------
 
-    _STATE = ("iteration", "start", "final", "exploring", "before_all", "agreed", "reason")
+    _STATE = ("iteration", "start", "final", "exploring", "following", "before_all", "agreed", "reason")
     _OF_ROWS = ("share", "deviations", "weights", "robust", "omega", "rough")
 
     def state_dict(self) -> dict:

@@ -104,6 +104,7 @@ class Stages:
         the data.
         """
         if converged and self.before is not None and (self.rows.dominated() or self._lost_the_data()):
+            self.ends.append((self.rows.system.c.clone(), self.scales.values()))
             self.rows.restore(*self.before)
             self.rows.system.store()
             self.enter(self.stage - 1)

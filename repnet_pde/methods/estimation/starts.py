@@ -67,7 +67,7 @@ class Starts:
         where the other stalls: (root mean square misfit over the deviations, unknowns on their internal scale,
         coefficients). None where a field is unknown or the equations are not linear in the state.
         """
-        rows, projection = self.rows, self.projection
+        projection = self.projection
         if self.problem.unknown_fields or not self.linear:
             return None
         if projection.open is None:  # which a basis that does not resolve a solution far off does not show
@@ -77,8 +77,15 @@ class Starts:
             candidates = [self.first, *self.guesses]
         else:
             candidates = self._candidates(np.random.default_rng(number))
+        return self.polished(candidates, turned=number % 2 == 1)
+
+    def polished(
+        self, candidates: Sequence[torch.Tensor], turned: bool = False
+    ) -> tuple[float, torch.Tensor, torch.Tensor]:
+        """The minimum, as `explore` gives it, for the unknowns alone near the best of several (q,); it is set."""
+        rows, projection = self.rows, self.projection
         start = min(candidates, key=lambda eta: np.square(projection.residual(eta)).sum())
-        eta = projection.polish(start, POLISHING, turned=number % 2 == 1)
+        eta = projection.polish(start, POLISHING, turned)
         left = projection.residual(eta)
         self.guesses.append(eta)
         return float(np.sqrt(np.square(left).sum() / sum(len(d) for d in rows.deviations))), eta, rows.system.c.clone()
