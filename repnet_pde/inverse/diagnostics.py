@@ -25,6 +25,9 @@ FAR = 7.0
 """Distance in robust standard deviations from which a residual is an outlier: detects several that mask each other."""
 MAD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
+EXPLAINED = 0.1
+"""Root mean square residual of an observation relative to the standard deviation of its values, up to which it counts
+as explained whatever the residuals look like."""
 AT_FLOOR = 3.0
 """Residuals up to this multiple of the discretisation error give no information about the data."""
 

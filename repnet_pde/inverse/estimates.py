@@ -11,7 +11,7 @@ from ..backend import dde
 from ..checking.status import LARGE
 from ..linalg.reduced import DEPENDENT
 from ..problem.residuals import residual_vectors
-from .diagnostics import RARE, Examined, examine, rms, values_of
+from .diagnostics import EXPLAINED, RARE, Examined, examine, rms, values_of
 from .identification import Estimate, Identification, quantile_of
 from .notes import INVOLVED, PRECISE, limited, notes_of, remarks_on, undetermined
 from .solution import Solution, field_deviation, influence, parts, solution_of
@@ -67,6 +67,7 @@ def analyse(
     if not problem.unknown_fields:
         free = _free(posterior.leverage, len(names)) if solution.own and names else ""
         doubts += [free] * bool(free) + _unmet(relative or {})
+    doubts += _disagreeing(method, observed, examined)
     linear, directions = _linearised(problem, solution, getattr(method, "accuracy", 0.0))
     directions, others = _left_open(method, linear, directions, solution.noise_factor, believed=not doubts)
     doubts += others
@@ -161,6 +162,17 @@ def _unmet(relative: dict[str, float]) -> list[str]:
     """A doubt if the equations or conditions are not satisfied, so that the fit is not a solution."""
     worst = [(name, value) for name, value in relative.items() if not value <= LARGE]
     return [f"the equations are not met: relative residual {value:.1e} ({name})" for name, value in worst[:1]]
+
+
+def _disagreeing(method, observed, examined: dict[str, Examined]) -> list[str]:
+    """A doubt if the starts ended at different minima, of which the best leaves much of the data unexplained."""
+    if getattr(method, "agreed", True):
+        return []
+    parts = {name: e.size / max(float(np.std(values_of(observed[name]))), 1e-300) for name, e in examined.items()}
+    name = max(parts, key=lambda name: parts[name])
+    if parts[name] <= EXPLAINED:
+        return []
+    return [f"the starts end at different minima, and the best leaves {parts[name]:.0%} of the scatter of {name}"]
 
 
 def _misses(examined: dict[str, Examined], chi_square: float | None) -> list[str]:

@@ -136,6 +136,11 @@ class Joint(Method):
         return self.search.reason or ("all iterations done" if self.iteration >= self.iterations else None)
 
     @property
+    def agreed(self) -> bool:
+        """Whether two starts, or as many as were asked for, gave the same."""
+        return self.search.agreed
+
+    @property
     def scales(self) -> Scales:
         return self.search.scales
 
@@ -175,8 +180,10 @@ class Joint(Method):
         return self.search.projection.sum_of_squares(eta)
 
     def minima(self) -> list[torch.Tensor]:
-        """Unknowns (q,), on their internal scale, at the minima found from other starts that are not much worse."""
+        """Unknowns (q,), on their internal scale, at the minima found from other starts that are not much worse, and
+        with the other basis: along a curve of minima it ends elsewhere."""
         found = self.search.minima() + (self.coarse.minima() if self.coarse else [])
+        found += [] if self.twin_values is None else [self.twin_values]
         return [self.scales.internals(values) for values in found]
 
     def polished(self, eta: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from ...discretization.jets import orders_of_problem
 from ...discretization.last_layer import JetSystem, check_finite
 from ...discretization.objective import Objective
 from ...errors import InputError
-from ...inverse.diagnostics import rms, robust_deviation, systematic, values_of
+from ...inverse.diagnostics import EXPLAINED, rms, robust_deviation, systematic, values_of
 from ...inverse.unknowns import Scales, equal_deviations, first_deviations, huber_weights, weights_of_copies
 from ...linalg.dense import Factorization, Linearization
 from ...linalg.reduced import SMOOTHNESS, Layout, Reduced
@@ -124,13 +124,13 @@ class Rows:
         total += self.omega * rough.square().sum().item()
         return total if math.isfinite(total) else math.inf
 
-    def explained(self, part: float) -> bool:
-        """Whether state and unknowns follow every observation: their residuals are up to this part of the standard
+    def explained(self) -> bool:
+        """Whether state and unknowns follow every observation: its residuals are up to `EXPLAINED` times the standard
         deviation of its values, within the noise that is known, or unlike those of their neighbours."""
         vectors, observations = self.system.residuals(), self.problem.observations.values()
         for i, condition, deviation in zip(self.observed, observations, self.deviations, strict=True):
             residual = vectors[i].numpy()
-            small = rms(residual) <= part * np.std(values_of(condition))
+            small = rms(residual) <= EXPLAINED * np.std(values_of(condition))
             noise = self.known is not None and rms(residual / deviation.numpy()) <= WITHIN
             if not small and not noise and systematic(np.asarray(condition.points), residual):
                 return False

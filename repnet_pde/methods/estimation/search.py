@@ -22,11 +22,8 @@ AGREE = 1e-3
 """Relative difference of the unknowns of two starts that agree; its square for the sums of squares."""
 NEAR = 0.1
 """Relative change of the unknowns between the coarse and the full network from which other starts are tried."""
-EXPLAINED = 0.3
-"""Root mean square residual of an observation relative to the standard deviation of its values, up to which it counts
-as explained whatever the residuals look like."""
 FOLLOWED = 3
-"""Starts that follow the data, where what was found without them explains the data not at all."""
+"""Starts that follow the data, where nothing that was found without them explains the data."""
 AS_GOOD = 2.0
 """Root mean square misfit over the least, up to which another minimum counts."""
 
@@ -151,11 +148,13 @@ class JointSearch:
             self.exploring = False
             return
         self.projection.linear = True
-        agreed = self._add(*found)
-        if (agreed and self.start >= min(LEAST_STARTS, self.most_starts)) or self.start >= self.most_starts:
+        agreed, explained = self._add(*found)
+        if agreed and explained and self.start >= min(LEAST_STARTS, self.most_starts):
             self.exploring = False
-            self._set_best()
-            if self.rows.explained(EXPLAINED):
+            self._explored(True)
+        elif self.start >= self.most_starts:
+            self.exploring = False
+            if explained:
                 self._explored(agreed)
             else:
                 self.start, self.following, self.stages.stage = 0, True, -1
@@ -164,32 +163,39 @@ class JointSearch:
     def _explore_from_ends(self) -> None:
         """Look for the unknowns alone from what the stages of a start ended at."""
         ends = [values for _, values in self.stages.ends] + [self.scales.values()]
-        agreed = self._add(*self.starts.polished([self.scales.internals(values) for values in ends]))
+        agreed, explained = self._add(*self.starts.polished([self.scales.internals(values) for values in ends]))
         self.stages.stage = -1
-        self._set_best()
-        explained = self.rows.explained(EXPLAINED)
         if explained or self.start >= FOLLOWED:
             self.following = False
             self._explored(agreed or explained)
 
-    def _add(self, misfit: float, eta: torch.Tensor, c: torch.Tensor) -> bool:
-        """Keep what a start of the search for the unknowns alone gave; whether the best two agree."""
+    def _add(self, misfit: float, eta: torch.Tensor, c: torch.Tensor) -> tuple[bool, bool]:
+        """Keep what a start of the search for the unknowns alone gave, and set the best: whether the best two agree,
+        and whether the best explains the data."""
         self.scales.set(eta)
         self.explored.append(Explored(misfit, eta, c, self.scales.values()))
         self.explored.sort(key=lambda e: e.misfit)
         self.start += 1
-        return _agree([e.values for e in self.explored], [e.misfit**2 for e in self.explored])
+        self._set(self.explored[0])
+        explained = self.rows.explained()
+        if not explained:
+            self.starts.failed = [e.eta for e in self.explored]
+        return _agree([e.values for e in self.explored], [e.misfit**2 for e in self.explored]), explained
 
-    def _set_best(self) -> None:
-        """Set the best unknowns found alone, with their state."""
-        best = self.explored[0]
-        self.scales.set(best.eta)
-        self.rows.put(best.coefficients)
+    def _set(self, found: Explored) -> None:
+        self.scales.set(found.eta)
+        self.rows.put(found.coefficients)
         self.rows.system.store()
 
     def _explored(self, agreed: bool) -> None:
-        """Go on from the best unknowns found alone, which are set."""
+        """Go on from the best unknowns found alone, or from better ones beside them."""
+        for _ in range(2 * len(self.scales.names)):
+            found = self.starts.beside(self.explored[0].eta, self.explored[0].misfit)
+            if found is None:
+                break
+            agreed = self._add(*found)[1]
         best, self.agreed = self.explored[0], agreed
+        self._set(best)
         self.before_all = best.values, agreed, len(self.explored)
         if self.preliminary:
             kept = self.rows.deviations, (self.rows.omega, self.rows.rough)
@@ -275,7 +281,7 @@ class JointSearch:
             "found": [tuple(e) for e in self.found],
             "stages": self.stages.state_dict(),
             "rows": {name: getattr(self.rows, name) for name in self._OF_ROWS},
-            "starts": (self.starts.first, list(self.starts.guesses)),
+            "starts": (self.starts.first, list(self.starts.guesses), list(self.starts.failed)),
             "projection": (self.projection.linear, self.projection.open),
         }
 
@@ -286,7 +292,8 @@ class JointSearch:
         self.explored = [Explored(*e) for e in state["explored"]]
         self.found = [End(*e) for e in state["found"]]
         self.stages.load_state_dict(state["stages"])
-        self.starts.first, self.starts.guesses = state["starts"][0], list(state["starts"][1])
+        self.starts.first, *lists = state["starts"]
+        self.starts.guesses, self.starts.failed = map(list, lists)
         self.projection.linear, self.projection.open = state["projection"]
         self.rows.reset()
 

@@ -9,11 +9,18 @@ import torch
 
 from ...analysis.linearity import is_linear
 from .coordinates import POLISHING
-from .projection import Projection
+from .projection import NEGLIGIBLE, Projection
 from .smooth_state import set_fields, set_from_equations, smooth_state
 
 SCREENED, SCREENING = 200, 3e10
 """Candidates of which the best is the next start: most of them, and most of their rows × columns² together."""
+BASIN = 0.2
+"""Relative distance, on their internal scale, from a minimum that does not explain the data within which no further
+start is taken."""
+WIDE = 4.0
+"""Largest factor on one unknown of a minimum with which a better one is looked for."""
+BETTER = 1e-3
+"""Relative decrease of the sum of squares from which it is better."""
 SPREADS = (0.1, 0.3, 1.0, 3.0)
 """Standard deviations of the logarithms of the factors by which candidates differ from values that are known."""
 
@@ -30,6 +37,8 @@ class Starts:
         self.first = self.rows.scales.get()
         self.guesses: list[torch.Tensor] = []
         """Unknowns, on their internal scale, near which the true ones may be."""
+        self.failed: list[torch.Tensor] = []
+        """Minima that do not explain the data: starts are looked for away from them."""
 
     def begin(self, number: int) -> int:
         """Set state, fields and unknowns for a start; gives the stage in which it begins, counted from the last.
@@ -77,6 +86,7 @@ class Starts:
             candidates = [self.first, *self.guesses]
         else:
             candidates = self._candidates(np.random.default_rng(number))
+            candidates = [eta for eta in candidates if not self._known(eta)] or candidates
         return self.polished(candidates, turned=number % 2 == 1)
 
     def polished(
@@ -112,16 +122,49 @@ class Starts:
         self.rows.scales.set(self._guess())
         return is_linear(self.problem)
 
+    def beside(self, eta: torch.Tensor, misfit: float) -> tuple[float, torch.Tensor, torch.Tensor] | None:
+        """The minimum, as `explore` gives it, near unknowns that differ from a minimum (q,) in one of them and have a
+        smaller ``misfit``, or None: a frequency may be wrong by a period."""
+        rows, projection, count = self.rows, self.projection, sum(len(d) for d in self.rows.deviations)
+        each = self._affordable() // len(eta)
+        if not each or misfit <= NEGLIGIBLE:
+            return None
+        candidates = [
+            _scaled(rows.scales.bounds, eta, i, factor)
+            for i in range(len(eta))
+            for factor in np.geomspace(1 / WIDE, WIDE, each + 1)
+        ]
+        best = min(candidates, key=lambda other: np.square(projection.residual(other)).sum())
+        better = np.square(projection.residual(best)).sum() < (1 - BETTER) * count * misfit**2
+        return self.polished([best]) if better else None
+
+    def _affordable(self) -> int:
+        """Number of candidates whose misfit is computed."""
+        work = len(self.rows.system.c) ** 2 * sum(len(v) for v in self.rows.system.residuals())
+        return int(min(SCREENED, SCREENING / work))
+
+    def _known(self, eta: torch.Tensor) -> bool:
+        """Whether unknowns (q,) are near a minimum that does not explain the data."""
+        return any(bool(((eta - other).abs() <= BASIN * other.abs()).all()) for other in self.failed)
+
     def _candidates(self, generator: np.random.Generator) -> list[torch.Tensor]:
         """Many unknowns near those given or found before."""
-        work = len(self.rows.system.c) ** 2 * sum(len(v) for v in self.rows.system.residuals())
-        count = 1 + int(min(SCREENED, SCREENING / work))
-        return [self._candidate(generator) for _ in range(count)]
+        return [self._candidate(generator) for _ in range(1 + self._affordable())]
 
     def _candidate(self, generator: np.random.Generator) -> torch.Tensor:
         """Unknowns near those given or found before."""
         centers = [self.first, *self.guesses]
         return _near(self.rows.scales.bounds, centers[generator.integers(len(centers))], generator)
+
+
+def _scaled(bounds: Sequence[tuple[float, float]], center: torch.Tensor, i: int, factor: float) -> torch.Tensor:
+    """Unknowns of which the i-th is ``factor`` times that of ``center``, on the scale on which it varies."""
+    eta = center.clone()
+    if all(map(math.isinf, bounds[i])):
+        eta[i] *= factor
+    else:
+        eta[i] += math.log(factor)
+    return eta
 
 
 def _near(bounds: Sequence[tuple[float, float]], center: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
