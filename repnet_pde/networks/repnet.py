@@ -198,8 +198,9 @@ def _builder(first_activation: str, activation: str) -> Callable[..., RepNet]:
 
 
 BEFORE_SINES = 0.5
-"""Fraction of the largest wavenumber covered by the first layer if sine layers follow, which multiply wavenumbers: in
-tests on samples of waves, the full range led to overfitting."""
+"""Fraction of the largest wavenumber covered by the first layer if sine layers follow, which multiply wavenumbers.
+Chosen on six functions (validation.studies.constants): 1/4 and 1/2 are equally good there, with the full range the
+errors are 1.4 times as large in the geometric mean."""
 
 
 def _before_sines(

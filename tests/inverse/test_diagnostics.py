@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from types import SimpleNamespace
 
 import deepxde as dde
 import numpy as np
@@ -13,7 +14,8 @@ from scipy.optimize import brentq
 from repnet_pde import InputError, Problem, Sampling, identify, identify_model, set_precision
 from repnet_pde.cli import tables
 from repnet_pde.inverse import diagnostics
-from repnet_pde.inverse.estimates import Estimate, _flat, _free, _strayed, _unmet
+from repnet_pde.inverse.diagnostics import Examined
+from repnet_pde.inverse.estimates import Estimate, _disagreeing, _flat, _free, _strayed, _unmet
 from repnet_pde.inverse.unknowns import BEND, Scales, huber_inflation, huber_weights
 from repnet_pde.output import pictures as plots
 
@@ -326,6 +328,19 @@ def test_two_unknowns_that_one_mode_does_not_tell_apart():
     assert all(estimate.reason == "not determined by the data" for estimate in result.estimates.values())
     assert "k, b are not determined separately" in result.identification.undetermined[0]
     assert result.unknowns["k"] * PI**2 + result.unknowns["b"] == pytest.approx(0.06 * PI**2 + 1, rel=0.1)
+
+
+def test_starts_that_disagree_give_no_interval():
+    """Where the best of them explains the data they need not agree."""
+    observed = cooling({1: 1.0}).observations
+    spread = float(np.std(observed["data u"].values.numpy()))
+
+    def said(agreed, part):
+        examined = {"data u": Examined(part * spread, None, False, [], [])}
+        return _disagreeing(SimpleNamespace(agreed=agreed), observed, examined)
+
+    assert said(False, 0.4) == ["the starts end at different minima, and the best leaves 40% of the scatter of data u"]
+    assert not said(True, 0.4) and not said(False, 0.01)
 
 
 def waves(start, ends=True):

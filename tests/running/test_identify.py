@@ -155,6 +155,32 @@ def test_starts_far_off(start):
     assert identify(diffusion(start=start), **SMALL).estimates["k"].value == pytest.approx(2, rel=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("start", "true"), [((8.0, 40.0), (4.0, 20.0)), ((1.0, 5.0), (4.0, 20.0)), ((4.0, 30.0), (4.0, 50.0))]
+)
+def test_frequencies_that_are_wrong_by_periods(start, true):
+    """u'' + c² u = 100 sin ωt from rest: most other minima leave a quarter of the data unexplained."""
+    domain, (c, w) = dde.geometry.TimeDomain(0, 2), true
+    found = dde.Variable(start[0]), dde.Variable(start[1])
+    t = np.random.default_rng(0).uniform(0, 2, (60, 1))
+    values = 100 * (np.sin(w * t) - w / c * np.sin(c * t)) / (c**2 - w**2)
+    problem = Problem(
+        geometry=domain,
+        pde=lambda x, u: dde.grad.hessian(u, x) + found[0] ** 2 * u - 100 * torch.sin(found[1] * x),
+        conditions={
+            "start": dde.icbc.DirichletBC(domain, lambda x: 0, left),
+            "velocity": dde.icbc.OperatorBC(domain, lambda x, u, _: dde.grad.jacobian(u, x), left),
+            "data": dde.icbc.PointSetBC(t, values),
+        },
+        unknowns={"c": found[0], "w": found[1]},
+        wavenumber=60.0,
+        sampling=Sampling(test=10),
+    )
+    result = identify(problem, progress=False)
+    assert [result.unknowns[name] for name in "cw"] == pytest.approx(true, rel=1e-6)
+    assert all(estimate.identifiable for estimate in result.estimates.values())
+
+
 def test_a_nonlinear_equation_with_two_unknowns():
     """Logistic growth: u' = r u (1 − u/K), u(0) = 1/2."""
     r, capacity, t = dde.Variable(1.0), dde.Variable(1.0), times(25)

@@ -287,3 +287,9 @@ def test_quick_cases(kind, number):
     said = runs.perform("inverse", kind, number, 0)
     assert judge.false(said) == []
     assert all(judgement.holds(said, name) for name in judgement.counted(said))
+
+
+@pytest.mark.parametrize(("kind", "number", "seed"), [("undetermined", 23, 206)])
+def test_what_was_false_once(kind, number, seed):
+    """Along a curve of minima rounding makes local ones, which looked determined."""
+    assert judge.false(runs.perform("inverse", kind, number, seed)) == []
