@@ -44,7 +44,10 @@ def setting(text: str) -> Any:
     key, equals, value = text.partition("=")
     if not equals or not key.strip().isidentifier():
         raise InputError(f"--set: {text!r} given; KEY=VALUE, such as high=50, is needed")
-    return key.strip(), number(f"--set {key.strip()}", value)
+    try:
+        return key.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # text without quotes
+        return key.strip(), value
 
 
 def bounds(text: str) -> Any:

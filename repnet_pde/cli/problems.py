@@ -6,6 +6,7 @@ import sys
 import click
 
 from ..problem.load import catalogue, load_problem, locate
+from ..problem.parameters import text
 from .tables import key_values, show_table
 
 
@@ -35,7 +36,7 @@ def list_command(as_json: bool) -> None:
     table = Table("problem", "what", "parameters", "measured error")
     for e in entries:
         measured = "–" if e.measured is None else f"{e.measured:.1e}"
-        table.add_row(e.name, e.title, ", ".join(f"{k}={v:g}" for k, v in e.parameters.items()), measured)
+        table.add_row(e.name, e.title, text(e.parameters), measured)
     show_table(table)
 
 
@@ -53,7 +54,7 @@ def show(name: str) -> None:
     show_table(
         key_values(
             {
-                "parameters": ", ".join(f"{k}={v:g}" for k, v in problem.parameters.items()) or "none",
+                "parameters": text(problem.parameters) or "none",
                 "terms": ", ".join(problem.term_names),
                 "outputs": ", ".join(problem.outputs),
                 "unknowns": ", ".join(problem.unknowns) or "none",

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import RepNetPDEError
+from ..problem.parameters import text
 from ..validation.table import digits
 
 INTERRUPTED_CODE = 130
@@ -35,11 +36,8 @@ def finish(result: Any, directory: Path, as_json: bool) -> None:
 
 def result_table(result: Any, directory: Path) -> Any:
     errors, reference = result.errors, result.reference
-    rows = {
-        "problem": f"{result.problem.name} ({', '.join(f'{k}={v:g}' for k, v in result.problem.parameters.items())})"
-    }
-    if not result.problem.parameters:
-        rows["problem"] = result.problem.name
+    parameters = text(result.problem.parameters)
+    rows = {"problem": f"{result.problem.name} ({parameters})" if parameters else result.problem.name}
     rows["network"] = f"{result.network}, {result.n_parameters:,} parameters, {result.dtype}"
     rows["method"] = f"{result.method}, iterations: {result.iterations:,}, seed {result.seed}"
     if errors.against:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import integrate
 from scipy.optimize import minimize_scalar
 
 from ..analysis.spectrum import estimate_wavenumber_from_samples
@@ -416,7 +417,7 @@ def _gathered(found: Search) -> None:
             if not near.all():
                 scale[near] = np.interp(nodes[near], nodes[~near], scale[~near])
         maps = [tuple(v.tolist() for v in axis_map(nodes, scale))]
-        count = float(np.trapezoid(1 / graded(nodes, scale), nodes))
+        count = float(integrate.trapezoid(1 / graded(nodes, scale), nodes))
         for waves in WAVES:
             number = max(12.0, waves * count / 2)
             height = GAP * math.pi / number / 2

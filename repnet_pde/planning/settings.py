@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..problem.parameters import native
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -25,6 +27,11 @@ class Request:
     level: float = 0.95
     data: Any = None
     notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """NumPy's numbers and arrays become Python's, which can be stored."""
+        for name in ("seed", "time_limit", "iterations", "loss_weights", "network_options", "method_options", "noise"):
+            object.__setattr__(self, name, native(getattr(self, name), tuples=True))
 
 
 @dataclass

@@ -12,6 +12,9 @@ from ..domain import box_of
 from ..errors import InputError, choose
 from . import references
 
+STORED = ("solution", "reference", "error", "std")
+"""What solution.nc may hold beside an output, by the end of its name."""
+
 
 def of_precision(problem, dtype: str) -> None:
     """Raise unless ``problem`` is a `Problem` made in ``dtype``."""
@@ -92,6 +95,14 @@ def _outputs(problem) -> tuple[tuple[str, ...], tuple[str, ...]]:
     outputs = names("outputs", problem.outputs)
     if not outputs:
         raise InputError("outputs: at least one component name is needed")
+    taken = {*problem.coordinate_names, *(f"{name}_{kind}" for name in outputs for kind in STORED)}
+    for name in outputs:
+        if name in taken:
+            listed = ", ".join(problem.coordinate_names)
+            raise InputError(
+                f"outputs: {name!r} given; names other than those of the coordinates ({listed}) and of what is stored "
+                f"beside an output (u_{', u_'.join(STORED)}) are needed"
+            )
     unknown_fields = names("unknown_fields", problem.unknown_fields)
     for name in unknown_fields:
         choose("unknown_fields", name, outputs)

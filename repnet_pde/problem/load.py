@@ -111,7 +111,7 @@ def locate(name_or_path: str | Path) -> tuple[str, Path]:
     return text, entries[text]
 
 
-def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: float) -> "Problem":
+def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **parameters: Any) -> "Problem":
     """Create the `Problem` of a catalogue name or of a user's file.
 
     Args:
@@ -119,7 +119,8 @@ def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **param
             ``problem(**parameters) -> Problem``. Modules beside the file can be imported by it.
         dtype: "float64" or "float32"; becomes DeepXDE's default float permanently, because geometry, points and
             networks must share it.
-        **parameters: passed to ``problem``; finite numbers.
+        **parameters: passed to ``problem``: finite numbers, text, True, False, None, or sequences of these, of the kind
+            of its defaults.
 
     Raises:
         InputError: an unknown name (the message lists the right ones), a parameter that the problem does not have
@@ -134,8 +135,8 @@ def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **param
     function = getattr(module, "problem", None)
     if not callable(function):
         raise InputError(f"problem: {path} does not define a function problem() that returns a repnet_pde.Problem")
-    values = _arguments(name, function, parameters)
-    problem = _run(path, function, **parameters)
+    given, values = _arguments(name, function, parameters)
+    problem = _run(path, function, **given)
     if not isinstance(problem, Problem):
         raise InputError(f"problem: problem() in {path} returned {type(problem).__name__}, not a repnet_pde.Problem")
     if problem.dtype != dtype:
@@ -152,6 +153,9 @@ def source_digest(path: str | Path) -> str:
 
 
 def _module(path: Path) -> ModuleType:
+    for name in _beside:  # those of another file's folder, or as they were before they were edited
+        sys.modules.pop(name, None)
+    _beside.clear()
     spec = importlib.util.spec_from_file_location(f"repnet_pde_problem_{path.stem}", path)
     assert spec is not None and spec.loader is not None, path  # as of every file *.py
     module = importlib.util.module_from_spec(spec)
@@ -163,6 +167,8 @@ def _module(path: Path) -> ModuleType:
 def _run(path: Path, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call ``function`` from the file with the file's folder importable; an exception says where it was raised."""
     sys.path.insert(0, str(path.parent))
+    importlib.invalidate_caches()
+    before = set(sys.modules)
     try:
         return function(*args, **kwargs)
     except InputError as error:
@@ -177,24 +183,38 @@ def _run(path: Path, function: Callable[..., Any], *args: Any, **kwargs: Any) ->
         raise InputError(f"{where}: {type(error).__name__}: {message}") from error
     finally:
         sys.path.remove(str(path.parent))
+        _beside.update(name for name in set(sys.modules) - before if _lies_in(sys.modules[name], path.parent))
 
 
-def _arguments(name: str, function: Callable[..., Any], given: dict) -> dict[str, float]:
-    """All parameters with their values; raises for one that ``function`` does not have or that is no number."""
-    from ..arguments import number
+_beside: set[str] = set()
+"""Names of the modules that the last problem's file imported from its own folder."""
 
+
+def _lies_in(module: ModuleType, directory: Path) -> bool:
+    """Whether a module is a file of the directory, or belongs to a package that lies there: no installed one below."""
+    file, top = getattr(module, "__file__", None), module.__name__.partition(".")[0]
+    return file is not None and (directory / f"{top}.py" == Path(file) or directory / top in Path(file).parents)
+
+
+def _arguments(name: str, function: Callable[..., Any], given: dict) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters given, and all with their values; raises for one that ``function`` does not have or that cannot
+    be stored."""
+    from .parameters import checked, text
+
+    empty, found = inspect.Parameter.empty, {}
     known = inspect.signature(function).parameters
     own = {key: p.default for key, p in known.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.values())
     for key, value in given.items():
         if key not in own and not open_ended:
-            listed = ", ".join(k if v is inspect.Parameter.empty else f"{k}={v:g}" for k, v in own.items()) or "none"
+            listed = ", ".join(k if v is empty else text({k: v}) for k, v in own.items()) or "none"
             raise InputError(f"parameter {key!r}: {name} does not have it; its parameters: {listed}")
-        number(f"parameter {key!r}", value)
-    missing = [key for key, default in own.items() if default is inspect.Parameter.empty and key not in given]
+        default = own.get(key)
+        found[key] = checked(key, value, None if default is empty else default)
+    missing = [key for key, default in own.items() if default is empty and key not in given]
     if missing:
         raise InputError(f"parameter {missing[0]!r}: {name} needs a value for it")
-    return {**own, **given}
+    return found, {**own, **found}
 
 
 def _reference_arguments(reference: str, values: dict) -> None:

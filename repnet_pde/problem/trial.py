@@ -1,6 +1,8 @@
 """The trial evaluation of a `Problem`: everything once on a few points with a small random network."""
 
-from collections.abc import Sequence
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from .frozen import frozen
 from .points import collocation
 from .residuals import residual_vectors
 
+MOST_OUTPUTS = 12
+"""Numbers of outputs that are tried if those named are too few."""
 TRIAL_POINTS = 12
 """Points inside the domain at which everything is tried."""
 
@@ -44,7 +48,7 @@ def _fluxes(problem: Any, points: np.ndarray) -> None:
 
 def trial(problem: Any) -> None:
     """Draw the points, evaluate everything once at a few of them with a small random network, and check the results."""
-    with seeded(0):
+    with seeded(0), _complex_refused():
         collocation(problem)  # raises for a condition that selects no points
         few = collocation(problem, few=TRIAL_POINTS)
         points = _inner_points(problem)
@@ -61,6 +65,19 @@ def trial(problem: Any) -> None:
         _solution(problem, points)
         _balances(problem, net, points)
         _fluxes(problem, points)
+
+
+@contextlib.contextmanager
+def _complex_refused() -> Iterator[None]:
+    """Complex values raise an error where PyTorch or NumPy would drop their imaginary part with a warning."""
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Casting complex values to real")
+            yield
+    finally:
+        torch.set_warn_always(always)
 
 
 def _inner_points(problem: Any) -> np.ndarray:
@@ -114,7 +131,26 @@ def _evaluate(problem: Any, data: Any, net: Any) -> list[torch.Tensor]:
         raise
     except Exception as error:
         dde.grad.clear()
-        raise InputError(f"{_blame(problem, data, net)}: raised {said(error)}") from error
+        hint = _more_outputs(problem, data)
+        raise InputError(f"{_blame(problem, data, net)}: raised {said(error)}{hint}") from error
+
+
+def _more_outputs(problem: Any, data: Any) -> str:
+    """A hint if everything can be evaluated with more outputs than are named; else empty."""
+    x = torch.as_tensor(data.train_x).requires_grad_()
+    for count in range(len(problem.outputs) + 1, MOST_OUTPUTS + 1):
+        net = dde.nn.FNN([x.shape[1], 8, count], "tanh", "Glorot normal")
+        try:
+            if problem.pde is not None:
+                problem.pde(x, net(x))
+            residual_vectors(data, net)
+        except Exception:
+            continue
+        finally:
+            dde.grad.clear()
+        named = ", ".join(map(repr, problem.outputs))
+        return f"; {count} components are used, and outputs names {len(problem.outputs)} ({named}): name each of them"
+    return ""
 
 
 def _returned(problem: Any, data: Any, net: Any) -> None:
@@ -167,10 +203,17 @@ def _residuals(problem: Any, vectors: Sequence[torch.Tensor], data: Any) -> None
         field = f"conditions[{name!r}]" if i >= n_pde else "pde" if n_pde == 1 else f"pde: residual {name!r}"
         if condition is not None and hasattr(condition, "component_x"):
             n //= 2  # a periodic condition pairs its points
-        components = len(condition.component) if isinstance(getattr(condition, "component", 0), list) else 1
+        asked = getattr(condition, "component", 0)
+        wanted = asked if isinstance(asked, list) else [asked]
+        if any(isinstance(c, int) and c >= len(problem.outputs) for c in wanted):
+            named = ", ".join(map(repr, problem.outputs))
+            raise InputError(f"{field}: component {max(wanted)} given, counted from 0; outputs names {named} only")
+        components = len(wanted)
         if not isinstance(vector, torch.Tensor) or tuple(vector.shape) not in ((n, components), (n,)):
             hint = "; x[:, 0] in place of x[:, 0:1] is a common cause" if np.ndim(vector) == 2 else ""
             raise InputError(f"{field}: the residual is {shape(vector)} for {n} points; ({n}, 1) is needed{hint}")
+        if vector.is_complex():
+            raise InputError(f"{field}: the residual is complex; take real and imaginary part as two outputs")
         finite(field, vector)
 
 

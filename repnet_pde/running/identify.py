@@ -160,7 +160,8 @@ def prepared(problem: Problem, request: Request, known: Known) -> tuple[Problem,
     if method == Shooting.name and known.starts:
         raise InputError(f"starts: {method} begins at the values given only; use {Joint.name}")
     if method in BOUNDED:
-        table = {name: list(pair) for name, pair in check_bounds(problem.unknowns, known.bounds, ()).items()}
+        pairs = check_bounds(problem.unknowns, known.bounds, ()).items()
+        table = {name: [end if math.isfinite(end) else None for end in pair] for name, pair in pairs}
         own = {"noise": noise, "bounds": table, "positive": list(known.positive)}
         own |= {"loss": known.loss} if known.loss != LOSSES[0] else {}
         own |= {"starts": known.starts} if method == Joint.name else {}

@@ -13,6 +13,7 @@ from ..checking import accuracy
 from ..checking.status import Verification
 from ..files import RESULT, SOLUTION, write_json
 from ..inverse.estimates import Estimate, Identification
+from ..problem.parameters import stored
 from ..problem.references import Reference
 
 
@@ -138,7 +139,7 @@ class Result:
         return plain(
             {
                 "problem": self.problem.name,
-                "parameters": dict(self.problem.parameters),
+                "parameters": stored(self.problem.parameters),
                 "network": self.network,
                 "network_options": self.network_options,
                 "method": self.method,

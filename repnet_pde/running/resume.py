@@ -16,6 +16,7 @@ from ..planning.plan import completed
 from ..planning.settings import Settings
 from ..problem.checks import of_precision
 from ..problem.load import folder, load_problem, locate, source_digest
+from ..problem.parameters import stored
 from ..problem.problem import Problem
 from ..problem.values import reset_unknowns
 from ..training.loop import CHECKPOINT_SECONDS
@@ -121,7 +122,7 @@ def write_description(directory: Path, problem: Problem, settings: Settings, dat
             "catalogue": source is not None and Path(source).parent == folder(),
             "source": source,
             "sha256": None if source is None else source_digest(source),
-            "parameters": dict(problem.parameters),
+            "parameters": stored(problem.parameters),
         },
         "settings": asdict(settings),
         "versions": versions(),

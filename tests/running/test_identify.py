@@ -511,7 +511,7 @@ def problem():
 '''
 RESUMED = {
     "plain": {},
-    "noise and bounds": {"noise": {"first": 0.01, "second": 0.1}, "bounds": {"k": (0, 7)}, "level": 0.8},
+    "noise and bounds": {"noise": {"first": 0.01, "second": 0.1}, "bounds": {"k": (0, None)}, "level": 0.8},
     "file": {"data": True},
 }
 

@@ -32,6 +32,7 @@ from ...errors import InputError, RepNetPDEError
 from ...files import RESULT, RUN, read_json, write_atomically, write_json
 from ...problem import balances
 from ...problem.load import locate, source_digest
+from ...problem.parameters import text
 from ...running.result import plain
 
 CAMPAIGN, LOCK = "campaign.json", "campaign.lock"
@@ -439,8 +440,8 @@ class Campaign:
 
 
 def _name(run: Run) -> str:
-    parameters = "".join(f" {name}={value:g}" for name, value in run.parameters.items())
-    return f"{run.problem}{parameters}, {run.network or 'default'}, {run.method}, seed {run.seed}"
+    problem = f"{run.problem} {text(run.parameters, ' ')}".strip()
+    return f"{problem}, {run.network or 'default'}, {run.method}, seed {run.seed}"
 
 
 def _line(run: Run, stored: Stored | None, trouble: str | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy import integrate
 from scipy.stats import qmc
 
 from ...discretization.features import jet_of
@@ -59,4 +60,4 @@ def length_scales(
 def count_scales(scale: np.ndarray) -> float:
     """The number of length scales (NODES,) across an axis."""
     nodes = np.linspace(-1, 1, NODES)
-    return float(np.trapezoid(1 / graded(nodes, np.minimum(scale, WIDEST)), nodes))
+    return float(integrate.trapezoid(1 / graded(nodes, np.minimum(scale, WIDEST)), nodes))
