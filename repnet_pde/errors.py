@@ -14,6 +14,10 @@ class InputError(RepNetPDEError, ValueError):
     """
 
 
+class InUseError(InputError):
+    """A run directory in which another run is at work."""
+
+
 class SeveralPointsError(InputError):
     """Rows of a residual depend on u at several points: a mean, an integral or a shift. ``term``: its name."""
 

@@ -1,5 +1,6 @@
 """Atomic writing of files: written under another name, synchronised, renamed, so that a kill cannot damage them."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -7,13 +8,14 @@ import pickle
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock, Timeout
 
-from .errors import InputError
+from .errors import InputError, InUseError
 
 if TYPE_CHECKING:
     import xarray
@@ -26,6 +28,8 @@ TEMPORARY = re.compile(
     r"\.(run|checkpoint|result|solution|error|history|first_layer|identification)-\w{8}\.(json|pt|nc|png|vtr|pvd)"
 )
 """Names of unfinished files."""
+LOCK = ".lock"
+"""Locked while a run uses its directory."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -88,15 +92,47 @@ def read_checkpoint(path: Path, needed: str = "progress") -> dict | None:
     return state
 
 
-def new_directory(directory: Path) -> Path:
-    """``directory``, which must not exist or be empty except for unfinished files; it is not created yet."""
-    if directory.exists() and (
-        not directory.is_dir() or not all(TEMPORARY.fullmatch(path.name) for path in directory.iterdir())
-    ):
-        raise InputError(
-            f"out: {str(directory)!r} exists and is not an empty directory; choose another, or resume the run in it"
-        )
-    return directory
+@contextlib.contextmanager
+def claimed(directory: Path | None, new: bool = True) -> Iterator[None]:
+    """Hold a run directory for this run alone, or nothing if there is none.
+
+    A new one is created; it is removed at the end if nothing has been written to it.
+
+    Args:
+        new: whether it must not exist or be empty except for unfinished files; otherwise it must exist.
+
+    Raises:
+        InputError: it is not empty, or cannot be written to. `InUseError`: another run holds it.
+    """
+    if directory is None:
+        yield
+        return
+    taken = f"out: {str(directory)!r} exists and is not an empty directory; choose another, or resume the run in it"
+    if new and directory.exists() and not (directory.is_dir() and _is_empty(directory)):
+        raise InputError(taken)
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    lock = FileLock(directory / LOCK)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InUseError(f"out: {str(directory)!r} is in use by another run") from None
+    except OSError as error:
+        raise InputError(f"out: {str(directory)!r} cannot be written to: {error}") from error
+    try:
+        if new and not _is_empty(directory):  # written by a run that has just ended
+            raise InputError(taken)
+        yield
+    finally:
+        (directory / LOCK).unlink(missing_ok=True)  # nobody waits for it
+        lock.release()
+        with contextlib.suppress(OSError):  # not empty
+            for place in missing:
+                place.rmdir()
+
+
+def _is_empty(directory: Path) -> bool:
+    return all(path.name == LOCK or TEMPORARY.fullmatch(path.name) for path in directory.iterdir())
 
 
 def open_netcdf(path: Path) -> "xarray.Dataset":

@@ -1,9 +1,10 @@
 """Options of the command line: conversion from text to the arguments of the package."""
 
 import ast
+import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,9 @@ def writable(out: Path | None) -> None:
         raise InputError(f"--out: the directory {str(place.resolve())!r} cannot be written to")
 
 
-def default_directory(name: str) -> Path:
-    """runs/NAME, or runs/NAME-2, runs/NAME-3, ... : the first that does not exist."""
-    number = 1
-    while True:
+def default_directories(name: str) -> Iterator[Path]:
+    """runs/NAME, runs/NAME-2, runs/NAME-3, ... : those that do not exist."""
+    for number in itertools.count(1):
         directory = Path("runs") / (name if number == 1 else f"{name}-{number}")
         if not directory.exists():
-            return directory
-        number += 1
+            yield directory

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
+from ..errors import InputError, InUseError
 from ..problem.load import load_problem
 from . import options
 from .options import Listed
@@ -114,8 +114,13 @@ def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: 
     options.writable(out)
     with only_json(as_json):
         problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
-        directory = options.default_directory(problem.name) if out is None else out
-        result = run(problem, out=directory, **asked)
+        for directory in options.default_directories(problem.name) if out is None else [out]:
+            try:
+                result = run(problem, out=directory, **asked)
+                break
+            except InUseError:  # by another run that began at the same moment
+                if out is not None:
+                    raise
     finish(result, directory, as_json)
 
 

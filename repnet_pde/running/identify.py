@@ -13,7 +13,7 @@ from ..arguments import mapping, number, whole
 from ..backend import dde
 from ..checking.status import of_equations
 from ..errors import InputError
-from ..files import new_directory
+from ..files import LOCK, claimed
 from ..inverse.estimates import Identification, analyse
 from ..inverse.observations import read_observations, with_observations
 from ..inverse.unknowns import LOSSES, Scales, check_bounds, check_loss, check_noise
@@ -103,14 +103,25 @@ def identify(
     )
     limits = Known(bounds, positive, starts, loss)
     problem, request, automatic = prepared(problem, request, limits)
-    storing = Storing(None if out is None else new_directory(Path(out)), progress, checkpoint_seconds)
+    storing = Storing(None if out is None else Path(out), progress, checkpoint_seconds)
+    with claimed(storing.out):
+        return _in_turn(problem, request, limits, storing, automatic, method_options)
+
+
+def _in_turn(
+    problem: Problem, request: Request, known: "Known", storing: Storing, automatic: bool, method_options: dict | None
+) -> Result:
+    """The run that is asked for; if it is not enough, further runs that replace it."""
+    time_limit = request.time_limit
     result = run(problem, request, storing)
     result = _with_finer_basis(result, problem, request, storing) if request.method == Joint.name else result
     met = result.check.relative is None or (_physics(result) <= POOR and not result.unmet)
-    known = result.identification is not None and result.identification.undetermined  # by no method
-    if met or known or not automatic or request.method not in BOUNDED or result.resumable:
+    open_ = result.identification is not None and result.identification.undetermined  # by no method
+    if met or open_ or not automatic or request.method not in BOUNDED or result.resumable:
         return result
-    if bounds or positive or loss != LOSSES[0] or problem.unknown_fields:  # which no other method can take
+    if (
+        known.bounds or known.positive or known.loss != LOSSES[0] or problem.unknown_fields
+    ):  # which no other method can take
         return result
     note = (
         f"{request.method} left a relative residual of {_physics(result):.1e}: {GaussNewton.name} was used in its place"
@@ -232,7 +243,8 @@ def _again(result: Result, out: Path | None, time_limit: float | None) -> float 
     """Clear the run directory for a second run that replaces the first; returns the time left for it."""
     if out is not None:
         for file in out.iterdir():
-            file.unlink()
+            if file.name != LOCK:
+                file.unlink()
     return None if time_limit is None else max(time_limit - result.wall_seconds, 1.0)
 
 

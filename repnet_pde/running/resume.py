@@ -8,7 +8,7 @@ from typing import Any
 from ..arguments import seconds, seed_number
 from ..backend import PRECISIONS, seeded
 from ..errors import InputError, choose
-from ..files import CHECKPOINT, RUN, read_checkpoint, read_json, write_json
+from ..files import CHECKPOINT, RUN, claimed, read_checkpoint, read_json, write_json
 from ..inverse.observations import read_observations, with_observations
 from ..methods import METHODS, network_for, sequence
 from ..networks.registry import CUSTOM
@@ -48,8 +48,11 @@ def resume(
         InputError: no run directory, a damaged file, or a problem file that has changed since.
     """
     seconds("time_limit", time_limit)
-    run, state = _stored(Path(directory), problem, network)
-    return run.execute(Storing(Path(directory), progress, checkpoint_seconds), time_limit, state)
+    directory = Path(directory)
+    _described(directory)  # a directory of another kind is left alone
+    with claimed(directory, new=False):
+        run, state = _stored(directory, problem, network)
+        return run.execute(Storing(directory, progress, checkpoint_seconds), time_limit, state)
 
 
 def load_result(directory: str | Path, *, problem: Problem | None = None, network: Any = None) -> Result:
@@ -64,9 +67,7 @@ def load_result(directory: str | Path, *, problem: Problem | None = None, networ
 
 def _stored(directory: Path, problem: Problem | None, network: Any) -> "tuple[Run, dict | None]":
     """The run that a directory describes, as it was at its start, and the state of its checkpoint."""
-    if not directory.is_dir():
-        raise InputError(f"directory: {str(directory)!r} does not exist")
-    stored = read_json(directory / RUN)
+    stored = _described(directory)
     try:
         if stored["format"] != FORMAT:
             raise InputError("was written by another version of repnet-pde")
@@ -95,6 +96,13 @@ def _stored(directory: Path, problem: Problem | None, network: Any) -> "tuple[Ru
     state = read_checkpoint(directory / CHECKPOINT)
     reset_unknowns(problem)
     return Run(completed(problem, network, settings)), state
+
+
+def _described(directory: Path) -> dict:
+    """The description in a run directory."""
+    if not directory.is_dir():
+        raise InputError(f"directory: {str(directory)!r} does not exist")
+    return read_json(directory / RUN)
 
 
 def _usable(settings: Settings) -> None:

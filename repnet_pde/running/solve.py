@@ -6,7 +6,7 @@ from typing import Any
 
 from ..arguments import seconds, seed_number
 from ..errors import TrainingError
-from ..files import new_directory
+from ..files import claimed
 from ..methods import sequence
 from ..methods.patching import Patching
 from ..planning.plan import Plan, completed, plan
@@ -77,7 +77,9 @@ def solve(
         network_options=network_options,
         method_options=method_options,
     )
-    return run(problem, request, Storing(None if out is None else Path(out), progress, checkpoint_seconds))
+    storing = Storing(None if out is None else Path(out), progress, checkpoint_seconds)
+    with claimed(storing.out):
+        return run(problem, request, storing)
 
 
 def run(problem: Problem, request: Request, storing: Storing) -> Result:
@@ -86,7 +88,7 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
     seed_number(request.seed)
     seconds("time_limit", request.time_limit)
     seconds("checkpoint_seconds", storing.checkpoint_seconds)
-    directory = None if storing.out is None else new_directory(storing.out)
+    directory = storing.out
     reset_unknowns(problem)
     planned = plan(problem, request)
     ready, limit = Run(planned), request.time_limit

@@ -70,7 +70,7 @@ def of_fit(name: str, seed: int, seconds: float, steps: int) -> float:
 def of_joint(name: str, seed: int, seconds: float, steps: int) -> float:
     problem = load_problem(name)
     begun = time.process_time()
-    result = identify(problem, seed=seed, progress=False)
+    result = identify(problem, method="joint", seed=seed, progress=False)
     taken = time.process_time() - begun
     true = problem.true_unknowns
     worst = max((abs(result.unknowns[n] - v) / abs(v) for n, v in true.items()), default=0.0)
@@ -106,7 +106,15 @@ CONSTANTS = (
         joint,
         ("COARSE_PART", "COARSE_OVERHEAD"),
         ((0.6, 8), (0.8, 8), (1.0, 8), (0.8, 4)),
-        ("driven_wave_1d", "helmholtz_wavenumber_2d", "reaction_diffusion_1d"),
+        (
+            "damped_oscillator",
+            "burgers_inverse_1d",
+            "oscillating_coefficient_1d",
+            "elliptic_coefficient_2d",
+            "reaction_diffusion_1d",
+            "helmholtz_wavenumber_2d",
+            "driven_wave_1d",
+        ),
         of_joint,
         "seconds of processor time",
     ),
