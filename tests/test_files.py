@@ -42,7 +42,8 @@ def test_a_killed_run_leaves_the_directory_free(tmp_path):
         "import os",
         "from pathlib import Path",
         "from repnet_pde.files import claimed",
-        f"claimed(Path({str(tmp_path / 'run')!r})).__enter__()",
+        f"held = claimed(Path({str(tmp_path / 'run')!r}))",
+        "held.__enter__()",
         "os._exit(1)",
     )
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=False)
