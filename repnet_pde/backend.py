@@ -10,6 +10,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 if "deepxde" not in sys.modules:
     os.environ.setdefault("DDE_BACKEND", "pytorch")
@@ -38,6 +39,26 @@ def set_precision(dtype: str) -> None:
     if dde.config.default_float() != dtype or torch.get_default_dtype() != getattr(torch, dtype):
         with contextlib.redirect_stdout(io.StringIO()):
             dde.config.set_default_float(dtype)
+
+
+class on_cpu(contextlib.ContextDecorator):
+    """With the CPU as PyTorch's default device; also a decorator, ``@on_cpu()``.
+
+    DeepXDE makes a GPU the default device if there is one, also Apple's, which has no float64. Everything that this
+    package computes, and DeepXDE and the functions of a problem for it, uses the CPU. The caller's default stays.
+    """
+
+    def __enter__(self) -> None:
+        self._device = None if torch.get_default_device().type == "cpu" else torch.device("cpu")
+        if self._device is not None:  # else no overhead for each operation
+            self._device.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._device is not None:
+            self._device.__exit__(*error)
+
+    def _recreate_cm(self) -> "on_cpu":
+        return on_cpu()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..arguments import mapping, number, seconds, seed_number
-from ..backend import PRECISIONS, dde, seeded, set_precision
+from ..backend import PRECISIONS, dde, on_cpu, seeded, set_precision
 from ..checking import accuracy
 from ..discretization.last_layer import last_linear
 from ..discretization.objective import Objective
@@ -79,6 +79,7 @@ class Fit:
     first_layer: dict | None = None
     notes: list[str] = field(default_factory=list)
 
+    @on_cpu()
     def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
         """Values at x (n, d), or (n,) in 1-D: (n,) where y was (n,), else (n, c); in chunks of rows.
 
@@ -98,6 +99,7 @@ class Fit:
         ]
         return "\n".join([*lines, *self.notes])
 
+    @on_cpu()
     def save(self, file: str | Path) -> Path:
         """Write everything to a file, from which `load_fit` restores the same function."""
         state = {name: getattr(self, name) for name in _PLAIN}
@@ -123,6 +125,7 @@ _PLAIN = (
 )
 
 
+@on_cpu()
 def load_fit(file: str | Path) -> Fit:
     """The `Fit` that `Fit.save` wrote; its network must be one of those known by name."""
     state = read_checkpoint(Path(file), "first_layer")
@@ -149,6 +152,7 @@ def load_fit(file: str | Path) -> Fit:
         ) from error
 
 
+@on_cpu()
 def fit(
     x,
     y,

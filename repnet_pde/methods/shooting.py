@@ -91,11 +91,9 @@ class Shooting(Method):
         problem = objective.problem
         if problem is None or not isinstance(objective.net, Slabs):
             raise InputError("network: shooting needs 'repnet-slabs', made by identify")
-        if not problem.observations or not problem.unknowns or problem.unknown_fields:
-            raise InputError(
-                "method: shooting needs observations (dde.icbc.PointSetBC) and unknown numbers, and no unknown fields; "
-                "choose joint or gauss-newton"
-            )
+        reason = self.unsuited(problem)
+        if reason is not None:
+            raise InputError(f"method: shooting cannot be used: {reason}; choose joint or gauss-newton")
         if not 0 < number("tolerance", tolerance) < 1:
             raise InputError(f"tolerance: {tolerance!r} given; a number between 0 and 1 is needed")
         self.objective, self.iterations, self.tolerance = objective, iterations, tolerance

@@ -8,6 +8,7 @@ import numpy as np
 import xarray
 from matplotlib.figure import Figure
 
+from ..backend import on_cpu
 from ..files import write_atomically
 from ..networks.repnet import RepNet
 from .grid import grid
@@ -17,6 +18,7 @@ MOST_PIXELS = 800
 """Maximum number of nodes along a side of a picture."""
 
 
+@on_cpu()
 def draw(result: Any, directory: str | Path, data: xarray.Dataset | None = None) -> list[Path]:
     """Draw all available pictures into ``directory`` and return the files. ``data``: from `grid.grid`."""
     directory = Path(directory)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..analysis.wavenumbers import problem_wavenumber
-from ..backend import seeded, set_precision
+from ..backend import on_cpu, seeded, set_precision
 from ..discretization.objective import check_weights
 from ..errors import InputError
 from ..fitting.samples import of_problem as samples_of
@@ -118,6 +118,7 @@ class Plan:
         return "\n".join(f"{label}: {text}" for label, text in self.rows().items())
 
 
+@on_cpu()
 def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan:
     """What `solve` or `identify` will do with a problem, and why.
 

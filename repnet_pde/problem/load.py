@@ -126,11 +126,17 @@ def load_problem(name_or_path: str | Path, /, *, dtype: str = "float64", **param
         InputError: an unknown name (the message lists the right ones), a parameter that the problem does not have
             (lists its own), a file without ``problem``, or one that raises (says which file, line and why).
     """
-    from ..backend import set_precision
-    from .problem import Problem
+    from ..backend import on_cpu, set_precision
 
     name, path = locate(name_or_path)
     set_precision(dtype)
+    with on_cpu():
+        return _loaded(name, path, dtype, parameters)
+
+
+def _loaded(name: str, path: Path, dtype: str, parameters: dict[str, Any]) -> "Problem":
+    from .problem import Problem
+
     module = _module(path)
     function = getattr(module, "problem", None)
     if not callable(function):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..arguments import whole
-from ..backend import dde
+from ..backend import dde, on_cpu
 from ..domain import Box, box_of
 from ..errors import choose
 from . import checks
 from .trial import trial
+from .values import to_cpu
 
 DISTRIBUTIONS = ("Hammersley", "Halton", "Sobol", "LHS", "pseudo", "uniform")
 POINTS_PER_WAVE = 10
@@ -128,9 +129,11 @@ class Problem:
     is."""
     _memory: dict[tuple, Any] = field(init=False, repr=False, compare=False)
 
+    @on_cpu()
     def __post_init__(self) -> None:
         self._set(dtype=dde.config.default_float())
         checks.fields(self)
+        to_cpu(self)
         trial(self)
         self._set(start_values={name: value.item() for name, value in self.unknowns.items()})
         self._set(variables=self.unknowns)

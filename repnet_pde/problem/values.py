@@ -14,6 +14,17 @@ def fill(variables: Iterable[torch.Tensor], values: Iterable[float]) -> None:
         variable.fill_(value)
 
 
+@torch.no_grad()
+def to_cpu(problem: Any) -> None:
+    """Move the unknowns, and what the conditions hold, to the CPU: DeepXDE made them on the default device."""
+    for variable in problem.unknowns.values():
+        variable.data = variable.data.cpu()
+    for condition in problem.conditions.values():
+        for name, value in vars(condition).items():
+            if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+                setattr(condition, name, value.cpu())
+
+
 @contextlib.contextmanager
 def held_at(variables: Iterable[torch.Tensor], values: Iterable[float]) -> Iterator[None]:
     """With the variables at these values; afterwards they have their own again."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import mapping, number, whole
-from ..backend import dde
+from ..backend import dde, on_cpu
 from ..checking.status import of_equations
 from ..errors import InputError
 from ..files import LOCK, claimed
@@ -34,6 +34,7 @@ from .run import Storing
 from .solve import run
 
 
+@on_cpu()
 def identify(
     problem: Problem,
     network: Any = None,

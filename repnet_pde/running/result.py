@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import dde, quiet
+from ..backend import dde, on_cpu, quiet
 from ..checking import accuracy
 from ..checking.status import Verification
 from ..files import RESULT, SOLUTION, write_json
@@ -83,6 +83,7 @@ class Result:
     identification: Identification | None = None
     unmet: bool = False
 
+    @on_cpu()
     def predict(self, x, chunk: int = accuracy.CHUNK) -> np.ndarray:
         """The solution (n, c) at points x (n, d), evaluated in chunks of rows; NaN beyond the time `reached`."""
         return accuracy.predict(self.net, x, self.problem.dim, self.dtype, chunk)
@@ -192,6 +193,7 @@ class Result:
             "network_max_error": self.reference_errors.maximum,
         }
 
+    @on_cpu()
     def save(self, directory: str | Path, pictures: bool = True) -> Path:
         """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``."""
         from ..output.grid import grid

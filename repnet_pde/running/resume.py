@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arguments import seconds, seed_number
-from ..backend import PRECISIONS, seeded
+from ..backend import PRECISIONS, on_cpu, seeded
 from ..errors import InputError, choose
 from ..files import CHECKPOINT, RUN, claimed, read_checkpoint, read_json, write_json
 from ..inverse.observations import read_observations, with_observations
@@ -27,6 +27,7 @@ FORMAT = 1
 """Version of the format of ``run.json``; others are rejected."""
 
 
+@on_cpu()
 def resume(
     directory: str | Path,
     *,
@@ -55,6 +56,7 @@ def resume(
         return run.execute(Storing(directory, progress, checkpoint_seconds), time_limit, state)
 
 
+@on_cpu()
 def load_result(directory: str | Path, *, problem: Problem | None = None, network: Any = None) -> Result:
     """The `Result` of a run directory in its current state, without training or writing; arguments as in `resume`."""
     run, state = _stored(Path(directory), problem, network)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arguments import seconds, seed_number
+from ..backend import on_cpu
 from ..errors import TrainingError
 from ..files import claimed
 from ..methods import sequence
@@ -20,6 +21,7 @@ from .resume import write_description
 from .run import Run, Storing
 
 
+@on_cpu()
 def solve(
     problem: Problem,
     network: Any = None,

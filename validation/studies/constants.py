@@ -108,12 +108,10 @@ CONSTANTS = (
         ((0.6, 8), (0.8, 8), (1.0, 8), (0.8, 4)),
         (
             "damped_oscillator",
-            "burgers_inverse_1d",
             "oscillating_coefficient_1d",
             "elliptic_coefficient_2d",
             "reaction_diffusion_1d",
             "helmholtz_wavenumber_2d",
-            "driven_wave_1d",
         ),
         of_joint,
         "seconds of processor time",
