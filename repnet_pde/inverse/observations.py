@@ -169,9 +169,6 @@ def _check_names(file, names: Sequence[str], coordinates, outputs, deviations) -
     twice = [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
     if twice:
         raise InputError(f"{file}: column {twice[0]!r} is there twice; found: {found}")
-    clash = set(coordinates) & set(outputs)
-    if clash:
-        raise InputError(f"outputs: {min(clash)!r} is also the name of a coordinate; rename the output to read {file}")
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1)

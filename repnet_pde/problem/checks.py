@@ -100,8 +100,8 @@ def _outputs(problem) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if name in taken:
             listed = ", ".join(problem.coordinate_names)
             raise InputError(
-                f"outputs: {name!r} given; names other than those of the coordinates ({listed}) and of what is stored "
-                f"beside an output (u_{', u_'.join(STORED)}) are needed"
+                f"outputs: {name!r} is also the name of a coordinate ({listed}) or of what is stored beside an output "
+                f"(u_{', u_'.join(STORED)}); rename it"
             )
     unknown_fields = names("unknown_fields", problem.unknown_fields)
     for name in unknown_fields:

@@ -213,13 +213,6 @@ def test_repeated_comments_quotes_and_line_ends(tmp_path):
     assert data.x.tolist() == [[0.5], [0.5], [0.1]] and data.values["u"].tolist() == [1, 2, -4]
 
 
-def test_an_output_named_like_a_deviation(tmp_path):
-    problem = line(outputs=("u", "u_error"), pde=lambda x, u: u[:, 0:1], unknowns={})
-    np.savez(tmp_path / "data.npz", x=[0.1], u=[1.0], u_error=[-1.0], u_std=[0.5])
-    data = read_observations(tmp_path / "data.npz", problem)
-    assert data.values["u_error"] == [-1] and data.uncertainties == {"u": [0.5], "u_error": None}
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_points_on_the_boundary_by_rounding(dtype, tmp_path):
     set_precision(dtype)
@@ -424,6 +417,5 @@ def test_bad_arguments(problem, tmp_path):
         with_observations(line(), Observations(data.x[:, :1], data.values, data.uncertainties, data.path))
     with pytest.raises(InputError, match="2 coordinate"):
         with_observations(line(), Observations(data.x, {"u": data.values["u"]}, {"u": None}, data.path))
-    clash = heat(outputs=("t", "q"))
     with pytest.raises(InputError, match="^outputs: 't' is also the name of a coordinate"):
-        read_observations(tmp_path / "data.npz", clash)
+        heat(outputs=("t", "q"))

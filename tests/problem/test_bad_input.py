@@ -267,8 +267,8 @@ FIELDS = {
         "balances['mass'].flux: ",
         "(12, 1) is needed",
     ),
-    "outputs like a coordinate": (lambda: {"outputs": ("x",)}, "outputs: 'x' given", "coordinates (x)"),
-    "outputs like what is stored": (lambda: {"outputs": ("u", "u_error")}, "outputs: 'u_error' given", "u_error"),
+    "outputs like a coordinate": (lambda: {"outputs": ("x",)}, "outputs: 'x' is also", "coordinate (x)"),
+    "outputs like what is stored": (lambda: {"outputs": ("u", "u_error")}, "outputs: 'u_error' is also", "rename"),
     "outputs too few": (
         lambda: {"pde": lambda x, u: dde.grad.hessian(u, x, component=2) + u[:, :1]},
         "pde: ",
