@@ -110,8 +110,6 @@ CONSTANTS = (
             "damped_oscillator",
             "oscillating_coefficient_1d",
             "elliptic_coefficient_2d",
-            "reaction_diffusion_1d",
-            "helmholtz_wavenumber_2d",
         ),
         of_joint,
         "seconds of processor time",
