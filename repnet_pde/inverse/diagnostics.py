@@ -21,6 +21,8 @@ LEAST_NEIGHBOURS, LEAST_OUTLIER, LEAST_ROBUST, LEAST_SHAPE = 5, 8, 12, 20
 distribution."""
 MOST_NEIGHBOURS = 2000
 """Maximum number of data whose neighbours are examined; larger sets are subsampled."""
+SAME = 0.25
+"""Part of the data that are exactly equal from which it is reported: a sensor that is stuck, or values cut off."""
 FAR = 7.0
 """Distance in robust standard deviations from which a residual is an outlier: detects several that mask each other."""
 MAD = 1.4826
@@ -119,7 +121,7 @@ def examine(
             f"{name}: the residuals are not normal: skew or heavy tails; loss='huber' counts large ones less"
         )
     same = _most_frequent(values)
-    if n >= LEAST_NEIGHBOURS and same > n / 2:
+    if same >= max(LEAST_NEIGHBOURS, SAME * n):
         remarks.append(f"{name}: {same} of {n} values are the same number")
     return Examined(size, scatter, misses, remarks, [int(np.flatnonzero(keep)[i]) for i in outliers])
 

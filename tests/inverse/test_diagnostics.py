@@ -288,6 +288,17 @@ def test_an_unknown_of_an_equation_without_an_initial_condition():
         assert result.identification.noise["data u"] == pytest.approx(0.01, rel=0.4)
 
 
+@pytest.mark.parametrize(("stuck", "said"), [(15, True), (8, True), (4, False), (0, False)])
+def test_a_sensor_that_is_stuck(stuck, said):
+    """Fifteen, eight, four or none of thirty values are exactly equal."""
+    t = times(30)
+    values = np.exp(-2 * t) + 0.01 * errors(30)
+    values[len(t) - stuck :] = values[len(t) - stuck] if stuck else values[len(t) :]
+    found = identify(decay(t, values), **ONE).identification
+    text = f"data u: {stuck} of 30 values are the same number"
+    assert (text in found.remarks) == said and (said or not any("same number" in r for r in found.remarks))
+
+
 HEAT = dde.geometry.GeometryXTime(LINE, TIME)
 
 
