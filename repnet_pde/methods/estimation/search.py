@@ -163,6 +163,7 @@ class JointSearch:
     def _explore_from_ends(self) -> None:
         """Look for the unknowns alone from what the stages of a start ended at."""
         ends = [values for _, values in self.stages.ends] + [self.scales.values()]
+        self.rows.deviations = self.rows.known or first_deviations(self.problem)  # those of all misfits compared
         agreed, explained = self._add(*self.starts.polished([self.scales.internals(values) for values in ends]))
         self.stages.stage = -1
         if explained or self.start >= FOLLOWED:
