@@ -83,8 +83,9 @@ def test_solve_and_resume(kind, path, tmp_path):
 
 @pytest.mark.parametrize("method", ["joint", "gauss-newton"])
 def test_identify(method, path):
+    options = {"network_options": {"layers": [14]}}
     with elsewhere():
-        result = identify(load_problem(path, kind="inverse"), method=method, iterations=60, progress=False)
+        result = identify(load_problem(path, kind="inverse"), method=method, iterations=25, progress=False, **options)
     assert result.unknowns["k"] == pytest.approx(2, rel=1e-4)
 
 

@@ -200,8 +200,8 @@ def test_frequencies_that_are_wrong_by_periods(start, true, oscillator):
 
 def test_stopped_and_resumed_while_starts_are_tried(oscillator, tmp_path):
     options = {"method": "joint", "network_options": {"layers": [100]}, "progress": False}
-    whole = identify(load_problem(oscillator, start=(12.0, 3.0)), **options)
-    problem = load_problem(oscillator, start=(12.0, 3.0))
+    whole = identify(load_problem(oscillator), **options)
+    problem = load_problem(oscillator)
     part = identify(problem, **options, out=tmp_path / "run", time_limit=0.5)
     assert part.resumable
     while part.resumable:
