@@ -27,8 +27,8 @@ MOST_STARTS = 6
 COARSE_PART, COARSE_OVERHEAD = 0.8, 8
 """Of a coarse solution: its part of the wavenumbers, and independent functions of an axis beyond 2 k / π. On a driven
 wave (driven_wave_1d) 0.8 and 8 left 1e-4 of the equations' residual, 1.0 and 4 left a tenth. On three other problems
-(validation.studies.constants) 0.6 to 1.0 and 4 or 8 give estimates within the tolerances in seconds that differ by a
-factor of 1.6; these take 1.2 times those of the fastest."""
+(validation.studies.constants) 0.6 to 1.0 and 4 or 8 take seconds that differ by a factor of 1.6, and these 1.2 times
+those of the fastest."""
 
 
 class Joint(Method):

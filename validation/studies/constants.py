@@ -9,7 +9,7 @@ For each constant and each of its values, on every problem that it touches, medi
 - `repnet.BEFORE_SINES`, the part of the wavenumbers that the first layer covers if sine layers follow: relative L2
   error of `fit` with repnet-siren under Adam after ``--steps`` steps;
 - `joint.COARSE_PART` and `joint.COARSE_OVERHEAD`, the size of the network in which the unknowns are looked for first:
-  seconds of processor time of `identify` (infinite if an unknown misses the tolerance) where the network is large.
+  seconds of processor time of `identify` (infinite if an unknown number misses the tolerance), for large networks.
 
 The last row of a table gives, for each value, the geometric mean over the problems of the ratio to the best value.
 """
