@@ -61,7 +61,6 @@ def read_observations(path: str | os.PathLike, problem) -> Observations:
     file, suffix = _file(path)
     coordinates = problem.coordinate_names
     deviations = {f"{u}_{kind}": u for u in problem.outputs for kind in ("std", "error")}
-    deviations = {name: output for name, output in deviations.items() if name not in problem.outputs}
     columns, place = _columns(file, suffix, coordinates, problem.outputs, deviations)
     rounding = [np.finfo(a.dtype if a.dtype.kind == "f" else float).eps for a in map(columns.get, coordinates)]
     columns = _numbers(file, columns)

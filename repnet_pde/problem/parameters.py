@@ -81,7 +81,7 @@ def text(parameters: Mapping[str, Any], separator: str = ", ") -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple, np.ndarray)):
-        entries = np.asarray(value).ravel().tolist() if isinstance(value, np.ndarray) else list(value)
+        entries = value.ravel().tolist() if isinstance(value, np.ndarray) else value
         return f"({', '.join(map(_shown, entries[:LONG]))}{', …' if len(entries) > LONG else ''})"
     if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
         return f"{value:g}"

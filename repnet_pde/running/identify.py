@@ -120,9 +120,7 @@ def _in_turn(
     open_ = result.identification is not None and result.identification.undetermined  # by no method
     if met or open_ or not automatic or request.method not in BOUNDED or result.resumable:
         return result
-    if (
-        known.bounds or known.positive or known.loss != LOSSES[0] or problem.unknown_fields
-    ):  # which no other method can take
+    if replace(known, starts=None).given or problem.unknown_fields:  # which no other method can take
         return result
     note = (
         f"{request.method} left a relative residual of {_physics(result):.1e}: {GaussNewton.name} was used in its place"

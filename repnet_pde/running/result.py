@@ -13,7 +13,7 @@ from ..checking import accuracy
 from ..checking.status import Verification
 from ..files import RESULT, SOLUTION, write_json
 from ..inverse.estimates import Estimate, Identification
-from ..problem.parameters import stored
+from ..problem.parameters import native, stored
 from ..problem.references import Reference
 
 
@@ -225,14 +225,12 @@ def _estimated(estimate: Estimate) -> dict:
 
 def plain(value):
     """``value`` in JSON types: NumPy numbers as Python's, values that are not finite as None."""
+    return _finite(native(value))
+
+
+def _finite(value):
     if isinstance(value, dict):
-        return {str(key): plain(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(v) for v in value]
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return value
+        return {str(key): _finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

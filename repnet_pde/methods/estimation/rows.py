@@ -51,7 +51,7 @@ class Rows:
         self.observed = [self.names.index(name) for name in self.problem.observations]
         self.layout = _layout(self.problem, objective.net)
         self.share = 1.0
-        self.deviations = known or first_deviations(self.problem)
+        self.reset_noise()
         self.alone = weights_of_copies(self.problem)
         """Weights of the data, by observation: 1/m for each of m copies, which count as one."""
         self.weights = self.alone
@@ -74,6 +74,10 @@ class Rows:
         if indices is None:
             raise InputError("method: joint needs residuals that depend on u near one point each; choose gauss-newton")
         return JetSystem(objective.data, objective.net, self.names, indices, unknowns=objective.unknowns)
+
+    def reset_noise(self) -> None:
+        """Deviations as they are given or, where they are not, before any estimate of them."""
+        self.deviations = self.known or first_deviations(self.problem)
 
     def reset(self) -> None:
         """Forget the coefficients: those in the network hold."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from ...discretization.objective import Objective
-from ...inverse.unknowns import Scales, first_deviations
+from ...inverse.unknowns import Scales
 from .projection import Projection
 from .rows import Rows
 from .stages import ROUNDS, STAGES, Stages
@@ -112,7 +112,7 @@ class JointSearch:
             self._explore()
             return
         if self.stages.stage < 0:
-            self.rows.deviations = self.rows.known or first_deviations(self.problem)
+            self.rows.reset_noise()
             self.stages.enter(0)
             self.stages.begin(self.starts.begin(self.start))
         if self.stages.advance(self.before_all is not None):
@@ -163,7 +163,7 @@ class JointSearch:
     def _explore_from_ends(self) -> None:
         """Look for the unknowns alone from what the stages of a start ended at."""
         ends = [values for _, values in self.stages.ends] + [self.scales.values()]
-        self.rows.deviations = self.rows.known or first_deviations(self.problem)  # those of all misfits compared
+        self.rows.reset_noise()  # all misfits compared have the same
         agreed, explained = self._add(*self.starts.polished([self.scales.internals(values) for values in ends]))
         self.stages.stage = -1
         if explained or self.start >= FOLLOWED:

@@ -134,9 +134,9 @@ class Starts:
             for i in range(len(eta))
             for factor in np.geomspace(1 / WIDE, WIDE, each + 1)
         ]
-        best = min(candidates, key=lambda other: np.square(projection.residual(other)).sum())
-        better = np.square(projection.residual(best)).sum() < (1 - BETTER) * count * misfit**2
-        return self.polished([best]) if better else None
+        costs = [np.square(projection.residual(other)).sum() for other in candidates]
+        best = int(np.argmin(costs))
+        return self.polished([candidates[best]]) if costs[best] < (1 - BETTER) * count * misfit**2 else None
 
     def _affordable(self) -> int:
         """Number of candidates whose misfit is computed."""
