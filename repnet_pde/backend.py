@@ -41,6 +41,20 @@ def set_precision(dtype: str) -> None:
             dde.config.set_default_float(dtype)
 
 
+@contextlib.contextmanager
+def precision(dtype: str | None = None) -> Iterator[None]:
+    """With ``dtype``, unless None, as DeepXDE's and PyTorch's default float; the caller's own are put back."""
+    before, of_torch = dde.config.default_float(), torch.get_default_dtype()
+    try:
+        if dtype is not None:
+            set_precision(dtype)
+        yield
+    finally:
+        if before != dde.config.default_float():
+            set_precision(before)
+        torch.set_default_dtype(of_torch)
+
+
 class on_cpu(contextlib.ContextDecorator):
     """With the CPU as PyTorch's default device; also a decorator, ``@on_cpu()``.
 

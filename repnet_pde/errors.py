@@ -26,6 +26,10 @@ class SeveralPointsError(InputError):
         self.term = term
 
 
+class TimeLimitError(RepNetPDEError, RuntimeError):
+    """The time limit was over before there was anything to return (exit code 1)."""
+
+
 class TrainingError(RepNetPDEError, RuntimeError):
     """Training cannot go on, for example because the loss is not finite (exit code 1)."""
 

@@ -1,5 +1,6 @@
 """Shared by all tests: the kernels in use, one thread, a reference cache of the session's own, the command line."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -54,6 +55,27 @@ def precision_restored():
     set_precision("float64")
     yield
     set_precision("float64")
+
+
+@pytest.fixture
+def stopped_after(monkeypatch):
+    """A context in which trainings end as by their time limit after so many iterations."""
+    from repnet_pde.training.loop import Training
+
+    @contextlib.contextmanager
+    def stopped(steps):
+        step, left = Training._step, steps
+
+        def counted(self):
+            nonlocal left
+            left -= 1
+            return "time limit" if left < 0 else step(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "_step", counted)
+            yield
+
+    return stopped
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ ROOT = Path(__file__).parent.parent
 ORDER = (
     "errors",
     "version",
+    "progress",
+    "limits",
     "arguments",
     "backend",
     "files",

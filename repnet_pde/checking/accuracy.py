@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from .. import limits
 from ..errors import InputError
 from ..problem.points import scattered_points
 from ..problem.problem import Problem
@@ -14,6 +15,8 @@ from ..problem.references import Reference, reference
 
 REFERENCE_POINTS = 20_000
 """Most nodes of a reference with which a network is compared."""
+REFERENCE_SHARE = 0.25
+"""Of the time that is left, for a reference that is not in the cache."""
 QUICK_POINTS = 2_000
 """Most points of an error in the history."""
 CHUNK = 20_000
@@ -71,7 +74,14 @@ class Target:
 
     def __init__(self, problem: Problem, count: int):
         self.problem = problem
-        self.reference = reference_of(problem)
+        self.reference: Reference | None = None
+        self.note: str | None = None
+        """Why there is no reference, if there was no time for it."""
+        try:
+            with limits.within(REFERENCE_SHARE * limits.left()):
+                self.reference = reference_of(problem)
+        except limits.Ended as ended:
+            self.note = f"the reference was not computed: {ended.reason}; no errors against it"
         self.x: np.ndarray | None = None
         self.u: np.ndarray | None = None
         self.against: str | None = None
@@ -143,6 +153,7 @@ def reference_of(problem: Problem) -> Reference | None:
     """The problem's reference, from the cache for catalogue problems; `InputError` if it cannot be computed."""
     if problem.reference is None:
         return None
+    limits.say("the reference: a finite-difference solution")
     if isinstance(problem.reference, str):
         result = reference(problem.reference, **problem.parameters)
     else:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from .. import limits
 from ..networks import RepNet
 from ..networks.patches import Patches
 from ..networks.warp import horner, tanh_derivative
@@ -133,6 +134,7 @@ class Evaluated:
         inner = torch.einsum("nka,nac->nkc", chain.expand(n, -1, -1), coefficients)
         result = coefficients.new_zeros(n, outputs * (m + 1))
         for order, (which, powers) in self.groups.items():
+            limits.check()
             for c in range(outputs):
                 a = inner[:, which, c]
                 if a.any():
@@ -145,6 +147,7 @@ class Evaluated:
         outputs = len(bias)
         inner = weight.new_empty(len(self.z), len(self.lower), outputs)
         for order, (which, powers) in self.groups.items():
+            limits.check()
             columns = (powers[:, None] * weight).flatten(0, 1)
             inner[:, which] = (self._derivative(order) @ columns.T).view(len(self.z), len(which), outputs)
         result = torch.einsum("nka,nkc->nac", self.chain.expand(len(self.z), -1, -1), inner)

@@ -16,6 +16,7 @@ import torch
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
+from .. import limits
 from ..backend import dde
 from ..errors import InputError, SeveralPointsError
 from ..linalg.dense import Linearization
@@ -292,6 +293,7 @@ def _outer(
     jacobian = uses.token.new_zeros(n, width)
     block = max(1, int(block_bytes // (8 * max(width, 1))))
     for first in range(0, n, block):
+        limits.check()
         part = slice(rows.start + first, rows.start + min(first + block, n))
         target = jacobian[first : first + block]
         for key, pairs in uses.pairs.items():
@@ -408,6 +410,7 @@ def _by_rows(
     for name, v in zip(names, vectors, strict=True):
         blocks = []
         for chosen in torch.eye(len(v), dtype=v.dtype).split(ROWS_AT_ONCE):
+            limits.check()
             options = {"retain_graph": True, "allow_unused": True}
             try:
                 grads = list(torch.autograd.grad(v, inputs, chosen, is_grads_batched=True, **options))

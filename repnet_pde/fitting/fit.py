@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import limits
 from ..arguments import mapping, number, seconds, seed_number
-from ..backend import PRECISIONS, dde, on_cpu, seeded, set_precision
+from ..backend import PRECISIONS, dde, on_cpu, precision, seeded
 from ..checking import accuracy
 from ..discretization.last_layer import last_linear
 from ..discretization.objective import Objective
@@ -26,7 +27,6 @@ from ..networks.product import PRODUCT
 from ..networks.registry import CUSTOM, NETWORKS
 from ..networks.repnet import BEFORE_SIREN, SINE
 from ..training.loop import CHECKPOINT_SECONDS, Training
-from ..training.progress import reporter
 from . import samples
 from .search import SLOPES, Candidate, finish, held_out, many, search, solve_last_layer, wave_vectors, wavenumbers
 
@@ -134,11 +134,10 @@ def load_fit(file: str | Path) -> Fit:
     try:
         if state["network"] == CUSTOM:
             raise InputError(f"{file}: has a network of your own, which cannot be made again from its file")
-        set_precision(state["dtype"])
         box = samples.Box(*(v.numpy() for v in state["box"]))
         options = dict(state["network_options"])
         sizes = [box.dim, *options.pop("layers"), len(state["noise"])]
-        with seeded(0):
+        with precision(state["dtype"]), seeded(0):
             net = NETWORKS[state["network"]](sizes, box, None, **options)
         net.load_state_dict(state["state"])
         history = {key: np.asarray(value) for key, value in state["history"].items()}
@@ -212,26 +211,24 @@ def fit(
     solved = any(METHODS[name].ends_by_itself for name, _, _ in stages)
     if solved and len(stages) > 1:
         raise InputError(f"method: {method!r} given; {LeastSquares.name} cannot be combined with another")
-    set_precision(dtype)
-    data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
-    settings = Settings(
-        network=network,
-        network_options=network_options,
-        stages=stages,
-        seed=seed,
-        noise=None if noise is None else noise / data.scale,
-        time_limit=time_limit,
-        out=out,
-        progress=progress,
-        checkpoint_seconds=checkpoint_seconds,
-    )
-    decided: dict[str, Any] = _least_squares(data, settings) if solved else _train(data, settings)
-    net = decided["net"]
-    decided |= {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
-    if solved:
-        finish(net, decided["network"], data, settings.noise)
-    else:
-        samples.denormalize(last_linear(net), data)
+    with precision(dtype), limits.running(time_limit, progress):
+        data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
+        settings = Settings(
+            network=network,
+            network_options=network_options,
+            stages=stages,
+            seed=seed,
+            noise=None if noise is None else noise / data.scale,
+            out=out,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        decided: dict[str, Any] = _least_squares(data, settings) if solved else _train(data, settings)
+        net = decided["net"]
+        decided |= {"error": _relative(net, data, data.judged), "training_error": _relative(net, data, data.train)}
+        if solved:
+            finish(net, decided["network"], data, settings.noise)
+        else:
+            samples.denormalize(last_linear(net), data)
     decided["noise"] = decided["noise"] * data.scale
     decided |= {"method": method, "seed": seed, "dtype": dtype, "box": data.box, "vector": np.ndim(y) == 1}
     found = Fit(**decided, seconds=time.monotonic() - begun)
@@ -253,9 +250,7 @@ class Settings:
     stages: list
     seed: int
     noise: np.ndarray | None
-    time_limit: float | None
     out: str | Path | None
-    progress: bool
     checkpoint_seconds: float
 
 
@@ -279,7 +274,7 @@ def _least_squares(data: samples.Samples, settings: Settings) -> dict:
     else:
         if network not in (None, SINE.name, PRODUCT.name) and "layers" not in options:
             options["layers"] = [max(1, min(1000, len(data.train) // 3))]
-        found = search(data, network, options, seed=settings.seed, noise=sigma, limit=settings.time_limit)
+        found = search(data, network, options, seed=settings.seed, noise=sigma)
         best, notes = found.best, [str(c) for c in found.tried]
     return {
         "net": best.net,
@@ -421,12 +416,7 @@ def _run(training: Training, settings: Settings) -> str:
             raise InputError(
                 f"out: {checkpoint} belongs to other samples or settings; delete it, or choose another file"
             ) from error
-    return training.run(
-        time_limit=settings.time_limit,
-        progress=reporter(settings.progress, sum(count for _, count, _ in training.stages)),
-        checkpoint=checkpoint,
-        checkpoint_seconds=settings.checkpoint_seconds,
-    )
+    return training.run(checkpoint=checkpoint, checkpoint_seconds=settings.checkpoint_seconds)
 
 
 def _checkpoint(out: str | Path) -> Path:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import math
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,13 +13,14 @@ import torch
 from scipy import integrate
 from scipy.optimize import minimize_scalar
 
+from .. import limits
 from ..analysis.spectrum import estimate_wavenumber_from_samples
 from ..analysis.wavenumbers import rank_of_bands
 from ..backend import seeded
 from ..discretization.features import jet_of
 from ..discretization.last_layer import into_last, last_linear
 from ..errors import InputError
-from ..linalg.dense import Factorization
+from ..linalg.dense import Factorization, triangle
 from ..methods.alternating import Alternating
 from ..networks.product import PRODUCT, SLOW_WAVENUMBER, ProductRepNet, waves_to_features
 from ..networks.registry import NETWORKS
@@ -83,7 +83,6 @@ class Search:
     samples: Samples
     seed: int
     noise: np.ndarray | None
-    deadline: float
     work: float = 0.0
     tried: list[Candidate] = field(default_factory=list)
 
@@ -95,7 +94,7 @@ class Search:
     def over(self) -> bool:
         """Whether the search has ended."""
         reached = self.tried and (self.best.held_out <= GOOD or self.best.white or self._at_noise)
-        return bool(reached or self.work > MOST_WORK or time.monotonic() > self.deadline)
+        return bool(reached or self.work > MOST_WORK or not limits.left())
 
     @property
     def _at_noise(self) -> bool:
@@ -109,6 +108,8 @@ class Search:
     def try_(self, name: str, options: dict) -> Candidate:
         """Build the network and solve for its last layer."""
         samples = self.samples
+        so_far = f", held-out error {self.best.held_out:.1e} so far" if self.tried else ""
+        limits.say(f"trial {len(self.tried) + 1} of a first layer, {name}{so_far}")
         with seeded(self.seed):
             sizes = [samples.dim, *options.get("layers", ()), samples.outputs]
             rest = {key: value for key, value in options.items() if key != "layers"}
@@ -129,7 +130,6 @@ def search(
     *,
     seed: int = 0,
     noise: np.ndarray | None = None,
-    limit: float | None = None,
 ) -> Search:
     """Least squares for the last layer with several first layers suited to the samples; the best is `Search.best`.
 
@@ -140,9 +140,8 @@ def search(
     Args:
         network: a name in `NETWORKS` with a layer that can be solved for, or None for an automatic choice.
         noise: standard deviations (c,) of the normalised values, or None.
-        limit: seconds after which no new trial is started.
     """
-    found = Search(samples, seed, noise, math.inf if limit is None else time.monotonic() + limit)
+    found = Search(samples, seed, noise)
     if network not in (None, SINE.name, PRODUCT.name):
         found.try_(network, options)
         return found
@@ -185,16 +184,16 @@ def solve_last_layer(net: Any, samples: Samples, noise: np.ndarray | None = None
     if n < p:
         design = torch.cat([design, design.new_zeros(p - n, p)])
         y = torch.cat([y, y.new_zeros(p - n, y.shape[1])])
-    upper = torch.linalg.qr(torch.cat([design, y], 1), mode="r").R
-    triangle, z = upper[:p, :p], upper[:p, p:]
+    upper = triangle(torch.cat([design, y], 1))
+    square, z = upper[:p, :p], upper[:p, p:]
     rest = upper[p:, p:].square().sum(0)
-    coefficients = Factorization(triangle).solve(-z)
-    left = rest + (triangle @ coefficients - z).square().sum(0)
+    coefficients = Factorization(square).solve(-z)
+    left = rest + (square @ coefficients - z).square().sum(0)
     dof = n - min(p, n - 1) if n <= p else n - p
     sigma = (left / dof).sqrt()
     misfit = (left.sum() / y.square().sum().clamp_min(1e-300)).sqrt()
     if p <= PENALISED and (misfit > CLEAN or n <= ROWS_PER_COLUMN * p):
-        coefficients, sigma = _penalised(triangle, z, rest, n, noise)
+        coefficients, sigma = _penalised(square, z, rest, n, noise)
     coefficients = coefficients / rough[:, None]
     linear.weight.copy_(coefficients[:-1].T)
     linear.bias.copy_(coefficients[-1])
@@ -521,7 +520,7 @@ def _products(found: Search, options: dict) -> None:
             sizes = [grown.products * (grown.factor(axis).in_features + 1) for axis in range(samples.dim)]
             found.work += 2.0 * len(rows) * sum(size * (size + slow) for size in sizes)
             before, error = error, held_out(grown, samples)
-            if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or time.monotonic() > found.deadline:
+            if error > STALLED * before or error <= GOOD or found.work > MOST_WORK or not limits.left():
                 break
         found.work += 2.0 * len(rows) * slow**2
         if not error < BETTER * best:

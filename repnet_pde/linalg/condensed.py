@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
+from .. import limits
+from .dense import triangle
+
 CUTOFF = 1e-14
 """Smallest singular value, relative to the largest, of functions on a patch that are retained."""
 DETERMINED = 1e-2
@@ -46,6 +49,7 @@ def condense(own: torch.Tensor, right: torch.Tensor, traces: torch.Tensor) -> Co
     Args:
         own: its own rows (m, p), scaled. right: (m,). traces: (t, p), scaled.
     """
+    limits.check()
     m = len(own)
     q, r = torch.linalg.qr(torch.cat([own, traces]))
     u, s, vh = torch.linalg.svd(r, full_matrices=False)
@@ -59,7 +63,7 @@ def condense(own: torch.Tensor, right: torch.Tensor, traces: torch.Tensor) -> Co
     af = a @ fixed
     z = (af.T @ right) / squares
     z = z + (af.T @ (right - af @ z)) / squares
-    rest = torch.linalg.qr(torch.column_stack([a @ free, right - af @ z]), mode="r").R[: free.shape[1]]
+    rest = triangle(torch.column_stack([a @ free, right - af @ z]))[: free.shape[1]]
     fixed = fixed @ z
     return Condensed(back, free, fixed, rest[:, :-1], rest[:, -1], f @ free, f @ fixed)
 
@@ -85,6 +89,7 @@ def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
         waiting[min(block.patches)].append(block)
     done = []
     for p in range(len(sizes)):
+        limits.check()
         here = waiting.pop(p)
         others = sorted({q for block in here for q in block.patches} - {p})
         columns, width = {}, 0
@@ -100,7 +105,7 @@ def couple(sizes: Sequence[int], blocks: Sequence[Block]) -> list[torch.Tensor]:
                 start += sizes[q]
             part[:, -1] = block.right
             parts.append(part)
-        r = torch.linalg.qr(torch.cat(parts), mode="r").R
+        r = triangle(torch.cat(parts))
         n = sizes[p]
         for k in torch.nonzero(r[:n, :n].diagonal() == 0)[:, 0].tolist():  # not determined by any row
             r[k] = 0

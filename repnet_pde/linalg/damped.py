@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import blas, lapack
 from scipy.sparse.linalg import LinearOperator, lsmr
 
-from .dense import Linearization, stack
+from .dense import Linearization, stack, triangle
 
 SAFE = 1e-11
 """λ over the trace of JᵀJ above which the normal equations are accurate enough for a damped step; below it, QR."""
@@ -61,7 +61,7 @@ class Dense:
     def _orthogonal(self, damping: float) -> torch.Tensor:
         p = self.jacobian.shape[1]
         if self._triangle is None:
-            rows = torch.linalg.qr(torch.cat([self.jacobian, -self.residual[:, None]], 1), mode="r")[1]
+            rows = triangle(torch.cat([self.jacobian, -self.residual[:, None]], 1))
             rows = torch.cat([rows, rows.new_zeros(max(p - len(rows), 0), p + 1)])[:p]
             self._triangle = np.asfortranarray(rows[:, :p].numpy()), np.asfortranarray(rows[:, p:].numpy())
         r, c = self._triangle

@@ -5,8 +5,47 @@ from dataclasses import dataclass
 
 import torch
 
+from .. import limits
+
 CUTOFF = 1e-16
 """Regularisation relative to the norm of the Jacobian: below the unit roundoff, so that no accuracy is lost."""
+
+
+PANEL, LARGE = 128, 1e10
+"""Columns of a panel, and floating-point operations from which a matrix is factorised panel by panel."""
+
+
+def geqrf(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``torch.geqrf`` (m, n); a large matrix panel by panel, with a look at the limits of the run between them.
+
+    The reflections of a panel are applied to the columns after it in the compact form 1 − V T Vᵀ (R. Schreiber,
+    C. Van Loan, SIAM J. Sci. Stat. Comput. 10 (1989) 53-57), which is as fast as LAPACK's own blocks.
+    """
+    m, n = matrix.shape
+    limits.check()
+    if 2 * m * n**2 < LARGE:
+        reflections, tau = torch.geqrf(matrix)
+        return reflections, tau
+    factors, taus = matrix.T.contiguous().T, []  # by columns, and not the caller's
+    factors = factors.clone() if factors.data_ptr() == matrix.data_ptr() else factors
+    for k in range(0, min(m, n), PANEL):
+        limits.check()
+        panel, tau = torch.geqrf(factors[k:, k : k + PANEL])
+        factors[k:, k : k + PANEL] = panel
+        taus.append(tau)
+        if k + PANEL < n:
+            v = torch.tril(panel[:, : len(tau)], -1)
+            v.diagonal().fill_(1)
+            v[:, tau == 0] = 0
+            inverse = torch.triu(v.T @ v, 1) + torch.diag(torch.where(tau == 0, 1.0, 1 / tau))
+            rest = factors[k:, k + PANEL :]
+            rest.addmm_(v, torch.linalg.solve_triangular(inverse.T, v.T @ rest, upper=False), alpha=-1)
+    return factors, torch.cat(taus)
+
+
+def triangle(matrix: torch.Tensor) -> torch.Tensor:
+    """R (min(m, n), n) of the QR factorisation of a matrix (m, n), by `geqrf`."""
+    return torch.triu(geqrf(matrix)[0][: min(matrix.shape)])
 
 
 @dataclass
@@ -52,7 +91,7 @@ class Factorization:
         p = self.columns = jacobian.shape[1]
         self.epsilon = cutoff * torch.linalg.matrix_norm(jacobian)
         below = self.epsilon * torch.eye(p, dtype=jacobian.dtype, device=jacobian.device)
-        self._reflections = torch.geqrf(torch.cat([jacobian, below]))
+        self._reflections = geqrf(torch.cat([jacobian, below]))
         self._upper = torch.triu(self._reflections[0][:p])
 
     def solve(self, residual: torch.Tensor) -> torch.Tensor:

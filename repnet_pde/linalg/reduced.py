@@ -26,6 +26,8 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
+from .dense import triangle
+
 DEPENDENT = 1e-6
 """Singular value of the sensitivities, each scaled to norm 1, below which a combination is not identifiable."""
 LEAST_DAMPING = 1e-14
@@ -102,7 +104,7 @@ class Reduced:
         rows = rows * self.stretch
         self.data, self.right = rows[len(physics) :], right[len(physics) :]
         below = cutoff * torch.linalg.matrix_norm(rows) * torch.eye(p, p + 1, dtype=rows.dtype)
-        upper = torch.triu(torch.geqrf(torch.cat([torch.cat([rows, right[:, None]], 1), below]))[0][: p + 1])
+        upper = triangle(torch.cat([torch.cat([rows, right[:, None]], 1), below]))
         u = self.n_state
         self.state, self.mixed, self.first = upper[:u, :u], upper[:u, u:p], upper[:u, p]
         self.kept, self.kept_right = upper[u:p, u:p], upper[u:p, p]
@@ -126,7 +128,7 @@ class Reduced:
             return self.kept, self.kept_right
         zero = self.kept_right.new_zeros(len(penalty))
         rows = torch.cat([torch.cat([self.kept, self.kept_right[:, None]], 1), torch.cat([penalty, zero[:, None]], 1)])
-        upper = torch.triu(torch.geqrf(rows)[0][: len(penalty)])
+        upper = triangle(rows)[: len(penalty)]
         return upper[:, :-1], upper[:, -1]
 
     @functools.cached_property
@@ -149,7 +151,7 @@ class Reduced:
         rough = self.layout.penalty
         free, bound = torch.nonzero(rough == 0)[:, 0], torch.nonzero(rough > 0)[:, 0]
         order = torch.cat([free, bound])
-        upper = torch.linalg.qr(torch.cat([self.kept[:, order], self.kept_right[:, None]], 1), mode="r")[1]
+        upper = triangle(torch.cat([self.kept[:, order], self.kept_right[:, None]], 1))
         f, n = len(free), len(order)
         left, values, right = torch.linalg.svd(upper[f:n, f:n] / rough[bound])
         y = left.T @ upper[f:n, n]

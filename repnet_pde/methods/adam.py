@@ -26,6 +26,7 @@ class Adam(Method):
 
     name = "adam"
     title = "Adam with a cosine decay of the learning rate"
+    counted = True
     default_iterations = 10_000
     layers = (128, 64, 64)
     needs_float64 = False

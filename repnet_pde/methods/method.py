@@ -47,6 +47,8 @@ class Method(ABC):
     """Whether its objective gets a function ``twin``: the same with other basis functions and other points."""
     ends_by_itself: ClassVar[bool] = False
     """Whether it is one solve rather than a training that may go on as long as there is time."""
+    counted: ClassVar[bool] = False
+    """Whether it does all its iterations, so that their rate tells how long it takes."""
     recorded_every: ClassVar[int] = 10
     """Iterations between two entries of the history of `train`."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from .. import limits
 from ..analysis.basis_size import for_bands, for_wavenumbers
 from ..analysis.linearity import is_linear
 from ..analysis.wavenumbers import coefficient_wavenumber, problem_bands, problem_wavenumber
@@ -35,6 +36,8 @@ from .search import LARGE, MANY
 from .trial import attempt
 
 FIRST_ORDER = f"{Adam.name}+{LBFGS.name}"
+TRIAL_SHARE = 0.25
+"""Of the time that is left, for a preliminary test of a method; one that does not pass it by then is not taken."""
 LOOK_AHEAD = 5
 """Number of products in a preliminary test."""
 FEW_PATCHES = 60
@@ -208,6 +211,24 @@ RULES: tuple[tuple[str, Callable[[Asked], str | None]], ...] = (
 """(method, function that gives the reason for it or None); the first one that gives a reason decides."""
 
 
+def _preliminary(test: Callable[..., bool]) -> Callable[..., bool]:
+    """A test that has not been passed where its part of the time is over."""
+
+    @functools.wraps(test)
+    def within(problem: Problem, *asked: Any) -> bool:
+        limits.say(f"planning: a preliminary test ({test.__name__.replace('_', ' ')}?)")
+        try:
+            with limits.within(TRIAL_SHARE * limits.left()):
+                return test(problem, *asked)
+        except limits.Ended as ended:
+            if ended.reason == limits.INTERRUPTED:
+                raise
+            return False
+
+    return within
+
+
+@_preliminary
 def low_rank_converges(problem: Problem) -> bool:
     """Whether the residual of a sum of a few products decreases: a cheap preliminary test."""
     with seeded(0):
@@ -222,6 +243,7 @@ def low_rank_converges(problem: Problem) -> bool:
     return min(method.worst) < LOW_RANK
 
 
+@_preliminary
 def patching_converges(problem: Problem) -> bool:
     """Whether Newton's method on few subdomains, which are halved where the residual is large, makes progress: a cheap
     preliminary test in one dimension."""
@@ -239,6 +261,7 @@ def patching_converges(problem: Problem) -> bool:
     return min(method.worst) < LARGE
 
 
+@_preliminary
 def newton_converges(problem: Problem, network: Any) -> bool:
     """Whether Newton's method on the last layer of a small network makes progress: a cheap preliminary test."""
     name = network or LeastSquares.network

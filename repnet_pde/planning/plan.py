@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from .. import limits
 from ..analysis.wavenumbers import problem_wavenumber
-from ..backend import on_cpu, seeded, set_precision
+from ..backend import on_cpu, precision, seeded
 from ..discretization.objective import check_weights
 from ..errors import InputError
 from ..fitting.samples import of_problem as samples_of
@@ -36,7 +37,6 @@ class Plan:
         wavenumber: (d,) used for planning, radians per unit length.
         net: the network at the start of training.
         data: the ``dde.data.PDE`` with its collocation points.
-        time_limit: seconds, of planning and training together, or None.
         seconds: what planning took.
         solved: the best candidate, if first layers were searched.
         unreached: the same, if it does not approximate the solution.
@@ -49,7 +49,6 @@ class Plan:
     wavenumber: tuple[float, ...]
     net: torch.nn.Module
     data: Any
-    time_limit: float | None = None
     seconds: float = 0.0
     solved: Candidate | None = None
     in_turn: bool = False
@@ -92,7 +91,6 @@ class Plan:
             "loss_weights": settings.loss_weights,
             "seed": settings.seed,
             "dtype": settings.dtype,
-            "time_limit": self.time_limit,
             "planning_seconds": self.seconds,
             "then": f"{Patching.name}, if that leaves less" if self.in_turn and self.unreached is not None else None,
             "reasons": list(settings.notes),
@@ -133,9 +131,10 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
     """
     request = Request(**asked) if request is None else request
     of_precision(problem, request.dtype)
-    with at_start(problem):
+    with limits.running(request.time_limit), precision(request.dtype), at_start(problem):
         notes, method, auto = list(request.notes), request.method, request.method == "auto"
         if auto:
+            limits.say("planning: which method suits")
             method, note = automatic_method(problem, request.network, request.network_options)
             notes.append(f"auto: {note}")
         stages = sequence(method, request.iterations, request.method_options)
@@ -160,12 +159,10 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
         # The automatic choice may fail to approximate the solution; another method then gets the remaining time.
         chosen = request.network is not None or bool(request.network_options)
         in_turn = auto and first is LeastSquares and not chosen and not Patching.why_not(problem)
-        return completed(problem, request.network, settings, request.time_limit, in_turn)
+        return completed(problem, request.network, settings, in_turn)
 
 
-def completed(
-    problem: Problem, network: Any, settings: Settings, time_limit: float | None = None, in_turn: bool = False
-) -> Plan:
+def completed(problem: Problem, network: Any, settings: Settings, in_turn: bool = False) -> Plan:
     """The plan of a run with these settings: open settings are filled in, network and points are created.
 
     Args:
@@ -174,7 +171,6 @@ def completed(
             less of the time.
     """
     begun = time.monotonic()
-    set_precision(settings.dtype)
     first, custom = METHODS[settings.stages[0][0]], settings.network == CUSTOM
     known = problem_wavenumber(problem)
     wavenumber = known.values
@@ -182,10 +178,10 @@ def completed(
     chosen, solved = bool(settings.network_options) and not settings.planned, None
     if first.searches and not custom and not settings.planned:
         if samples_of(problem) is not None:
-            found = search_of_samples(problem, settings.network, settings.network_options, settings.seed, time_limit)
+            found = search_of_samples(problem, settings.network, settings.network_options, settings.seed)
         else:
             found = search_basis(
-                problem, settings.network, settings.network_options, known.data, settings.seed, time_limit, in_turn
+                problem, settings.network, settings.network_options, known.data, settings.seed, in_turn
             )
         settings.network, settings.network_options, settings.planned = found.network, found.options, True
         settings.error_indicator, settings.loosest = found.independent.distance, found.independent.loosest
@@ -209,7 +205,6 @@ def completed(
         wavenumber,
         net,
         data,
-        time_limit=time_limit,
         seconds=time.monotonic() - begun,
         solved=solved,
         in_turn=in_turn,

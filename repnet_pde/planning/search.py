@@ -4,12 +4,12 @@ The exact solution is not used.
 """
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .. import limits
 from ..analysis import basis_size
 from ..analysis.basis_size import for_bands, for_wavenumbers
 from ..analysis.wavenumbers import MORE, coefficient_wavenumber, problem_bands, problem_wavenumber, said
@@ -24,7 +24,7 @@ from ..networks.registry import NETWORKS
 from ..problem.points import collocation
 from ..problem.problem import Problem
 from .independent import Independent, branches, check, independent
-from .trial import Candidate, attempt
+from .trial import Candidate, attempt, unsolved
 
 GOOD = 1e-11
 """Held-out residual, relative to the data, below which the search ends."""
@@ -71,7 +71,6 @@ def search_basis(
     options: dict,
     wavenumber: Sequence[float] | np.ndarray,
     seed: int,
-    limit: float | None,
     in_turn: bool = False,
 ) -> Found:
     """Choose the number of basis functions and the scale of the first layer of a one-layer network.
@@ -83,33 +82,54 @@ def search_basis(
 
     Args:
         options: the user's network options; ``layers`` and the slopes are chosen where they are not given.
-        limit: seconds after which no new trial is started, or None.
         in_turn: whether another method will follow if no basis approximates the solution: half of the time is reserved
             for it, and for wavenumbers that only the coefficients suggest, at most `MANY` basis functions are tried.
     """
-    begun = time.monotonic()
     search = _Search(problem, network, options, wavenumber, in_turn)
     tried = search.tried
-    for chosen in search.candidates():
-        width = chosen["layers"][-1] * len(problem.outputs)
-        work = sum(c.outcome.columns**3 for c in tried) + width**3
-        share = 0.5 if in_turn and tried and min(c.held_out for c in tried) > LARGE else 1.0
-        if tried and (work > WORK or (limit is not None and time.monotonic() - begun > share * limit)):
-            break
-        tried.append(attempt(problem, network, chosen, wavenumber, seed))
-        if tried[-1].held_out <= GOOD:
-            break
+    late = _search(search, seed)
     best = min(tried, key=lambda c: c.held_out)
     found = Found(network, best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
+    found.notes += [late] if late else []
     found.notes += search.advice(best)
-    late = limit is not None and time.monotonic() - begun > limit / 2
-    if (best.outcome.affine or best.outcome.converged) and not late:
-        found.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
-        found.notes += branches(problem, network, best, wavenumber, seed)
-        if network != LeastSquares.network:  # other basis functions are less sensitive to nonuniqueness
-            left = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
-            found.independent = replace(found.independent, loosest=left)
+    try:
+        with limits.endable():
+            if best.outcome.affine or best.outcome.converged:
+                limits.say("planning: a second solution, with other basis functions and points")
+                found.independent = independent(problem, network, best.options, wavenumber, seed + 1, best.net)
+                found.notes += branches(problem, network, best, wavenumber, seed)
+                if network != LeastSquares.network:  # other basis functions are less sensitive to nonuniqueness
+                    left = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
+                    found.independent = replace(found.independent, loosest=left)
+    except limits.Ended as ended:
+        found.notes.append(f"no second solution to compare with: {ended.reason}")
     return found
+
+
+def _search(search: "_Search", seed: int) -> str | None:
+    """Try the candidates one after the other; gives a note where the time or Ctrl-C ended that."""
+    tried, count = search.tried, len(search.problem.outputs)
+    until = limits.left()
+    for chosen in search.candidates():
+        columns = chosen["layers"][-1] * count
+        work = sum(c.outcome.columns**3 for c in tried) + columns**3
+        best = min((c.held_out for c in tried), default=math.inf)
+        if tried and (work > WORK or (search.in_turn and best > LARGE and limits.left() < until / 2)):
+            break
+        said = "" if not tried else f", held-out residual {best:.1e} so far"
+        limits.say(f"planning: trial {len(tried) + 1} of a first layer, {chosen['layers'][-1]} basis functions{said}")
+        try:
+            with limits.endable():
+                tried.append(attempt(search.problem, search.network, chosen, search.wavenumber, seed))
+        except limits.Ended as ended:
+            if not tried and ended.reason == limits.INTERRUPTED:
+                raise
+            if not tried:
+                tried.append(unsolved(search.problem, search.network, chosen, search.wavenumber, seed))
+            return f"the search for the first layer was cut short: {ended.reason}"
+        if tried[-1].held_out <= GOOD:
+            break
+    return None
 
 
 class _Search:
@@ -123,7 +143,7 @@ class _Search:
     def __init__(
         self, problem: Problem, network: str, options: dict, wavenumber: Sequence[float] | np.ndarray, in_turn: bool
     ):
-        self.problem, self.options, self.in_turn = problem, options, in_turn
+        self.problem, self.network, self.options, self.in_turn = problem, network, options, in_turn
         self.wavenumber, self.known = wavenumber, np.asarray(wavenumber, dtype=float)
         self.tried: list[Candidate] = []
         self.half_width, self.most = problem.box.half_width, basis_size.MOST // len(problem.outputs)
@@ -224,7 +244,7 @@ def _rows(problem: Problem) -> int:
     return sum(data.num_bcs) + (0 if problem.pde is None else len(data.train_x_all))
 
 
-def search_of_samples(problem: Problem, network: str, options: dict, seed: int, limit: float | None) -> Found:
+def search_of_samples(problem: Problem, network: str, options: dict, seed: int) -> Found:
     """The same for a problem that consists of samples of a function: `repnet_pde.fitting.search.search`.
 
     A network that was chosen by default (without options) may be replaced by another.
@@ -233,7 +253,7 @@ def search_of_samples(problem: Problem, network: str, options: dict, seed: int, 
     assert given is not None  # the problem consists of samples
     data = samples.make(*given, domain=problem.box, validation=samples.HELD_OUT, seed=seed, dtype=problem.dtype)
     asked = None if network == LeastSquares.network and not options else network
-    found = search_samples(data, asked, options, seed=seed, limit=limit)
+    found = search_samples(data, asked, options, seed=seed)
     best = found.best
     finish(best.net, best.name, data)
     features = last_linear(best.net).in_features

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..arguments import seconds
 from ..problem.parameters import native
 
 
@@ -32,6 +33,7 @@ class Request:
         """NumPy's numbers and arrays become Python's, which can be stored."""
         for name in ("seed", "time_limit", "iterations", "loss_weights", "network_options", "method_options", "noise"):
             object.__setattr__(self, name, native(getattr(self, name), tuples=True))
+        seconds("time_limit", self.time_limit)
 
 
 @dataclass

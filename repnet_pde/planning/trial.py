@@ -13,7 +13,7 @@ from ..checking.determination import loosest
 from ..checking.sizes import CHUNK, network_jet, sized_terms
 from ..discretization.features import Features
 from ..discretization.jets import Index, orders_of_problem
-from ..discretization.last_layer import CopySystem, JetSystem, Outcome, newton
+from ..discretization.last_layer import CopySystem, JetSystem, Outcome, last_linear, newton
 from ..errors import TrainingError
 from ..linalg.dense import Factorization, row_scales, stack
 from ..methods.least_squares import LeastSquares
@@ -113,6 +113,21 @@ def attempt(
         return _held_out(vectors, outcome.scales, size)
 
     return Candidate(options, features, held, outcome, net, data, judge, left)
+
+
+def unsolved(
+    problem: Problem, network: str, options: dict, wavenumber: Sequence[float] | np.ndarray, seed: int
+) -> Candidate:
+    """A first layer for which there was no time: the network gives zero."""
+    with seeded(seed):
+        net = build_network(problem, network, options, wavenumber)
+        data = collocation(problem, **LeastSquares.points(problem, net, wavenumber))
+    with torch.no_grad():
+        for parameter in last_linear(net).parameters():
+            parameter.zero_()
+    features = options["layers"][-1]
+    outcome = Outcome(False, False, False, math.inf, [1.0] * len(problem.term_names), 0, features, 0, 0)
+    return Candidate(options, features, math.inf, outcome, net, data)
 
 
 def _held_out(vectors: Sequence[torch.Tensor], scales: Sequence[float], size: float) -> float:

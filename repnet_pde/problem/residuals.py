@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from .. import limits
 from ..backend import dde
 
 
@@ -18,6 +19,7 @@ def residual_vectors(data: Any, net: Any, x: torch.Tensor | None = None) -> list
 
     Each is (rows, 1). The caller calls ``dde.grad.clear()`` when done with the graph.
     """
+    limits.check()
     if x is None:
         x = torch.as_tensor(data.train_x).requires_grad_()
     dde.grad.clear()

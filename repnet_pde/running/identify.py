@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import limits
 from ..arguments import mapping, number, whole
-from ..backend import dde, on_cpu
+from ..backend import dde, on_cpu, precision
 from ..checking.status import of_equations
 from ..errors import InputError
 from ..files import LOCK, claimed
@@ -88,6 +89,8 @@ def identify(
         InputError: for anything that cannot be used, before training begins.
         TrainingError: residuals became NaN or infinite.
     """
+    if isinstance(problem, dde.Model):
+        raise InputError("problem: a dde.Model given; use identify_model(model, unknowns={...})")
     request = Request(
         network=network,
         method=method,
@@ -102,18 +105,18 @@ def identify(
         level=level,
         data=None if data is None else Path(data),
     )
-    limits = Known(bounds, positive, starts, loss)
-    problem, request, automatic = prepared(problem, request, limits)
-    storing = Storing(None if out is None else Path(out), progress, checkpoint_seconds)
-    with claimed(storing.out):
-        return _in_turn(problem, request, limits, storing, automatic, method_options)
+    known = Known(bounds, positive, starts, loss)
+    storing = Storing(None if out is None else Path(out), checkpoint_seconds)
+    with limits.running(request.time_limit, progress), precision(problem.dtype):
+        problem, request, automatic = prepared(problem, request, known)
+        with claimed(storing.out):
+            return _in_turn(problem, request, known, storing, automatic, method_options)
 
 
 def _in_turn(
     problem: Problem, request: Request, known: "Known", storing: Storing, automatic: bool, method_options: dict | None
 ) -> Result:
     """The run that is asked for; if it is not enough, further runs that replace it."""
-    time_limit = request.time_limit
     result = run(problem, request, storing)
     result = _with_finer_basis(result, problem, request, storing) if request.method == Joint.name else result
     met = result.check.relative is None or (_physics(result) <= POOR and not result.unmet)
@@ -125,8 +128,8 @@ def _in_turn(
     note = (
         f"{request.method} left a relative residual of {_physics(result):.1e}: {GaussNewton.name} was used in its place"
     )
-    left = _again(result, storing.out, time_limit)
-    request = replace(request, method=GaussNewton.name, method_options=method_options, time_limit=left, notes=(note,))
+    _again(storing.out)
+    request = replace(request, method=GaussNewton.name, method_options=method_options, notes=(note,))
     return run(problem, request, storing)
 
 
@@ -147,8 +150,6 @@ class Known:
 def prepared(problem: Problem, request: Request, known: Known) -> tuple[Problem, Request, bool]:
     """The checks of `identify`: the problem with the observations of a file, the request with a method and its options
     filled in, and whether the method was chosen here."""
-    if isinstance(problem, dde.Model):
-        raise InputError("problem: a dde.Model given; use identify_model(model, unknowns={...})")
     of_precision(problem, request.dtype)
     if not problem.unknowns and not problem.unknown_fields:
         raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
@@ -198,14 +199,13 @@ def _with_finer_basis(result: Result, problem: Problem, request: Request, storin
     """Repeat with more basis functions while these limit the estimates, unless the user has set network options."""
     if request.network is not None or request.network_options or problem.unknown_fields:
         return result
-    left = request.time_limit
     for factor in FINER:
         more = _finer(result, factor)
-        if more is None or (left is not None and left < COSTLIER * result.wall_seconds):
+        if more is None or limits.left() < COSTLIER * result.wall_seconds:
             break
         options, note = more
-        left = _again(result, storing.out, left)
-        again = replace(request, network_options=options, time_limit=left, notes=(note,))
+        _again(storing.out)
+        again = replace(request, network_options=options, notes=(note,))
         result = run(problem, again, storing)
     return result
 
@@ -238,13 +238,12 @@ def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
     )
 
 
-def _again(result: Result, out: Path | None, time_limit: float | None) -> float | None:
-    """Clear the run directory for a second run that replaces the first; returns the time left for it."""
+def _again(out: Path | None) -> None:
+    """Clear the run directory for a second run that replaces the first."""
     if out is not None:
         for file in out.iterdir():
             if file.name != LOCK:
                 file.unlink()
-    return None if time_limit is None else max(time_limit - result.wall_seconds, 1.0)
 
 
 def _physics(result: Result) -> float:

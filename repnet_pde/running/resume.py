@@ -5,8 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .. import limits
 from ..arguments import seconds, seed_number
-from ..backend import PRECISIONS, on_cpu, seeded
+from ..backend import PRECISIONS, on_cpu, precision, seeded, set_precision
 from ..errors import InputError, choose
 from ..files import CHECKPOINT, RUN, claimed, read_checkpoint, read_json, write_json
 from ..inverse.observations import read_observations, with_observations
@@ -51,20 +52,21 @@ def resume(
     seconds("time_limit", time_limit)
     directory = Path(directory)
     _described(directory)  # a directory of another kind is left alone
-    with claimed(directory, new=False):
+    with limits.running(time_limit, progress), precision(), claimed(directory, new=False):
         run, state = _stored(directory, problem, network)
-        return run.execute(Storing(directory, progress, checkpoint_seconds), time_limit, state)
+        return run.execute(Storing(directory, checkpoint_seconds), state)
 
 
 @on_cpu()
 def load_result(directory: str | Path, *, problem: Problem | None = None, network: Any = None) -> Result:
     """The `Result` of a run directory in its current state, without training or writing; arguments as in `resume`."""
-    run, state = _stored(Path(directory), problem, network)
-    if state is None:
-        raise InputError(f"directory: {str(directory)!r} has no {CHECKPOINT} yet")
-    with seeded(run.settings.seed):
-        run.load(Path(directory), state)
-        return run.result(state["progress"]["stopped"])
+    with precision():
+        run, state = _stored(Path(directory), problem, network)
+        if state is None:
+            raise InputError(f"directory: {str(directory)!r} has no {CHECKPOINT} yet")
+        with seeded(run.settings.seed):
+            run.load(Path(directory), state)
+            return run.result(state["progress"]["stopped"])
 
 
 def _stored(directory: Path, problem: Problem | None, network: Any) -> "tuple[Run, dict | None]":
@@ -97,6 +99,7 @@ def _stored(directory: Path, problem: Problem | None, network: Any) -> "tuple[Ru
         raise InputError("network: this run used a network of its own; pass one of the same architecture")
     state = read_checkpoint(directory / CHECKPOINT)
     reset_unknowns(problem)
+    set_precision(settings.dtype)
     return Run(completed(problem, network, settings)), state
 
 

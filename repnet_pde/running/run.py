@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import limits
 from ..backend import dde, seeded
 from ..checking import accuracy
 from ..checking.status import NOT_CONVERGED, Verification, of_equations, verify
@@ -17,6 +18,7 @@ from ..discretization.objective import Objective
 from ..errors import InputError
 from ..files import CHECKPOINT, remove_temporaries
 from ..inverse.estimates import analyse
+from ..inverse.identification import Identification
 from ..methods.least_squares import LeastSquares
 from ..networks.registry import CUSTOM, NETWORKS, build_network
 from ..planning.independent import Independent, check
@@ -24,21 +26,15 @@ from ..planning.plan import Plan
 from ..problem.points import collocation
 from ..problem.problem import Problem
 from ..training.loop import CHECKPOINT_SECONDS, Training
-from ..training.progress import reporter
 from ..version import __version__
 from .result import Result
 
 
 @dataclass(frozen=True)
 class Storing:
-    """Storage and display settings of a run.
-
-    out: run directory, or None. progress: whether it is shown on standard error. checkpoint_seconds: seconds between
-    two checkpoints.
-    """
+    """Where a run is stored, or None, and the seconds between two checkpoints."""
 
     out: Path | None = None
-    progress: bool = True
     checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
@@ -54,6 +50,7 @@ class Run:
         self.notes: list[str] = plan.settings.notes
         self.wavenumber, self.net, self.data = plan.wavenumber, plan.net, plan.data
         self.target = accuracy.Target(self.problem, self.problem.points(self.wavenumber).test)
+        self.notes += [self.target.note] if self.target.note else []
         reference = self.target.reference
         if reference is not None and not reference.converged:
             self._warn(
@@ -67,7 +64,8 @@ class Run:
         named = settings.network != CUSTOM
         self.piecewise = named and NETWORKS[settings.network].pieces
         if plan.solved is None and not self.piecewise:  # else it has no parameters yet
-            _trains(self.objective)
+            with limits.whole():
+                _trains(self.objective)
         if plan.first.has_twin and named:
             self.objective.twin = self._twin
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
@@ -75,7 +73,8 @@ class Run:
         if plan.solved is not None:
             method = self.training.method
             assert isinstance(method, LeastSquares)  # the only one that searches
-            method.accept(plan.solved.outcome)
+            with limits.whole():
+                method.accept(plan.solved.outcome)
 
     def _twin(self, coarse: bool = False) -> Objective | None:
         """The same with other basis functions and other points; if ``coarse``, with fewer, or None if they would not be
@@ -106,8 +105,8 @@ class Run:
                 f"{directory / CHECKPOINT}: does not belong to this run or is damaged ({reason})"
             ) from error
 
-    def execute(self, storing: Storing, time_limit: float | None, state: dict | None = None) -> Result:
-        """Train, check and measure; continue from ``state`` where there is one. ``time_limit``: of the training."""
+    def execute(self, storing: Storing, state: dict | None = None) -> Result:
+        """Train, check and measure; continue from ``state`` where there is one."""
         directory = storing.out
         if directory is not None:
             remove_temporaries(directory)
@@ -116,14 +115,14 @@ class Run:
                 assert directory is not None  # where the state is from
                 self.load(directory, state)
             stopped = self.training.run(
-                time_limit=time_limit,
-                progress=reporter(storing.progress, sum(count for _, count, _ in self.training.stages)),
                 checkpoint=None if directory is None else directory / CHECKPOINT,
                 checkpoint_seconds=storing.checkpoint_seconds,
             )
             result = self.result(stopped)
         if directory is not None:
-            result.save(directory)
+            limits.say("the files of the run")
+            with limits.whole():
+                result.save(directory)
         return result
 
     @property
@@ -135,40 +134,66 @@ class Run:
 
     def _verify(self, errors: accuracy.Errors) -> Verification:
         settings, training = self.settings, self.training
+        limits.say("the check of the solution")
         own = hasattr(training.ended, "twin_distance")
         if settings.planned:
             second = Independent(settings.error_indicator, settings.loosest)
         elif training.finished and self.short is None:
-            second = check(self.problem, self.net, self.wavenumber, settings.seed + 1, solve=not own)
+            second = self._second(solve=not own)
         else:
             second = Independent()
-        found = verify(
-            self.problem,
-            self.net,
-            None if self.piecewise else self.data,
-            seed=settings.seed,
-            wavenumber=self.wavenumber,
-            indicator=getattr(training.ended, "twin_distance", None) if own else second.distance,
-            loosest=second.loosest,
-            finished=training.finished or training.verifying,
-            errors=errors,
-        )
+        with limits.whole():
+            found = verify(
+                self.problem,
+                self.net,
+                None if self.piecewise else self.data,
+                seed=settings.seed,
+                wavenumber=self.wavenumber,
+                indicator=getattr(training.ended, "twin_distance", None) if own else second.distance,
+                loosest=second.loosest,
+                finished=training.finished or training.verifying,
+                errors=errors,
+            )
         if self.short is None:
             return found
         return replace(found, status=NOT_CONVERGED, reason=self.short)
 
+    def _second(self, solve: bool) -> Independent:
+        """`independent.check`, if there is time."""
+        try:
+            with limits.endable():
+                return check(self.problem, self.net, self.wavenumber, self.settings.seed + 1, solve=solve)
+        except limits.Ended as ended:
+            self.notes.append(f"no second solution to compare with: {ended.reason}")
+            return Independent()
+
+    def _analysis(self, relative: dict[str, float]) -> Identification | None:
+        """`analyse`, if there is time."""
+        limits.say("the uncertainty of the unknowns")
+        settings = self.settings
+        try:
+            with limits.endable():
+                return analyse(
+                    self.problem,
+                    self.objective,
+                    self.training.ended,
+                    noise=settings.noise,
+                    level=settings.level,
+                    relative=relative,
+                )
+        except limits.Ended as ended:
+            self.notes.append(f"no intervals: {ended.reason}")
+            return None
+
     def result(self, stopped: str) -> Result:
         problem, training, settings = self.problem, self.training, self.settings
-        identification, notes = None, list(self.notes)
+        with limits.whole():
+            errors = self.target.errors(self.net)
+        check = self._verify(errors)
+        identification = self._analysis(of_equations(check.relative, problem)) if training.finished else None
+        notes = list(self.notes)
         if self.short is not None:
             notes.append(f"{self.short}: it is NaN there, and errors are measured up to that time")
-        errors = self.target.errors(self.net)
-        check = self._verify(errors)
-        if training.finished:
-            met = of_equations(check.relative, problem)
-            identification = analyse(
-                problem, self.objective, training.ended, noise=settings.noise, level=settings.level, relative=met
-            )
         return Result(
             problem=problem,
             net=self.net,

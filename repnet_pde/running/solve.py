@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from .. import limits
 from ..arguments import seconds, seed_number
-from ..backend import on_cpu
+from ..backend import on_cpu, precision
 from ..errors import TrainingError
 from ..files import claimed
 from ..methods import sequence
@@ -79,8 +80,8 @@ def solve(
         network_options=network_options,
         method_options=method_options,
     )
-    storing = Storing(None if out is None else Path(out), progress, checkpoint_seconds)
-    with claimed(storing.out):
+    storing = Storing(None if out is None else Path(out), checkpoint_seconds)
+    with limits.running(request.time_limit, progress), precision(problem.dtype), claimed(storing.out):
         return run(problem, request, storing)
 
 
@@ -88,21 +89,19 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
     """Plan and execute a run; if it does not approximate the solution and another method may, execute that as well."""
     of_precision(problem, request.dtype)
     seed_number(request.seed)
-    seconds("time_limit", request.time_limit)
     seconds("checkpoint_seconds", storing.checkpoint_seconds)
     directory = storing.out
     reset_unknowns(problem)
     planned = plan(problem, request)
-    ready, limit = Run(planned), request.time_limit
+    ready = Run(planned)
     if planned.in_turn and planned.unreached is not None:
         count = request.iterations if isinstance(request.iterations, int) else None
         result = _on_patches(ready, count, storing)
         if result is not None:
             return result
-        limit = None  # no training remains
     if directory is not None:
         write_description(directory, problem, planned.settings, request.data)
-    return ready.execute(storing, limit)
+    return ready.execute(storing)
 
 
 def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result | None:
@@ -110,10 +109,9 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
     least squares on the whole domain; otherwise None. This is recorded in the notes of ``ready``."""
     problem, tried = ready.problem, ready.plan.unreached
     assert tried is not None and tried.judge is not None
-    spent, limit, directory = ready.training.seconds, ready.plan.time_limit, storing.out
-    left = None if limit is None else limit - spent
+    spent, directory = ready.training.seconds, storing.out
     said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
-    if left is not None and left <= 0:
+    if not limits.left():
         ready.notes.append(f"{said}; no time was left for the method {Patching.name}, which may suit")
         return None
     notes = [f"{said}; on subdomains instead"]
@@ -122,7 +120,7 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
         other.training.seconds += spent
         if directory is not None:
             write_description(directory, problem, other.settings, None)
-        result = other.execute(storing, left)
+        result = other.execute(storing)
     except TrainingError as error:
         ready.notes.append(f"{said}; the method {Patching.name} failed: {error}")
         return None
@@ -130,7 +128,8 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
     if found < tried.held_out:
         notes[0] += f": {found:.1e}"
         if directory is not None:
-            result.save(directory)
+            with limits.whole():
+                result.save(directory)
         return result
     ready.notes.append(f"{said}; on subdomains {found:.1e}, so it is kept")
     return None

@@ -1,16 +1,15 @@
 """The training loop: stages of methods, history, checkpoints, time limit, Ctrl-C."""
 
-import contextlib
-import signal
-import threading
+import copy
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
+from .. import limits
 from ..backend import random_state, set_random_state
 from ..discretization.objective import Objective
 from ..files import write_checkpoint
@@ -24,8 +23,11 @@ UNLIMITED = 1_000_000
 CHECKPOINT_SECONDS = 15.0
 """Default number of seconds between two checkpoints."""
 
-INTERRUPTED = "interrupted"
-TIME_LIMIT = "time limit"
+LONG = 0.5
+"""Seconds of an iteration from which the next one may be given up half-done."""
+KEPT_SECONDS = 1.0
+"""Seconds between two copies of the state, which an exception goes back to."""
+
 KILLED = "not ended"
 
 
@@ -59,6 +61,11 @@ class Training:
         self.seconds = 0.0
         self.last_error: float | None = None
         self.stopped = KILLED
+        self._kept: dict | None = None
+        """The state before one of the last iterations of this stage, made at `_kept_at`."""
+        self._kept_at = -math.inf
+        self._long = True
+        """Whether the next iteration may take long."""
         self.history: dict[str, list] = {
             key: [] for key in ("iteration", "seconds", "method", "loss", "terms", "weights", "relative_l2", "unknowns")
         }
@@ -93,18 +100,11 @@ class Training:
         """Number of iterations done in all stages."""
         return sum(self.finished_iterations) + (self.method.iteration if self.method else 0)
 
-    def run(
-        self,
-        *,
-        time_limit: float | None,
-        progress: Any,
-        checkpoint: Path | None = None,
-        checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    ) -> str:
+    def run(self, *, checkpoint: Path | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> str:
         """Train until all stages have ended, or the time limit, or Ctrl-C. Returns why it stopped.
 
-        ``time_limit`` counts the seconds of this call. A checkpoint is written from time to time, at the end of a
-        stage, and however this call ends.
+        A checkpoint is written from time to time, at the end of a stage, and however this call ends: after an exception
+        that of a whole iteration at most `KEPT_SECONDS` before.
         """
         begun = saved = time.monotonic()
         before = self.seconds
@@ -116,36 +116,51 @@ class Training:
                 write_checkpoint(checkpoint, self.state_dict())
             saved = time.monotonic()
 
-        self.stopped = KILLED
-        with interruptible() as interrupted, progress:
-            try:
-                while self.method is not None:
-                    if self.method.stopped is not None or self.done is not None:  # a completed stage is not interrupted
-                        self._next_stage()
-                        save()
-                        continue
-                    if interrupted():
-                        self.stopped = INTERRUPTED
-                        break
-                    if time_limit is not None and time.monotonic() - begun >= time_limit:
-                        self.stopped = TIME_LIMIT
-                        break
-                    self.method.step()
-                    self.seconds = before + time.monotonic() - begun
-                    self._record_when_due()
-                    self._report(progress)
-                    if time.monotonic() - saved > checkpoint_seconds:
-                        save()
-                else:
-                    self.stopped = self.reasons[-1]
-            finally:
-                save()
+        self.stopped, self._kept, self._long, ended = KILLED, None, True, None
+        try:
+            while ended is None and self.method is not None:
+                if self.method.stopped is not None or self.done is not None:  # a completed stage is not interrupted
+                    self._next_stage()
+                    save()
+                    continue
+                ended = limits.current().ended or self._step()
+                self.seconds = before + time.monotonic() - begun
+                if ended is None and time.monotonic() - saved > checkpoint_seconds:
+                    save()
+        except BaseException:
+            if self._kept is not None:
+                self.load_state_dict(self._kept)
+            save()
+            raise
+        self.stopped = ended or self.reasons[-1]
+        save()
         return self.stopped
 
-    def _report(self, progress: Any) -> None:
+    def _step(self) -> str | None:
+        """One step, with its record. One after a long one may be given up and undone, where the time ends or after
+        Ctrl-C: that gives the reason."""
+        assert self.method is not None
+        begun = time.monotonic()
+        if self._long or self._kept is None or begun - self._kept_at > KEPT_SECONDS:
+            self._kept, self._kept_at = copy.deepcopy(self.state_dict()), begun
+        try:
+            with limits.endable() if self._long else limits.whole():
+                self.method.step()
+        except limits.Ended as ended:
+            self.load_state_dict(self._kept)
+            return ended.reason
+        self._long = time.monotonic() - begun > LONG
+        self._record_when_due()
+        self._report()
+        return None
+
+    def _report(self) -> None:
+        assert self.method is not None
         name, _, _ = self.stages[self.stage]
+        total = sum(count for _, count, _ in self.stages) if self.method.counted else None
         loss = float(self.objective.weights @ self.objective.terms)
-        progress.update(name, self.iteration, loss, self.last_error, getattr(self.method, "standing", None))
+        standing = getattr(self.method, "standing", None)
+        limits.current().report.update(name, self.iteration, total, loss, self.last_error, standing)
 
     def _next_stage(self) -> None:
         assert self.method is not None  # the completed one
@@ -153,7 +168,7 @@ class Training:
         reason, self.done = self.done or self.method.stopped, None
         self.reasons.append(f"{name}: {reason} ({self.method.iteration} iterations)")
         self.finished_iterations.append(self.method.iteration)
-        self.stage += 1
+        self.stage, self._kept, self._long = self.stage + 1, None, True
         self.ended, self.method = self.method, self._method(self.stage)
 
     def _record_when_due(self) -> None:
@@ -232,22 +247,3 @@ class Training:
         if state["error"] is not None:
             error.load_state_dict(state["error"])
         set_random_state(state["random"])
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag that is checked between iterations; a second one raises as usual."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set
-        return
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        flag.set()
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.signal(signal.SIGINT, note)
-    try:
-        yield flag.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -2,11 +2,12 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from .. import limits
 from ..arguments import seconds, whole
 from ..backend import dde, quiet
 from ..discretization.jacobian import not_finite, with_auxiliary
@@ -15,11 +16,6 @@ from ..errors import InputError, choose
 from ..methods import METHODS, sequence
 from ..methods.gauss_newton import GaussNewton
 from ..problem.residuals import residual_vectors
-from .loop import INTERRUPTED, TIME_LIMIT, interruptible
-
-DOUBLE = ("gauss-newton", "least-squares", "ssbroyden")
-SHOWN_EVERY = {"adam": 1000, "soap": 1000, "lbfgs": 100, "ssbroyden": 100}
-"""Iterations between two entries of the history, 10 for the others."""
 
 
 def train(
@@ -143,34 +139,32 @@ class Loop:
         begun = time.monotonic()
         self._record()
         model.callbacks.on_train_begin()
-        with interruptible() as interrupted:
+        with limits.running(self.time_limit):
             for name, iterations, options in self.stages:
                 self.method = METHODS[name](self.objective, iterations, **options)
-                reason = self._stage(name, self.method, begun, interrupted)
+                reason = self._stage(name, self.method)
                 state.stopped.append(f"{name}: {reason}")
                 if self.verbose:
                     print(f"{name} ended after {time.monotonic() - begun:.1f} s: {reason}")
-                if model.stop_training or reason in (INTERRUPTED, TIME_LIMIT):
+                if model.stop_training or reason in (limits.INTERRUPTED, limits.TIME_LIMIT):
                     break
         model.callbacks.on_train_end()
         if self.verbose:
             dde.display.training_display.summary(state)
         return model.losshistory, state
 
-    def _stage(self, name: str, method: Any, begun: float, interrupted: Callable[[], bool]) -> str:
+    def _stage(self, name: str, method: Any) -> str:
         model, state = self.model, self.model.train_state
         every, shown = self.display_every or method.recorded_every, 0
         reason = method.stopped
         while reason is None:
-            if interrupted():
-                reason = INTERRUPTED
-            elif self.time_limit is not None and time.monotonic() - begun >= self.time_limit:
-                reason = TIME_LIMIT
-            else:
+            reason = limits.current().ended
+            if reason is None:
                 model.callbacks.on_epoch_begin()
                 model.callbacks.on_batch_begin()
                 done = method.iteration
-                method.step()
+                with limits.whole():
+                    method.step()
                 state.iteration += method.iteration - done
                 state.step += method.iteration - done
                 reason = method.stopped

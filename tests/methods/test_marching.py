@@ -195,11 +195,12 @@ def test_a_layer_draws_the_features():
     assert slope[0] > 2 * slope[1]
 
 
-def test_an_interrupted_march_ends_with_the_same_bits(tmp_path):
+def test_an_interrupted_march_ends_with_the_same_bits(tmp_path, stopped_after):
     problem = load_problem("klein_gordon_1d", omega=5)
     whole = solve(problem, progress=False)
     again = load_problem("klein_gordon_1d", omega=5)
-    first = solve(again, out=tmp_path / "run", time_limit=1e-3, progress=False)
+    with stopped_after(1):
+        first = solve(again, out=tmp_path / "run", progress=False)
     assert not first.finished and len(first.net) < len(whole.net)
     second = resume(tmp_path / "run", progress=False)
     assert second.finished

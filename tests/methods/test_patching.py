@@ -222,7 +222,7 @@ def test_systems_keep_what_their_orders_ask_for():
     assert sorted(found) == [((0, 0), 0), ((0, 0), 1), ((0, 0), 2), ((0, 1), 0), ((0, 1), 1)]
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path):
+def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, stopped_after):
     whole = solve(layer(), method="patching", progress=False)
     text = f"""
 import sys
@@ -232,7 +232,8 @@ from test_patching import layer as problem
     file = tmp_path / "layer.py"
     file.write_text(f'"""Layers."""\n{text}')
     problem = load_problem(str(file))
-    part = solve(problem, method="patching", time_limit=1e-3, progress=False, out=tmp_path / "run")
+    with stopped_after(1):
+        part = solve(problem, method="patching", progress=False, out=tmp_path / "run")
     assert not part.finished
     done = repnet_pde.resume(tmp_path / "run", progress=False)
     x = np.linspace(-1, 1, 101)[:, None]

@@ -310,12 +310,13 @@ def test_soap_continues_to_the_last_bit():
     assert method.stopped == "all iterations done"
 
 
-def test_a_run_with_soap_is_resumed_to_the_last_bit(tmp_path):
+def test_a_run_with_soap_is_resumed_to_the_last_bit(tmp_path, stopped_after):
     """With pseudo-random points, an unknown and two terms under the automatic balance."""
     (tmp_path / "decay.py").write_text(kill_resume.PROBLEM)
     options = {"method": "soap", "iterations": 400, "network_options": {"layers": [8, 8]}, "progress": False}
     solve(load_problem(tmp_path / "decay.py"), **options, out=tmp_path / "whole")
-    first = solve(load_problem(tmp_path / "decay.py"), **options, out=tmp_path / "run", time_limit=0.2)
+    with stopped_after(60):
+        first = solve(load_problem(tmp_path / "decay.py"), **options, out=tmp_path / "run")
     assert not first.finished and 0 < first.iterations < 400
     assert resume(tmp_path / "run", progress=False).finished
     assert kill_resume.compare(tmp_path / "whole", tmp_path / "run") == []

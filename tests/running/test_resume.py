@@ -17,7 +17,6 @@ from repnet_pde.cli import main
 from repnet_pde.output import pictures as plots
 from repnet_pde.running.resume import load_result
 from repnet_pde.training import loop as training
-from repnet_pde.training import progress
 
 OPTIONS = {"network_options": {"layers": [12, 12]}, "progress": False, "seed": 4}
 ITERATIONS = {"adam": 600, "lbfgs": 200, "adam+lbfgs": {"adam": 100, "lbfgs": 150}}
@@ -61,11 +60,12 @@ def finish(out):
 
 
 @pytest.mark.parametrize("method", ITERATIONS)
-def test_stopped_by_the_time_limit(method, file, whole, tmp_path):
+def test_stopped_by_the_time_limit(method, file, whole, tmp_path, stopped_after):
     out = tmp_path / "run"
     first = begin(file, out, method, time_limit=0.15, checkpoint_seconds=0.02)
     assert first.stopped == "time limit" and not first.finished
-    second = resume(out, time_limit=0.3, checkpoint_seconds=0.05, progress=False)
+    with stopped_after(10):
+        second = resume(out, checkpoint_seconds=0.05, progress=False)
     assert first.iterations < second.iterations
     finish(out)
     assert kill_resume.compare(whole(method), out) == []
@@ -92,7 +92,7 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("moment", [0, 1, 100, 599, 600])
 def test_stopped_by_an_exception(moment, file, whole, tmp_path, monkeypatch):
-    """Whatever raises in training, a checkpoint of the last whole iteration is left behind."""
+    """Whatever raises in training, a checkpoint of a whole iteration of the last second is left behind."""
     out = tmp_path / "run"
     count, step = 0, training.METHODS["adam"].step
 
@@ -108,7 +108,7 @@ def test_stopped_by_an_exception(moment, file, whole, tmp_path, monkeypatch):
         if moment < 600:
             with pytest.raises(Stop):
                 begin(file, out, "adam")
-            assert load_result(out).iterations == moment
+            assert load_result(out).iterations <= moment
             assert not load_result(out).finished
         else:
             begin(file, out, "adam")
@@ -147,7 +147,7 @@ def test_control_c_on_the_command_line(file, tmp_path):
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 130, stderr
-    assert stderr == f"repnet-pde: stopped (interrupted); continue with: repnet-pde resume {out}\n"
+    assert stderr.splitlines()[-1] == f"repnet-pde: stopped (interrupted); continue with: repnet-pde resume {out}"
     assert "interrupted" in stdout
     assert resume(out, time_limit=0.1, progress=False).stopped == "time limit"
 
@@ -292,7 +292,7 @@ def test_a_march_that_is_over_before_the_end_of_time(tmp_path, capsys):
         assert result["status"] == "not converged" and result["errors"]["until"] == 0.12
 
 
-def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
+def test_a_march_that_was_stopped_goes_on(tmp_path, capsys, stopped_after):
     """Stopped after any slab, or during the second solution, it can be resumed and says so."""
     file, out = tmp_path / "decay.py", tmp_path / "run"
     file.write_text(WAVE)
@@ -300,7 +300,8 @@ def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
     assert f"continue with: repnet-pde resume {out}" in capsys.readouterr().err
     seen = set()
     for _ in range(50):
-        part = resume(out, time_limit=1e-3, progress=False)
+        with stopped_after(1):
+            part = resume(out, progress=False)
         if part.finished:
             break
         seen.add((part.reached, part.status))
@@ -312,13 +313,3 @@ def test_a_march_that_was_stopped_goes_on(tmp_path, capsys):
     # While the second solution was being made the first was there, and nothing was known to be wrong.
     assert {status for reached, status in seen if reached == 1} == {"residual small but not verified"}
     assert {status for reached, status in seen if reached < 1} == {"not converged"}
-
-
-def test_the_progress_line_names_the_time(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    lines = progress.Lines(100)
-    lines.update("marching", 3, 1e-9, None, "t = 0.3 of 1")
-    lines.update("adam", 50, 1e-9, 0.25)
-    first, second = capsys.readouterr().err.splitlines()
-    assert first == "marching: iteration 3 of 100, loss 1.000e-09, t = 0.3 of 1"
-    assert "relative L2 error 2.50e-01" in second and second.endswith("s left")

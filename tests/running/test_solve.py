@@ -476,7 +476,7 @@ def test_time_limit(tmp_path):
         progress=False,
     )
     assert result.stopped == "time limit" and not result.finished
-    assert 0 < result.iterations < 10**6 and 0.5 <= result.wall_seconds < 60
+    assert 0 < result.iterations < 10**6 and 0 < result.wall_seconds < 60
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
@@ -502,7 +502,8 @@ def test_a_term_that_becomes_nan_is_named(tmp_path):
             progress=False,
         )
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
-    assert state["progress"]["finished_iterations"] == [] and state["method"]["iteration"] > 0
+    assert state["progress"]["finished_iterations"] == []
+    assert all(torch.isfinite(value).all() for value in state["network"].values())
 
 
 # Networks of one's own -----------------------------------------------------------------------------------------------

@@ -308,8 +308,8 @@ def test_compare_at_small_budgets(decay, address, tmp_path):
         assert all(len(errors) == 2 for errors in cell.errors.values()), cell.note
         if cell.method == "least-squares":  # which may not be over within the seconds
             assert cell.median(math.inf) < 1
-        else:  # how far it gets depends on the machine
-            assert math.isfinite(cell.median(0.6))
+        else:  # how far it gets within the seconds, if anywhere, depends on the machine
+            assert cell.curves and all(math.isfinite(errors[-1]) for _, errors in cell.curves)
         assert (cell.search_seconds > 0) == (cell.network == "siren")
     counts = [cell.parameters for cell in cells if cell.method == "adam"]
     assert max(counts) < 1.05 * min(counts)

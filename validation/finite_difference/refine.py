@@ -8,6 +8,7 @@ from functools import reduce
 
 import numpy as np
 
+from repnet_pde import limits
 from repnet_pde.errors import InputError
 
 from .reference import Reference
@@ -69,7 +70,9 @@ def refine(
     solved: list[Level] = []
     differences: list[Pair] = []  # for each pair of consecutive grids
     best_order = math.nan
+    growth, level_seconds = 1.0, 0.0
     while True:
+        limits.check(growth * level_seconds)
         level_begun = time.perf_counter()
         grid = solve(n)
         level_seconds = time.perf_counter() - level_begun
