@@ -42,12 +42,13 @@ def seed_number(seed: Any) -> None:
         raise InputError(f"seed: {seed!r} given; a whole number from 0 to 2**32 - 2 is needed")
 
 
-def seconds(argument: str, value: object) -> None:
-    """Raise unless ``value`` is None or a positive number."""
+def seconds(argument: str, value: Any) -> float | None:
+    """``value``; raise unless it is None or a positive number."""
     if value is None:
-        return
+        return None
     if isinstance(value, bool) or not isinstance(value, Real) or value <= 0 or value != value:
         raise InputError(f"{argument}: {value!r} given; a number of seconds > 0 is needed")
+    return float(value)
 
 
 def function(argument: str, value: object, arguments: str) -> None:

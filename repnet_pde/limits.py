@@ -17,6 +17,12 @@ from typing import Any
 
 from .errors import TimeLimitError
 from .progress import Silent, reporter
+from .threads import few
+
+RESERVED, MOST_RESERVED = 0.3, 3.0
+"""Part of a time limit, and at most so many seconds, for what follows the training: the check and the files."""
+LATE = 1.0
+"""Seconds after a time limit from which what can be made up for later is left out."""
 
 TIME_LIMIT = "time limit"
 INTERRUPTED = "interrupted"
@@ -34,11 +40,13 @@ class Ended(BaseException):
 class Limits:
     """What holds for what is being computed.
 
-    deadline: on the monotonic clock. interrupted: set by the first Ctrl-C. gives_up: the reasons for which what is
-    being computed may be given up half-done. report: the display of the progress.
+    deadline: on the monotonic clock, before the time reserved for the files. end: the limit itself. interrupted: set by
+    the first Ctrl-C. gives_up: the reasons for which what is being computed may be given up half-done. report: the
+    display of the progress.
     """
 
     deadline: float = float("inf")
+    end: float = float("inf")
     interrupted: threading.Event = field(default_factory=threading.Event)
     gives_up: tuple[str, ...] = ()
     report: Any = field(default_factory=Silent)
@@ -60,8 +68,13 @@ def current() -> Limits:
 
 
 def left() -> float:
-    """Seconds; infinite without a limit."""
+    """Seconds for planning and training; infinite without a limit."""
     return max(current().deadline - time.monotonic(), 0.0)
+
+
+def late() -> bool:
+    """Whether the limit is over by `LATE` seconds."""
+    return time.monotonic() > current().end + LATE
 
 
 def check(cost: float = 0.0) -> None:
@@ -92,9 +105,10 @@ def running(seconds: float | None, progress: bool = False) -> Iterator[None]:
     if _CURRENT.get() is not None:
         yield
         return
-    deadline = float("inf") if seconds is None else time.monotonic() + seconds
-    with reporter(progress, deadline) as report, _interruptible() as interrupted:
-        token = _CURRENT.set(Limits(deadline, interrupted, (INTERRUPTED,), report))
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    deadline = end if seconds is None else end - min(RESERVED * seconds, MOST_RESERVED)
+    with few(), reporter(progress, end) as report, _interruptible() as interrupted:
+        token = _CURRENT.set(Limits(deadline, end, interrupted, (INTERRUPTED,), report))
         try:
             yield
         except Ended as ended:

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-FIRST_SECONDS, LINE_SECONDS = 1.5, 10.0
+FIRST_SECONDS, LINE_SECONDS = 1.0, 10.0
 """Seconds before the first line, and between two lines, without a terminal."""
 
 
@@ -67,7 +67,8 @@ class _Shown(Silent):
     ) -> None:
         if self._stage is None or self._stage[0] != stage:
             self._stage = stage, time.monotonic(), done
-        parts = [f"{stage}: iteration {done}" + ("" if total is None else f" of {total}"), f"loss {loss:.3e}"]
+        parts = [f"{stage}: iteration {done}" + ("" if total is None else f" of {total}")]
+        parts += [f"loss {loss:.3e}"] if math.isfinite(loss) else []
         parts += [] if error is None else [f"relative L2 error {error:.2e}"]
         parts += [] if standing is None else [standing]
         self.text, self.done, self.total = ", ".join(parts), done, total

@@ -10,6 +10,7 @@ ORDER = (
     "errors",
     "version",
     "progress",
+    "threads",
     "limits",
     "arguments",
     "backend",

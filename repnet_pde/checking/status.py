@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import limits
 from ..backend import dde, seeded
 from ..discretization.jets import TermJet, highest, multi_indices, orders, some, taylor, term_jets
 from ..networks.patches import Patches
@@ -21,6 +22,8 @@ from .stated import UNMET, stated_residuals
 
 FRESH = 4000
 """Number of validation points inside the domain, where the residual is evaluated."""
+FEW = 200
+"""The same, and of each condition, for a training that was stopped: it is not converged, and the time is over."""
 RANGE_POINTS = 4000
 """Points at which the range of the solution is determined."""
 INTERFACE_POINTS = 200
@@ -107,6 +110,8 @@ def verify(
     """
     with seeded(seed + 1):
         fresh = collocation(problem, wavenumber=wavenumber, fresh=FRESH, distribution="pseudo")
+    if not finished and limits.current().ended:
+        fresh, data = some(fresh, FEW), None if data is None else some(data, FEW)
     terms, names = _Terms(problem, fresh), problem.term_names
     residuals = {name: rms(v) for name, v in zip(names, residual_vectors(fresh, net), strict=True)}
     dde.grad.clear()

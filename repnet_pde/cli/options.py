@@ -25,6 +25,13 @@ class Listed(click.Option):
         return super().get_help_record(context)
 
 
+def seconds(value: float | None) -> float | None:
+    """The value of --time-limit, checked."""
+    from ..arguments import seconds as checked
+
+    return checked("time_limit", value)
+
+
 def number(option: str, text: str, whole: bool = False) -> float:
     """A number as Python writes it: 50, 1e-3, -0.5, 1_000."""
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .. import limits
 from ..errors import InputError, InUseError
 from ..problem.load import load_problem
 from . import options
@@ -112,8 +113,10 @@ def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: 
     """Execute ``run``, which imports and calls `solve` or `identify`, with the arguments of the command line."""
     parameters, asked = _asked(**given)
     options.writable(out)
-    with only_json(as_json):
-        problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
+    with only_json(as_json), limits.running(options.seconds(asked["time_limit"]), progress=True):
+        limits.say(f"reading {name_or_file}")
+        with limits.endable():  # it may compute its own data
+            problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
         for directory in options.default_directories(problem.name) if out is None else [out]:
             try:
                 result = run(problem, out=directory, **asked)
@@ -133,7 +136,7 @@ def plan(name_or_file: str, as_json: bool, **given: Any) -> None:
     as long as it takes solve.
     """
     parameters, asked = _asked(**given)
-    with only_json(as_json):
+    with only_json(as_json), limits.running(options.seconds(asked["time_limit"]), progress=True):
         problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
         from ..planning.plan import plan as make
         from ..running.result import plain

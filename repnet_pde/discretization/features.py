@@ -9,8 +9,9 @@ with the partial Bell polynomials B. A row of a linear operator applied to the b
 therefore a matrix product of small inner dimension for each order of σ's derivatives.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from .. import limits
 from ..networks import RepNet
 from ..networks.patches import Patches
 from ..networks.warp import horner, tanh_derivative
+from ..threads import large
 from .jets import Index, closed
 
 
@@ -95,6 +97,17 @@ MOST_BYTES = 2**30
 """Maximum memory for cached derivatives of basis functions."""
 
 
+def _threaded(method: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A method of `Evaluated` with as many threads as its table deserves."""
+
+    @functools.wraps(method)
+    def threaded(self: "Evaluated", *args: Any) -> torch.Tensor:
+        with large(self.z.numel()):
+            return method(self, *args)
+
+    return threaded
+
+
 class Evaluated:
     """`Features` at fixed points; reused values are cached unless they are too large."""
 
@@ -124,6 +137,7 @@ class Evaluated:
             self._kept[order] = self.features.derivative(self.z, order)
         return self._kept[order][part]
 
+    @_threaded
     def rows(self, coefficients: torch.Tensor, part: slice = slice(None)) -> torch.Tensor:
         """Σ_α A_α D^α h_j at the points ``part``, for A (n, indices, outputs): (n, outputs · (width + 1)).
 
@@ -142,6 +156,7 @@ class Evaluated:
         result[:, outputs * m :] = coefficients[:, self.zero]
         return result
 
+    @_threaded
     def jet(self, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         """D^α u (n, indices, outputs) of u = weight h + bias; weight (outputs, width), bias (outputs,)."""
         outputs = len(bias)

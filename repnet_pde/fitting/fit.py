@@ -271,17 +271,20 @@ def _least_squares(data: samples.Samples, settings: Settings) -> dict:
         noise = solve_last_layer(network, data, sigma)
         best = Candidate(name, options, network, math.nan, noise, f"last layer of a {type(network).__name__}")
         notes: list[str] = []
+        stopped = "one solve"
     else:
         if network not in (None, SINE.name, PRODUCT.name) and "layers" not in options:
             options["layers"] = [max(1, min(1000, len(data.train) // 3))]
         found = search(data, network, options, seed=settings.seed, noise=sigma)
         best, notes = found.best, [str(c) for c in found.tried]
+        stopped = f"{found.cut_short}: " if found.cut_short else ""
+        stopped += f"best of {len(notes)} first layers"
     return {
         "net": best.net,
         "network": best.name,
         "network_options": best.options,
         "noise": best.noise,
-        "stopped": f"best of {len(notes)} first layers" if notes else "one solve",
+        "stopped": stopped,
         "notes": notes,
     }
 

@@ -34,6 +34,8 @@ MARGIN = 1.3
 """Ratio of the number of basis functions to the expected numerical rank."""
 ROWS_PER_COLUMN = 1.5
 """Minimum ratio of samples to basis functions; with fewer samples the fit is regularised."""
+LEAST_FEATURES = 100
+"""Number of sines that are taken where there is no time for a search."""
 MOST_FEATURES = 3000
 """Maximum number of basis functions of a first layer."""
 MOST_WORK = 3e12
@@ -85,6 +87,8 @@ class Search:
     noise: np.ndarray | None
     work: float = 0.0
     tried: list[Candidate] = field(default_factory=list)
+    cut_short: str | None = None
+    """Why it ended early, if it did."""
 
     @property
     def best(self) -> Candidate:
@@ -109,7 +113,7 @@ class Search:
         """Build the network and solve for its last layer."""
         samples = self.samples
         so_far = f", held-out error {self.best.held_out:.1e} so far" if self.tried else ""
-        limits.say(f"trial {len(self.tried) + 1} of a first layer, {name}{so_far}")
+        limits.say(f"planning: trial {len(self.tried) + 1} of a first layer, {name}{so_far}")
         with seeded(self.seed):
             sizes = [samples.dim, *options.get("layers", ()), samples.outputs]
             rest = {key: value for key, value in options.items() if key != "layers"}
@@ -142,9 +146,25 @@ def search(
         noise: standard deviations (c,) of the normalised values, or None.
     """
     found = Search(samples, seed, noise)
+    try:
+        with limits.endable():
+            _tried(found, network, options)
+    except limits.Ended as ended:
+        if not found.tried and ended.reason == limits.INTERRUPTED:
+            raise
+        if not found.tried:
+            with limits.whole():
+                found.try_(SINE.name, {"layers": [max(1, min(LEAST_FEATURES, len(samples.train) // 3))]})
+        found.cut_short = ended.reason
+    return found
+
+
+def _tried(found: Search, network: str | None, options: dict) -> None:
+    """Try the candidates one after the other."""
+    samples = found.samples
     if network not in (None, SINE.name, PRODUCT.name):
         found.try_(network, options)
-        return found
+        return
     products = samples.dim > 1 and network != SINE.name and not options and many(samples)
     if products and _wanted(found.wavenumbers) > MOST_FEATURES:  # too many sines to fill the box
         _products(found, options)
@@ -155,7 +175,6 @@ def search(
             _gathered(found)
     if network == PRODUCT.name or (products and found.tried[0].name == SINE.name and not found.over):
         _products(found, options)
-    return found
 
 
 def many(samples: Samples) -> bool:
@@ -509,6 +528,8 @@ def _products(found: Search, options: dict) -> None:
     free = "slow" not in options and samples.dim > 2
     net: ProductRepNet | None = None
     best = math.inf
+
+    limits.say(f"planning: products of functions of one coordinate, up to {most}")
 
     def improved(starts: list, slow: int, base: ProductRepNet | None = None) -> bool:
         """Whether ``base`` with further products and with slow sines has a much smaller held-out error; then kept."""

@@ -8,6 +8,7 @@ import torch
 from scipy.linalg import blas, lapack
 from scipy.sparse.linalg import LinearOperator, lsmr
 
+from ..threads import large
 from .dense import Linearization, stack, triangle
 
 SAFE = 1e-11
@@ -39,8 +40,9 @@ class Dense:
 
     def step(self, damping: float) -> torch.Tensor:
         """δ (p,) for λ = ``damping``."""
-        delta = self._cholesky(damping) if damping > SAFE * self.trace else None
-        return self._orthogonal(damping) if delta is None else delta
+        with large(self.jacobian.numel()):
+            delta = self._cholesky(damping) if damping > SAFE * self.trace else None
+            return self._orthogonal(damping) if delta is None else delta
 
     def step_for(self, residual: torch.Tensor) -> torch.Tensor:
         """δ (p,) for another residual (r,), with the factors of the last `step`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from .. import limits
+from ..threads import large
 
 CUTOFF = 1e-16
 """Regularisation relative to the norm of the Jacobian: below the unit roundoff, so that no accuracy is lost."""
@@ -23,9 +24,12 @@ def geqrf(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     m, n = matrix.shape
     limits.check()
-    if 2 * m * n**2 < LARGE:
-        reflections, tau = torch.geqrf(matrix)
-        return reflections, tau
+    with large(matrix.numel()):
+        return torch.geqrf(matrix) if 2 * m * n**2 < LARGE else _by_panels(matrix)
+
+
+def _by_panels(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    m, n = matrix.shape
     factors, taus = matrix.T.contiguous().T, []  # by columns, and not the caller's
     factors = factors.clone() if factors.data_ptr() == matrix.data_ptr() else factors
     for k in range(0, min(m, n), PANEL):

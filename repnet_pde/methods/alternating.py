@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from .. import limits
 from ..networks.product import ProductRepNet
 
 RIDGE = 1e-13
@@ -78,6 +79,7 @@ class Alternating:
         right = features.new_zeros(products * width, self.y.shape[1])
         cross = features.new_zeros(self.fixed.shape[1], products * width)
         for start in range(0, len(features), ROWS):
+            limits.check()
             part = slice(start, start + ROWS)
             rows = (others[part, :, None] * features[part, None]).flatten(1)
             gram += rows.T @ rows

@@ -6,26 +6,27 @@ from typing import Any
 import numpy as np
 import xarray
 
+from .. import limits
 from ..problem.points import inside
 from ..version import __version__
 
 POINTS_PER_WAVE = 20
 """Nodes per wavelength along each axis."""
-MOST = 500_000
-"""Maximum number of nodes of a grid."""
+MOST, MOST_LATE = 500_000, 50_000
+"""Maximum number of nodes of a grid, and past a time limit."""
 
 
 def grid(result: Any) -> xarray.Dataset:
     """Solution, exact solution or reference and error on a uniform grid over the bounding box.
 
-    Twenty nodes per wavelength along each axis, at least 101 (2,001 in 1-D) and at most half a million in total. Values
+    Twenty nodes per wavelength along each axis, at least 101 (2,001 in 1-D) and at most `MOST` in total. Values
     outside the geometry, and at times that time stepping by slabs has not reached, are NaN; the attribute ``reached``
     contains the time.
     """
     problem, box = result.problem, result.problem.box
     waves = np.asarray(result.wavenumber) * box.half_width / np.pi
     wanted = np.maximum(2000 if problem.dim == 1 else 100, POINTS_PER_WAVE * waves) + 1
-    shrink = min(1.0, (MOST / wanted.prod()) ** (1 / problem.dim))
+    shrink = min(1.0, ((MOST_LATE if limits.late() else MOST) / wanted.prod()) ** (1 / problem.dim))
     counts = [max(2, math.floor(n * shrink)) for n in wanted]
     axes = [np.linspace(a, b, n) for a, b, n in zip(box.lower, box.upper, counts, strict=True)]
     x = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)

@@ -155,6 +155,7 @@ def plan(problem: Problem, request: Request | None = None, **asked: Any) -> Plan
             notes=notes,
             noise=request.noise,
             level=request.level,
+            attempt=request.attempt,
         )
         # The automatic choice may fail to approximate the solution; another method then gets the remaining time.
         chosen = request.network is not None or bool(request.network_options)

@@ -263,5 +263,6 @@ def search_of_samples(problem: Problem, network: str, options: dict, seed: int) 
         points = collocation(problem)
     solved = Candidate(best.options, features, best.held_out, outcome, best.net, points)
     notes = [f"{best}; {len(found.tried)} first layer(s) tried"]
+    notes += [] if found.cut_short is None else [f"the search for the first layer was cut short: {found.cut_short}"]
     notes += [f"what is left of the samples: {', '.join(f'{v:.2e}' for v in best.noise * data.scale)}"]
     return Found(best.name, best.options, notes, solved)

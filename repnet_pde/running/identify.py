@@ -14,7 +14,7 @@ from ..arguments import mapping, number, whole
 from ..backend import dde, on_cpu, precision
 from ..checking.status import of_equations
 from ..errors import InputError
-from ..files import LOCK, claimed
+from ..files import claimed
 from ..inverse.estimates import Identification, analyse
 from ..inverse.observations import read_observations, with_observations
 from ..inverse.unknowns import LOSSES, Scales, check_bounds, check_loss, check_noise
@@ -108,29 +108,59 @@ def identify(
     known = Known(bounds, positive, starts, loss)
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
     with limits.running(request.time_limit, progress), precision(problem.dtype):
-        problem, request, automatic = prepared(problem, request, known)
+        given, (problem, request, automatic) = request, prepared(problem, request, known)
+        then = _then(problem, request, known, automatic) | {"method_options": given.method_options}
+        request = replace(request, then=then)
         with claimed(storing.out):
-            return _in_turn(problem, request, known, storing, automatic, method_options)
+            return followed(problem, request, storing, run(problem, request, storing))
 
 
-def _in_turn(
-    problem: Problem, request: Request, known: "Known", storing: Storing, automatic: bool, method_options: dict | None
-) -> Result:
-    """The run that is asked for; if it is not enough, further runs that replace it."""
-    result = run(problem, request, storing)
-    result = _with_finer_basis(result, problem, request, storing) if request.method == Joint.name else result
+def followed(problem: Problem, request: Request, storing: Storing, result: Result) -> Result:
+    """The result of a request, or that of the runs that replace it while it is not enough."""
+    while (following := _following(problem, request, result)) is not None:
+        request = following
+        result = run(problem, request, storing)
+    return result
+
+
+def _following(problem: Problem, request: Request, result: Result) -> Request | None:
+    """The request that replaces one with this result: more basis functions where these limit the estimates, or another
+    method where the equations are not met; or None."""
+    then = request.then
+    if then is None or result.resumable:
+        return None
+    more = _finer(result, then["finer"][0]) if then["finer"] else None
+    if more is not None and limits.left() > COSTLIER * result.wall_seconds:
+        options, note = more
+        then = then | {"finer": then["finer"][1:]}
+        return replace(request, network_options=options, notes=(note,), attempt=request.attempt + 1, then=then)
     met = result.check.relative is None or (_physics(result) <= POOR and not result.unmet)
     open_ = result.identification is not None and result.identification.undetermined  # by no method
-    if met or open_ or not automatic or request.method not in BOUNDED or result.resumable:
-        return result
-    if replace(known, starts=None).given or problem.unknown_fields:  # which no other method can take
-        return result
+    if met or open_ or not then["others"]:
+        return None
     note = (
         f"{request.method} left a relative residual of {_physics(result):.1e}: {GaussNewton.name} was used in its place"
     )
-    _again(storing.out)
-    request = replace(request, method=GaussNewton.name, method_options=method_options, notes=(note,))
-    return run(problem, request, storing)
+    return replace(
+        request,
+        method=GaussNewton.name,
+        method_options=then["method_options"],
+        network_options=then["network_options"],
+        notes=(note,),
+        attempt=request.attempt + 1,
+        then=None,
+    )
+
+
+def _then(problem: Problem, request: Request, known: "Known", automatic: bool) -> dict:
+    """What may follow a run of a request that has been asked for in this way, in plain types."""
+    chosen = request.network is not None or bool(request.network_options) or bool(problem.unknown_fields)
+    others = automatic and not replace(known, starts=None).given and not problem.unknown_fields
+    return {
+        "finer": list(FINER) if request.method == Joint.name and not chosen else [],
+        "others": others and request.method in BOUNDED,  # which no other method can take
+        "network_options": request.network_options,
+    }
 
 
 @dataclass(frozen=True)
@@ -195,21 +225,6 @@ def _observed(problem: Problem, request: Request) -> tuple[Problem, Any]:
     return problem, noise
 
 
-def _with_finer_basis(result: Result, problem: Problem, request: Request, storing: Storing) -> Result:
-    """Repeat with more basis functions while these limit the estimates, unless the user has set network options."""
-    if request.network is not None or request.network_options or problem.unknown_fields:
-        return result
-    for factor in FINER:
-        more = _finer(result, factor)
-        if more is None or limits.left() < COSTLIER * result.wall_seconds:
-            break
-        options, note = more
-        _again(storing.out)
-        again = replace(request, network_options=options, notes=(note,))
-        result = run(problem, again, storing)
-    return result
-
-
 BOUNDED = (Joint.name, Shooting.name)
 """Methods that take bounds, positivity and a loss of the observations."""
 POOR = 1e-2
@@ -236,14 +251,6 @@ def _finer(result: Result, factor: float) -> tuple[dict, str] | None:
         options,
         f"the basis functions limited the estimates: identified again with basis functions up to the wavenumber {said}",
     )
-
-
-def _again(out: Path | None) -> None:
-    """Clear the run directory for a second run that replaces the first."""
-    if out is not None:
-        for file in out.iterdir():
-            if file.name != LOCK:
-                file.unlink()
 
 
 def _physics(result: Result) -> float:

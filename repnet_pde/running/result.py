@@ -1,6 +1,7 @@
 """`Result`: a trained model with its errors, residuals and history, and its output files."""
 
 import math
+import warnings
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import limits
 from ..backend import dde, on_cpu, quiet
 from ..checking import accuracy
 from ..checking.status import Verification
@@ -195,7 +197,7 @@ class Result:
 
     @on_cpu()
     def save(self, directory: str | Path, pictures: bool = True) -> Path:
-        """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``."""
+        """Write ``result.json``, ``solution.nc`` and the pictures into ``directory``; past a time limit no pictures."""
         from ..output.grid import grid
         from ..output.netcdf import write_netcdf
         from ..output.pictures import draw
@@ -205,8 +207,10 @@ class Result:
         write_json(directory / RESULT, self.to_dict())
         data = grid(self)
         write_netcdf(data, directory / SOLUTION)
-        if pictures:
+        if pictures and not limits.late():
             draw(self, directory, data)
+        elif pictures:
+            warnings.warn(f"no time was left for pictures; draw them by: repnet-pde plot {directory}", stacklevel=2)
         return directory
 
 

@@ -14,6 +14,7 @@ from .. import limits
 from ..backend import dde, seeded
 from ..checking import accuracy
 from ..checking.status import NOT_CONVERGED, Verification, of_equations, verify
+from ..discretization.jets import some
 from ..discretization.objective import Objective
 from ..errors import InputError
 from ..files import CHECKPOINT, remove_temporaries
@@ -25,6 +26,7 @@ from ..planning.independent import Independent, check
 from ..planning.plan import Plan
 from ..problem.points import collocation
 from ..problem.problem import Problem
+from ..problem.residuals import residual_vectors
 from ..training.loop import CHECKPOINT_SECONDS, Training
 from ..version import __version__
 from .result import Result
@@ -69,7 +71,7 @@ class Run:
         if plan.first.has_twin and named:
             self.objective.twin = self._twin
         self.training = Training(self.objective, settings.stages, unknowns, lambda: self.target.quick_error(self.net))
-        self.training.seconds = plan.seconds
+        self.training.seconds, self.training.attempt = plan.seconds, settings.attempt
         if plan.solved is not None:
             method = self.training.method
             assert isinstance(method, LeastSquares)  # the only one that searches
@@ -226,8 +228,9 @@ class Run:
 
 
 def _trains(objective: Objective) -> None:
-    """Check before training that every term depends on the parameters of this network."""
-    for name, term in zip(objective.names, objective.mean_squares(), strict=True):
+    """Check before training, at some of the points, that every term depends on the parameters of this network."""
+    vectors = residual_vectors(some(objective.data), objective.net)
+    for name, term in zip(objective.names, (v.square().mean() for v in vectors), strict=True):
         grads = (
             torch.autograd.grad(term, objective.parameters, retain_graph=True, allow_unused=True)
             if term.requires_grad

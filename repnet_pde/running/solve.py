@@ -17,8 +17,8 @@ from ..problem.checks import of_precision
 from ..problem.problem import Problem
 from ..problem.values import reset_unknowns
 from ..training.loop import CHECKPOINT_SECONDS
+from .directory import write_description
 from .result import Result
-from .resume import write_description
 from .run import Run, Storing
 
 
@@ -85,8 +85,11 @@ def solve(
         return run(problem, request, storing)
 
 
-def run(problem: Problem, request: Request, storing: Storing) -> Result:
-    """Plan and execute a run; if it does not approximate the solution and another method may, execute that as well."""
+def run(problem: Problem, request: Request, storing: Storing, state: dict | None = None) -> Result:
+    """Plan and execute a run; if it does not approximate the solution and another method may, execute that as well.
+
+    ``state``: of that method, to go on with.
+    """
     of_precision(problem, request.dtype)
     seed_number(request.seed)
     seconds("checkpoint_seconds", storing.checkpoint_seconds)
@@ -96,15 +99,17 @@ def run(problem: Problem, request: Request, storing: Storing) -> Result:
     ready = Run(planned)
     if planned.in_turn and planned.unreached is not None:
         count = request.iterations if isinstance(request.iterations, int) else None
-        result = _on_patches(ready, count, storing)
+        result = _on_patches(ready, request, count, storing, state)
         if result is not None:
             return result
     if directory is not None:
-        write_description(directory, problem, planned.settings, request.data)
+        write_description(directory, problem, planned.settings, request)
     return ready.execute(storing)
 
 
-def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result | None:
+def _on_patches(
+    ready: Run, request: Request, iterations: int | None, storing: Storing, state: dict | None
+) -> Result | None:
     """The result on subdomains, in the remaining time, if its residual at the held-out points is smaller than that of
     least squares on the whole domain; otherwise None. This is recorded in the notes of ``ready``."""
     problem, tried = ready.problem, ready.plan.unreached
@@ -118,12 +123,14 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
     try:
         other = Run(_plan_on_patches(ready.plan, iterations, notes))
         other.training.seconds += spent
-        if directory is not None:
-            write_description(directory, problem, other.settings, None)
-        result = other.execute(storing)
+        if directory is not None and state is None:
+            write_description(directory, problem, other.settings, request)
+        result = other.execute(storing, state)
     except TrainingError as error:
         ready.notes.append(f"{said}; the method {Patching.name} failed: {error}")
         return None
+    if result.resumable:
+        return result
     found = tried.judge(result.net)
     if found < tried.held_out:
         notes[0] += f": {found:.1e}"
@@ -132,6 +139,8 @@ def _on_patches(ready: Run, iterations: int | None, storing: Storing) -> Result 
                 result.save(directory)
         return result
     ready.notes.append(f"{said}; on subdomains {found:.1e}, so it is kept")
+    ready.settings.attempt = other.settings.attempt + 1
+    ready.training.attempt = ready.settings.attempt
     return None
 
 
@@ -146,5 +155,7 @@ def _plan_on_patches(before: Plan, iterations: int | None, notes: list[str]) -> 
         notes=notes,
         planned=False,
         error_indicator=None,
+        attempt=before.settings.attempt + 1,
+        on_trial=True,
     )
     return completed(before.problem, None, settings)

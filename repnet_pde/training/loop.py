@@ -11,10 +11,12 @@ import torch
 
 from .. import limits
 from ..backend import random_state, set_random_state
+from ..discretization.features import Features
 from ..discretization.objective import Objective
 from ..files import write_checkpoint
 from ..methods import METHODS, Method
 from ..networks import RepNet
+from ..threads import large
 
 RECORDS = 100
 """Approximate number of history entries per stage."""
@@ -61,11 +63,16 @@ class Training:
         self.seconds = 0.0
         self.last_error: float | None = None
         self.stopped = KILLED
+        self.attempt = 0
+        """Number of runs in the same directory that this one replaces."""
         self._kept: dict | None = None
         """The state before one of the last iterations of this stage, made at `_kept_at`."""
         self._kept_at = -math.inf
         self._long = True
         """Whether the next iteration may take long."""
+        widest = max((max(p.shape, default=1) for p in objective.net.parameters()), default=1)
+        self._entries = 0 if Features.known(objective.net) else len(objective.data.train_x) * widest
+        """Of the largest array in an evaluation of a deep network; the methods for one layer know their own."""
         self.history: dict[str, list] = {
             key: [] for key in ("iteration", "seconds", "method", "loss", "terms", "weights", "relative_l2", "unknowns")
         }
@@ -144,7 +151,7 @@ class Training:
         if self._long or self._kept is None or begun - self._kept_at > KEPT_SECONDS:
             self._kept, self._kept_at = copy.deepcopy(self.state_dict()), begun
         try:
-            with limits.endable() if self._long else limits.whole():
+            with limits.endable() if self._long else limits.whole(), large(self._entries):
                 self.method.step()
         except limits.Ended as ended:
             self.load_state_dict(self._kept)
@@ -205,6 +212,7 @@ class Training:
                 "seconds": self.seconds,
                 "last_error": self.last_error,
                 "stopped": self.stopped,
+                "attempt": self.attempt,
             },
             "network": self.objective.net.state_dict(),
             "unknowns": {name: v.detach().clone() for name, v in self.unknowns.items()},

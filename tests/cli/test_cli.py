@@ -151,13 +151,20 @@ def test_options_reach_the_run(command, folder):
     assert (folder / "run" / "first_layer.png").exists()
 
 
-def test_time_limit_and_resume(command, folder):
+def test_time_limit_and_resume(command, folder, stopped_after):
     arguments = ["solve", "poisson_chirp_1d", *FAST[:-1], "400", "--out", "run"]
-    code, out, err = command(*arguments, "--time-limit", "0.05")
+    with stopped_after(50):
+        code, out, err = command(*arguments)
     assert code == 0 and err == "repnet-pde: stopped (time limit); continue with: repnet-pde resume run\n"
     assert "time limit" in out
     code, out, err = command("resume", "run")
     assert code == 0 and err == "" and "400 iterations" in out
+
+
+def test_a_limit_that_is_over_while_the_problem_is_read(command, folder):
+    code, out, err = command("solve", "poisson_chirp_1d", "--time-limit", "1e-9", "--out", "run")
+    said = "repnet-pde: time_limit: 1e-09 s were over before there was a result: reading poisson_chirp_1d\n"
+    assert (code, out, err) == (1, "", said) and not (folder / "run").exists()
 
 
 def test_plot_draws_again(command, folder):

@@ -25,8 +25,11 @@ from repnet_pde import (
     set_precision,
     solve,
 )
+from repnet_pde.methods.gauss_newton import GaussNewton
 from repnet_pde.methods.joint import Joint
 from repnet_pde.output import pictures as plots
+
+identifying = importlib.import_module("repnet_pde.running.identify")
 
 PI = math.pi
 
@@ -565,6 +568,34 @@ def begin(files, kind, out, **more):
 
 class Stop(Exception):
     pass
+
+
+@pytest.mark.parametrize("stops", [(0, 1, 3), (5, 2, 40), (1000,)])
+def test_runs_that_replace_the_first_are_part_of_it(stops, files, tmp_path, monkeypatch, stopped_after):
+    """A finer basis, and then Gauss-Newton: the same bits however often it is stopped, also between the two."""
+    monkeypatch.setattr(identifying, "POOR", -1.0)  # no joint result is enough
+    finer = identifying._finer
+
+    def once(result, factor):
+        result.identification.limited = factor == 2.0
+        return finer(result, factor)
+
+    monkeypatch.setattr(identifying, "_finer", once)
+    monkeypatch.setattr(GaussNewton, "default_iterations", 6)
+
+    def begin(out):
+        return identify(load_problem(files / "decay.py"), out=out, progress=False)
+
+    whole = begin(tmp_path / "whole")
+    assert whole.method == "gauss-newton" and "gauss-newton was used in its place" in whole.notes[0]
+    out = tmp_path / "run"
+    with stopped_after(stops[0]):
+        part = begin(out)
+    for steps in (*stops[1:], 10**6):
+        if part.resumable:
+            with stopped_after(steps):
+                part = resume(out, progress=False)
+    assert part.finished and kill_resume.compare(tmp_path / "whole", out) == []
 
 
 @pytest.mark.parametrize("kind", RESUMED)

@@ -13,6 +13,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from repnet_pde import limits
+
 from .rounding import rounded
 
 _S6, _S15 = np.sqrt(6), np.sqrt(15)
@@ -63,6 +65,7 @@ def integrate(
     out[0] = y
     for k in range(len(times) - 1):
         for j in range(steps):
+            limits.check()
             t = times[0] + (k * steps + j) * dt
             slope = jacobian @ y
             stages = dt * (slope + np.array([forcing(t + node * dt) for node in c]))

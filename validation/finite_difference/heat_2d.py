@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import expm
 
+from repnet_pde import limits
 from repnet_pde.errors import InputError
 
 from .reference import Reference
@@ -41,6 +42,7 @@ def solve_heat_2d(
     u = np.zeros((n + 1, n + 1, times))
     u[1:-1, 1:-1, 0] = rounded(initial(*np.meshgrid(x[1:-1], x[1:-1], indexing="ij")))
     for i in range(1, times):
+        limits.check()
         u[1:-1, 1:-1, i] = rounded(rounded(steps[0]) @ u[1:-1, 1:-1, i - 1] @ rounded(steps[1]).T)
     return (x, x.copy(), t), u[..., None]
 

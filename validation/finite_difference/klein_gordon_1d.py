@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from repnet_pde import limits
 from repnet_pde.errors import InputError
 
 from .reference import Reference
@@ -50,6 +51,7 @@ def solve_klein_gordon_1d(
     whole = np.empty(n + 1)
 
     def change(now, state):
+        limits.check()
         inner, rates = np.split(state, 2)
         whole[0], whole[-1] = left(now), right(now)
         whole[1:-1] = inner

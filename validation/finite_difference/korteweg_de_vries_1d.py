@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from repnet_pde import limits
 from repnet_pde.errors import InputError
 
 from .reference import Reference
@@ -50,6 +51,7 @@ def solve_korteweg_de_vries_1d(
     first, linear = symbol(1), -(mu**2) * symbol(3)
 
     def change(now, v):
+        limits.check()
         factor = np.exp(now * linear)
         u = np.fft.irfft(factor * (v[: n // 2 + 1] + 1j * v[n // 2 + 1 :]), n)
         rate = -first * np.fft.rfft(u**2) / 2 / factor

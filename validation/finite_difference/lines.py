@@ -11,6 +11,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
+from repnet_pde import limits
 from repnet_pde.errors import InputError
 
 from .refine import Grid
@@ -51,6 +52,7 @@ def solve_lines(
     whole = np.empty(n + 1)
 
     def change(now, inner):
+        limits.check()
         whole[0], whole[-1] = left(now), right(now)
         whole[1:-1] = inner
         return rate(x[1:-1], now, inner, first @ whole, second @ whole)

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from repnet_pde import limits
 from repnet_pde.errors import InputError
 
 from .reference import Reference
@@ -74,6 +75,7 @@ def _newton(equations: "_Equations", state: np.ndarray) -> np.ndarray:
     """The root of the equations, or NaN; the Jacobian's factors are kept once the steps are small."""
     factors, size = None, np.inf
     for _ in range(STEPS):
+        limits.check()
         residual = equations.residual(state)
         if not np.isfinite(residual).all():
             break
