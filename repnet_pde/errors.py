@@ -15,7 +15,7 @@ class InputError(RepNetPDEError, ValueError):
 
 
 class InUseError(InputError):
-    """A run directory in which another run is at work."""
+    """A run directory, or a process, in which another run is at work."""
 
 
 class SeveralPointsError(InputError):
@@ -28,6 +28,10 @@ class SeveralPointsError(InputError):
 
 class TimeLimitError(RepNetPDEError, RuntimeError):
     """The time limit was over before there was anything to return (exit code 1)."""
+
+
+class MemoryLimitError(RepNetPDEError, MemoryError):
+    """More memory would be needed than the limit allows (exit code 1)."""
 
 
 class TrainingError(RepNetPDEError, RuntimeError):

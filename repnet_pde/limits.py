@@ -1,4 +1,4 @@
-"""Limits of a run: its time, and Ctrl-C. Long computations look at them between their blocks.
+"""Limits of a run: its time, its memory, and Ctrl-C. Long computations look at them between their blocks.
 
 `running` is entered once, by what a user calls; what is called below it asks for `left` and calls `check`, which raises
 `Ended` once the time is over or after Ctrl-C. Whoever can go on with less catches it; nothing half-done is kept.
@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
-from .errors import TimeLimitError
+from .errors import InUseError, MemoryLimitError, TimeLimitError
+from .memory import default as default_memory
+from .memory import held, said
 from .progress import Silent, reporter
 from .threads import few
 
@@ -40,13 +42,14 @@ class Ended(BaseException):
 class Limits:
     """What holds for what is being computed.
 
-    deadline: on the monotonic clock, before the time reserved for the files. end: the limit itself. interrupted: set by
-    the first Ctrl-C. gives_up: the reasons for which what is being computed may be given up half-done. report: the
-    display of the progress.
+    deadline: on the monotonic clock, before the time reserved for the files. end: the limit itself. memory: bytes that
+    the process may hold. interrupted: set by the first Ctrl-C. gives_up: the reasons for which what is being computed
+    may be given up half-done. report: the display of the progress.
     """
 
     deadline: float = float("inf")
     end: float = float("inf")
+    memory: float = float("inf")
     interrupted: threading.Event = field(default_factory=threading.Event)
     gives_up: tuple[str, ...] = ()
     report: Any = field(default_factory=Silent)
@@ -87,37 +90,78 @@ def check(cost: float = 0.0) -> None:
             raise Ended(reason)
 
 
+def memory_left() -> float:
+    """Bytes; infinite without a limit."""
+    return max(current().memory - held(), 0.0)
+
+
+def need(count: float, what: str) -> None:
+    """Raise `MemoryLimitError` if so many more bytes, which ``what`` needs, are not left of the limit."""
+    most = current().memory
+    if count > (left := memory_left()):
+        raise MemoryLimitError(
+            f"memory_limit: {what} would need {said(count)}, and {said(left)} of {said(most)} are left"
+        )
+
+
 def say(text: str) -> None:
     """Show what is being done."""
     current().report.say(text)
 
 
 @contextlib.contextmanager
-def running(seconds: float | None, progress: bool = False) -> Iterator[None]:
+def running(seconds: float | None, progress: bool = False, memory: float | None = None) -> Iterator[None]:
     """Limit what follows to ``seconds``, show its progress if asked for, and let the first Ctrl-C end it in good order;
     a second one raises as usual. Within another, the outer one holds.
+
+    ``memory``: bytes that the process may hold; None takes most of what is free.
 
     What is called ends by Ctrl-C only, unless it is `endable`.
 
     Raises:
-        TimeLimitError, KeyboardInterrupt: ended before there was anything to return.
+        TimeLimitError, KeyboardInterrupt: ended before there was anything to return. InUseError: another thread of this
+            process is within it.
     """
     if _CURRENT.get() is not None:
         yield
         return
+    with _alone():
+        yield from _running(seconds, progress, memory)
+
+
+def _running(seconds: float | None, progress: bool, memory: float | None) -> Iterator[None]:
     end = float("inf") if seconds is None else time.monotonic() + seconds
     deadline = end if seconds is None else end - min(RESERVED * seconds, MOST_RESERVED)
     with few(), reporter(progress, end) as report, _interruptible() as interrupted:
-        token = _CURRENT.set(Limits(deadline, end, interrupted, (INTERRUPTED,), report))
+        most = default_memory() if memory is None else memory
+        token = _CURRENT.set(Limits(deadline, end, most, interrupted, (INTERRUPTED,), report))
         try:
             yield
         except Ended as ended:
             if ended.reason == INTERRUPTED:
                 raise KeyboardInterrupt from None
-            said = f"time_limit: {seconds:g} s were over before there was a result: {report.text}"
-            raise TimeLimitError(said) from None
+            raise TimeLimitError(
+                f"time_limit: {seconds:g} s were over before there was a result: {report.text}"
+            ) from None
         finally:
             _CURRENT.reset(token)
+
+
+_BUSY = threading.Lock()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """The default precision and the random generators are those of the process: one thread at a time."""
+    if not _BUSY.acquire(blocking=False):
+        raise InUseError(
+            "another thread of this process is at work, and precision and random numbers are those of the whole "
+            "process: do one after the other, or use processes"
+        )
+    try:
+        yield
+    finally:
+        _BUSY.release()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ ORDER = (
     "version",
     "progress",
     "threads",
+    "memory",
     "limits",
     "arguments",
     "backend",

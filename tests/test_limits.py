@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from repnet_pde import limits, progress
-from repnet_pde.errors import TimeLimitError
+from repnet_pde.errors import InUseError, TimeLimitError
 from repnet_pde.linalg import dense
 
 
@@ -71,6 +71,26 @@ def test_other_threads_have_limits_of_their_own():
         thread.start()
         thread.join()
     assert found == [float("inf")]
+
+
+def test_one_thread_at_a_time():
+    """Two of them would share the default precision and the random generators."""
+    said = []
+
+    def other():
+        try:
+            with limits.running(None):
+                pytest.fail("both at once")
+        except InUseError as error:
+            said.append(str(error))
+
+    with limits.running(None):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(said) == 1 and said[0].startswith("another thread of this process is at work")
+    with limits.running(None):
+        pass
 
 
 def test_a_long_factorisation_looks_at_the_time():

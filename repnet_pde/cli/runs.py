@@ -35,6 +35,11 @@ def _formats() -> str:
     return f"{' or '.join(FORMATS)}.  [default: by the ending of --out, or vtk]"
 
 
+_memory_limit = click.option(
+    "--memory-limit", metavar="SIZE", help="Memory that it may use, such as 4GB.  [default: most of what is free]"
+)
+
+
 def _of_a_run(identifies: bool = False, stored: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The arguments and options that `plan`, `solve` and `identify` share; ``stored``: has a run directory."""
     shared = [
@@ -50,7 +55,7 @@ def _of_a_run(identifies: bool = False, stored: bool = True) -> Callable[[Callab
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--iterations", metavar="N|METHOD=N,...", help="Iterations of each method of the sequence."),
         click.option("--learning-rate", type=float, help="Initial learning rate of Adam and SOAP.  [default: 0.001]"),
-        click.option("--time-limit", type=float, metavar="S", help="Stop training after S seconds; can be resumed."),
+        click.option("--time-limit", type=float, metavar="S", help="End after S seconds; can be resumed."),
     ]
     if stored:
         shared += [
@@ -58,6 +63,7 @@ def _of_a_run(identifies: bool = False, stored: bool = True) -> Callable[[Callab
                 "--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/NAME]"
             ),
             click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0),
+            _memory_limit,
         ]
     shared.append(
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
@@ -113,7 +119,8 @@ def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: 
     """Execute ``run``, which imports and calls `solve` or `identify`, with the arguments of the command line."""
     parameters, asked = _asked(**given)
     options.writable(out)
-    with only_json(as_json), limits.running(options.seconds(asked["time_limit"]), progress=True):
+    memory = options.byte_count(asked["memory_limit"])
+    with only_json(as_json), limits.running(options.seconds(asked["time_limit"]), progress=True, memory=memory):
         limits.say(f"reading {name_or_file}")
         with limits.endable():  # it may compute its own data
             problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)
@@ -212,15 +219,18 @@ def identify(
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--time-limit", type=float, metavar="S", help="Stop training after S more seconds.")
+@click.option("--time-limit", type=float, metavar="S", help="End after S more seconds.")
+@_memory_limit
 @click.option("--checkpoint-seconds", type=float, hidden=True, default=15.0, help="Seconds between two checkpoints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object and nothing else.")
-def resume(directory: Path, time_limit: float | None, checkpoint_seconds: float, as_json: bool) -> None:
+def resume(
+    directory: Path, time_limit: float | None, memory_limit: str | None, checkpoint_seconds: float, as_json: bool
+) -> None:
     """Continue the run in DIRECTORY to the result that it would have had without a stop."""
     from ..running.resume import resume as run
 
     with only_json(as_json):
-        result = run(directory, time_limit=time_limit, checkpoint_seconds=checkpoint_seconds)
+        result = run(directory, time_limit=time_limit, memory_limit=memory_limit, checkpoint_seconds=checkpoint_seconds)
     finish(result, directory, as_json)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .. import limits
 from ..backend import dde
 from ..errors import InputError, TrainingError
 from ..linalg.dense import CUTOFF, Factorization, Linearization, row_scales, stack
@@ -24,6 +25,8 @@ CONTRACTION = 0.3
 """An old Jacobian is kept while each step is smaller than this fraction of the previous one."""
 SMALLEST_STEP = 1e-3
 ROUNDING = 1e-12
+MATRICES = 4
+"""Copies of the Jacobian that a solve holds at the same time: by term, scaled, regularised, factorised."""
 DAMPED = (1e-10, 1e-7, 1e-4)
 """Levenberg-Marquardt damping, as a cutoff, tried when a step fails because a singular Jacobian makes it too long."""
 SLOW = 0.9
@@ -127,6 +130,10 @@ class JetSystem:
         return at.jet(*as_layer(self.c, self.linear))
 
     def linearize(self) -> list[Linearization]:
+        columns = len(self.c) + sum(v.numel() for v in self.unknowns)
+        number = len(self.x) + (0 if self.continuity is None else self.order * len(self.continuity[0]))
+        said = f"least squares with {number} rows and {columns} columns"
+        limits.need(MATRICES * 8 * (number + columns) * columns, said)
         found = []
         jets = term_jets(self.data, self.names, self.x, self.jet, self.indices, self.transform, self.unknowns)
         for term in jets:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .. import limits
-from ..arguments import mapping, number, seconds, seed_number
+from ..arguments import byte_count, mapping, number, seconds, seed_number
 from ..backend import PRECISIONS, dde, on_cpu, precision, seeded
 from ..checking import accuracy
 from ..discretization.last_layer import last_linear
@@ -169,6 +169,7 @@ def fit(
     method_options: dict | None = None,
     out: str | Path | None = None,
     progress: bool = False,
+    memory_limit: float | str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Fit:
     """Fit a network to samples of a function.
@@ -190,6 +191,7 @@ def fit(
         out: file for `Fit.save`. An iterative method stores its state next to it, in a file with ".checkpoint" appended
             to the name, and continues from it when called again with the same samples and settings after a stop.
         progress: show progress on standard error.
+        memory_limit: as for `solve`.
         checkpoint_seconds: seconds between two checkpoints.
 
     Raises:
@@ -211,7 +213,8 @@ def fit(
     solved = any(METHODS[name].ends_by_itself for name, _, _ in stages)
     if solved and len(stages) > 1:
         raise InputError(f"method: {method!r} given; {LeastSquares.name} cannot be combined with another")
-    with precision(dtype), limits.running(time_limit, progress):
+    memory = byte_count("memory_limit", memory_limit)
+    with precision(dtype), limits.running(time_limit, progress, memory):
         data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
         settings = Settings(
             network=network,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .. import limits
 from ..arguments import whole
 from ..backend import dde
 from ..discretization.jacobian import bytes_needed, choose_route, linearize, not_finite
@@ -129,7 +130,7 @@ class GaussNewton(Method):
             raise InputError(f"memory: {memory:,} bytes given; {need:,} are needed unless the method is matrix-free")
         if matrix_free is not None:
             return matrix_free
-        return self.width > MOST_DENSE or need > (MEMORY if memory is None else memory)
+        return self.width > MOST_DENSE or need > min(MEMORY if memory is None else memory, limits.memory_left())
 
     @property
     def stopped(self) -> str | None:

@@ -15,7 +15,7 @@ from ..analysis.wavenumbers import coefficient_wavenumber, problem_bands, proble
 from ..backend import seeded
 from ..discretization.jets import orders_of_problem
 from ..discretization.objective import Objective
-from ..errors import TrainingError
+from ..errors import MemoryLimitError, TrainingError
 from ..methods.adam import Adam
 from ..methods.gauss_newton import MOST_PARAMETERS, GaussNewton
 from ..methods.joint import Joint
@@ -220,6 +220,8 @@ def _preliminary(test: Callable[..., bool]) -> Callable[..., bool]:
         try:
             with limits.within(TRIAL_SHARE * limits.left()):
                 return test(problem, *asked)
+        except MemoryLimitError:
+            return False
         except limits.Ended as ended:
             if ended.reason == limits.INTERRUPTED:
                 raise

@@ -15,6 +15,7 @@ from ..analysis.basis_size import for_bands, for_wavenumbers
 from ..analysis.wavenumbers import MORE, coefficient_wavenumber, problem_bands, problem_wavenumber, said
 from ..backend import seeded
 from ..discretization.last_layer import Outcome, last_linear
+from ..errors import MemoryLimitError
 from ..fitting import samples
 from ..fitting.search import finish
 from ..fitting.search import search as search_samples
@@ -101,6 +102,8 @@ def search_basis(
                 if network != LeastSquares.network:  # other basis functions are less sensitive to nonuniqueness
                     left = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
                     found.independent = replace(found.independent, loosest=left)
+    except MemoryLimitError as error:
+        found.notes.append(f"no second solution to compare with: {error}")
     except limits.Ended as ended:
         found.notes.append(f"no second solution to compare with: {ended.reason}")
     return found
@@ -121,6 +124,10 @@ def _search(search: "_Search", seed: int) -> str | None:
         try:
             with limits.endable():
                 tried.append(attempt(search.problem, search.network, chosen, search.wavenumber, seed))
+        except MemoryLimitError as error:
+            if not tried:
+                raise
+            return f"the search for the first layer was cut short: {error}"
         except limits.Ended as ended:
             if not tried and ended.reason == limits.INTERRUPTED:
                 raise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import limits
-from ..arguments import mapping, number, whole
+from ..arguments import byte_count, mapping, number, whole
 from ..backend import dde, on_cpu, precision
 from ..checking.status import of_equations
 from ..errors import InputError
@@ -57,6 +57,7 @@ def identify(
     method_options: dict | None = None,
     out: str | Path | None = None,
     progress: bool = True,
+    memory_limit: float | str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Result:
     """Identify the unknowns of a problem from observations; with uncertainties.
@@ -64,7 +65,7 @@ def identify(
     Args:
         problem: a `Problem` with ``unknowns`` or ``unknown_fields`` and, unless ``data`` is given, observations among
             its conditions (``dde.icbc.PointSetBC``). A ``dde.Model`` goes to `identify_model`.
-        network, seed, dtype, time_limit, iterations, out, progress, checkpoint_seconds: as in `solve`.
+        network, seed, dtype, time_limit, iterations, out, progress, checkpoint_seconds, memory_limit: as in `solve`.
         loss_weights, network_options, method_options: as in `solve`.
         method: "joint" (Gauss-Newton on the last layer and the unknowns; data weighted by their noise, unknown fields
             regularised by restricted maximum likelihood), "shooting" (Gauss-Newton on the unknowns, with forward
@@ -107,7 +108,8 @@ def identify(
     )
     known = Known(bounds, positive, starts, loss)
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
-    with limits.running(request.time_limit, progress), precision(problem.dtype):
+    memory = byte_count("memory_limit", memory_limit)
+    with limits.running(request.time_limit, progress, memory), precision(problem.dtype):
         given, (problem, request, automatic) = request, prepared(problem, request, known)
         then = _then(problem, request, known, automatic) | {"method_options": given.method_options}
         request = replace(request, then=then)

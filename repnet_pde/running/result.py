@@ -48,6 +48,7 @@ class Result:
         reached: for methods on space-time slabs, the time up to which there is a solution, beyond which it is NaN; else
             None.
         wall_seconds: of training, all sessions together.
+        peak_memory: the most bytes that the process has held, from its start to the end of the run.
         wavenumber: the largest along each axis, given or estimated, radians per unit length.
         notes: notes for the user, such as how the slopes were chosen.
         first_layer: the state of the first layer before training, or None.
@@ -75,6 +76,7 @@ class Result:
     finished: bool
     resumable: bool
     wall_seconds: float
+    peak_memory: int
     wavenumber: tuple[float, ...]
     reached: float | None = None
     stages: list[str] = field(default_factory=list)
@@ -172,6 +174,7 @@ class Result:
                 "resumable": self.resumable,
                 "reached": self.reached,
                 "wall_seconds": self.wall_seconds,
+                "peak_memory": self.peak_memory,
                 "wavenumber": list(self.wavenumber),
                 "unknowns": {name: _estimated(estimate) for name, estimate in self.estimates.items()},
                 "identification": None if self.identification is None else self.identification.to_dict(),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import limits
-from ..arguments import seconds
+from ..arguments import byte_count, seconds
 from ..backend import on_cpu, precision, seeded, set_precision
 from ..errors import InputError
 from ..files import CHECKPOINT, claimed
@@ -32,6 +32,7 @@ def resume(
     network: Any = None,
     time_limit: float | None = None,
     progress: bool = True,
+    memory_limit: float | str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Result:
     """Continue a run from its directory to the same result, to the last bit, as if it had never been stopped.
@@ -40,7 +41,7 @@ def resume(
         directory: where `solve` wrote to.
         problem: only for a run of a problem that did not come from a file.
         network: only for a run with the user's own network: one of the same architecture.
-        time_limit, progress, checkpoint_seconds: as in `solve`.
+        time_limit, progress, checkpoint_seconds, memory_limit: as in `solve`.
 
     Raises:
         InputError: no run directory, a damaged file, or a problem file that has changed since.
@@ -49,7 +50,8 @@ def resume(
     directory = Path(directory)
     described(directory)  # a directory of another kind is left alone
     storing = Storing(directory, checkpoint_seconds)
-    with limits.running(time_limit, progress), precision(), claimed(directory, new=False):
+    memory = byte_count("memory_limit", memory_limit)
+    with limits.running(time_limit, progress, memory), precision(), claimed(directory, new=False):
         run, state, request = _stored(directory, problem, network)
         if run.settings.on_trial:  # what it is compared with is found once more
             return run_again(run.problem, request, storing, state)

@@ -16,10 +16,11 @@ from ..checking import accuracy
 from ..checking.status import NOT_CONVERGED, Verification, of_equations, verify
 from ..discretization.jets import some
 from ..discretization.objective import Objective
-from ..errors import InputError
+from ..errors import InputError, MemoryLimitError
 from ..files import CHECKPOINT, remove_temporaries
 from ..inverse.estimates import analyse
 from ..inverse.identification import Identification
+from ..memory import peak
 from ..methods.least_squares import LeastSquares
 from ..networks.registry import CUSTOM, NETWORKS, build_network
 from ..planning.independent import Independent, check
@@ -165,9 +166,11 @@ class Run:
         try:
             with limits.endable():
                 return check(self.problem, self.net, self.wavenumber, self.settings.seed + 1, solve=solve)
+        except MemoryLimitError as error:
+            self.notes.append(f"no second solution to compare with: {error}")
         except limits.Ended as ended:
             self.notes.append(f"no second solution to compare with: {ended.reason}")
-            return Independent()
+        return Independent()
 
     def _analysis(self, relative: dict[str, float]) -> Identification | None:
         """`analyse`, if there is time."""
@@ -216,6 +219,7 @@ class Run:
             resumable=not training.finished,
             reached=getattr(self.net, "reached", None),
             wall_seconds=training.seconds,
+            peak_memory=peak(),
             wavenumber=self.wavenumber,
             stages=training.reasons,
             notes=notes,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import limits
-from ..arguments import seconds, seed_number
+from ..arguments import byte_count, seconds, seed_number
 from ..backend import on_cpu, precision
 from ..errors import TrainingError
 from ..files import claimed
@@ -37,6 +37,7 @@ def solve(
     method_options: dict | None = None,
     out: str | Path | None = None,
     progress: bool = True,
+    memory_limit: float | str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Result:
     """Solve a problem: build the network, train it, and measure its error.
@@ -52,7 +53,7 @@ def solve(
             better of the two results is returned, with a note.
         seed: of network, points and everything else; the caller's random generators are not changed.
         dtype: "float64" or "float32"; the problem must have been made in it.
-        time_limit: seconds of training, or None. The run can be resumed after it.
+        time_limit: seconds of the whole call, or None. The run can be resumed after it.
         iterations: of each stage of the method: one number, or by method; None takes the methods' defaults.
         loss_weights: "auto" balances the terms by their gradient norms (arXiv:2308.08468); a mapping from names of
             terms to positive numbers fixes them (1 for the others); None means 1 for all.
@@ -60,6 +61,9 @@ def solve(
         method_options: by method, such as ``{"adam": {"learning_rate": 1e-3}}``.
         out: run directory for checkpoint, result, solution and pictures; must be new or empty. None stores nothing.
         progress: show progress on standard error.
+        memory_limit: bytes that the process may hold, or text such as "4 GB"; None: what it holds and four fifths of
+            what is free. What needs more is not begun: the search ends with what it has found, Gauss-Newton is
+            matrix-free, and where nothing else is left, an error says how much would be needed.
         checkpoint_seconds: seconds between two checkpoints.
 
     Returns:
@@ -68,6 +72,7 @@ def solve(
     Raises:
         InputError: for any argument that cannot be used, before training begins.
         TrainingError: the loss became NaN or infinite.
+        TimeLimitError, MemoryLimitError: a limit leaves nothing to return.
     """
     request = Request(
         network=network,
@@ -81,7 +86,8 @@ def solve(
         method_options=method_options,
     )
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
-    with limits.running(request.time_limit, progress), precision(problem.dtype), claimed(storing.out):
+    memory = byte_count("memory_limit", memory_limit)
+    with limits.running(request.time_limit, progress, memory), precision(problem.dtype), claimed(storing.out):
         return run(problem, request, storing)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ... import limits
 from ...discretization.features import Features, jet_of
 from ...discretization.jets import Index, TermJet, highest, term_jets
 from ...discretization.last_layer import as_layer
@@ -23,6 +24,8 @@ SMALLEST_STEP = 1 / 64
 """Of Newton's direction, after which a step is taken even where it does not lower the residual."""
 SLOW = 0.9
 """Part of the residual above which what a step leaves is the floor."""
+STORED = 2
+"""Copies of the patches' rows that are held at the same time."""
 AFFINE = 1e-8
 """Relative mismatch of predicted and actual residual below which the residuals count as linear."""
 
@@ -118,6 +121,11 @@ class PatchSystem:
         """The coefficients (p,) of every patch, from the terms linearised at ``jet``, what is carried over, and the
         continuity across faces."""
         features = [Features(p) for p in repnets(self.net)]
+        columns = len(self.problem.outputs) * len(features[0])
+        limits.need(
+            STORED * 8 * (len(self.x) + len(self.net) * columns) * columns,
+            f"a partition of {len(self.net)} patches with {columns} coefficients each",
+        )
         rows = BlockRows(len(self.net), len(self.problem.outputs) * len(features[0]), self.around)
         for term, scale in zip(terms, scales, strict=True):
             goal = scale * (sum((a * jet[p]).sum((1, 2)) for p, a in term.parts) - term.residual[:, 0])
