@@ -14,7 +14,8 @@ ROWS = (
     ("discretization",),
     ("problem",),
     ("networks", "linalg", "validation/finite_difference"),
-    ("errors", "arguments", "backend", "files", "domain"),
+    ("arguments", "backend", "files", "domain"),
+    ("errors", "limits", "memory", "threads", "progress"),
 )
 COLOURS = {
     "cli": "C7",

@@ -31,6 +31,8 @@ class Objective:
 
     batch: int | None
     """Only for fits to samples of a function: the batch size of the next evaluation; None: all samples."""
+    fingerprint: str | None = None
+    """Of samples and settings that a checkpoint belongs to, where the points do not tell."""
     twin: Callable[..., Any]
     """Only for methods that use it: the same objective with other basis functions and other points."""
 

@@ -1,5 +1,6 @@
 """Function approximation: `fit` a network to samples of a function of several variables."""
 
+import hashlib
 import math
 import time
 from dataclasses import dataclass, field
@@ -379,6 +380,8 @@ def _train(data: samples.Samples, settings: Settings) -> dict:
         if first.name == GaussNewton.name and size > MOST_PARAMETERS:
             notes.append(f"{size:,} parameters are many for {first.name}")
         objective = SampleObjective(net, data)
+        given = objective.inputs.numpy().tobytes() + objective.values.numpy().tobytes()
+        objective.fingerprint = hashlib.sha256(given + repr(settings.stages).encode()).hexdigest()
         held = HeldOut(net, data, objective, settings.noise)
         training = Training(objective, settings.stages, {}, held, held.enough)
         stopped = _run(training, settings)

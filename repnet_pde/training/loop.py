@@ -225,6 +225,7 @@ class Training:
             "done": self.done,
             "first_layer": self.first_layer,
             "points": torch.from_numpy(self.objective.data.train_x),
+            "fingerprint": self.objective.fingerprint,
             "random": random_state(),
         }
 
@@ -233,6 +234,8 @@ class Training:
         points = self.objective.data.train_x
         if state["points"].shape != points.shape or not (state["points"].numpy() == points).all():
             raise ValueError("its collocation points are not those of this problem, seed and version")
+        if state["fingerprint"] != self.objective.fingerprint:
+            raise ValueError("its samples or settings are not those of this run")
         progress = state["progress"]
         self.stage, self.finished_iterations = progress["stage"], list(progress["finished_iterations"])
         self.reasons, self.seconds = list(progress["reasons"]), progress["seconds"]

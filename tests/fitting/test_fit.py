@@ -320,6 +320,8 @@ def test_stopped_by_control_c_and_continued(tmp_path):
     x = np.linspace(-1, 1, 500)
     with pytest.raises(InputError, match="belongs to other samples"):
         fit(x, np.cos(x), method="adam", iterations=10**6, out=out, network_options={"layers": [9]}, time_limit=1)
+    with pytest.raises(InputError, match="belongs to other samples"):  # the same points
+        fit(x, np.cos(40 * x), method="adam", iterations=10**6, out=out, network_options={"layers": [8]})
     found = fit(
         x, np.sin(40 * x), method="adam", iterations=10**6, out=out, network_options={"layers": [8]}, time_limit=1
     )
