@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
-import torch
-
 LARGE = 5_000_000
 """Number of entries of an array from which it is worth more than one thread: some milliseconds of work."""
 
@@ -25,6 +23,8 @@ def few() -> Iterator[None]:
     if _ALLOWED.get():
         yield
         return
+    import torch  # the references need these limits, and no PyTorch
+
     allowed = torch.get_num_threads()
     token = _ALLOWED.set(allowed)
     torch.set_num_threads(1)
@@ -39,6 +39,8 @@ def few() -> Iterator[None]:
 @contextlib.contextmanager
 def large(entries: int) -> Iterator[None]:
     """All threads that the caller allows for what works on arrays of so many entries, if they are `LARGE`."""
+    import torch
+
     allowed = _ALLOWED.get()
     if allowed < 2 or entries < LARGE or torch.get_num_threads() > 1:
         yield

@@ -79,11 +79,17 @@ def stopped_after(monkeypatch):
 
 
 @pytest.fixture
-def command(capsys):
-    """Run the command line in this process: ``command("list", "--json") -> (exit code, stdout, stderr)``."""
+def command(capsys, monkeypatch):
+    """Run the command line in this process: ``command("list", "--json") -> (exit code, stdout, stderr)``.
+
+    Without the lines on its progress, of which a fast machine shows none.
+    """
     import warnings
 
+    from repnet_pde import progress
     from repnet_pde.cli.main import main
+
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 1e6)
 
     def run(*arguments):
         capsys.readouterr()

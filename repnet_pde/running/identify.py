@@ -108,6 +108,7 @@ def identify(
     )
     known = Known(bounds, positive, starts, loss)
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
+    of_precision(problem, dtype)
     memory = byte_count("memory_limit", memory_limit)
     with limits.running(request.time_limit, progress, memory), precision(problem.dtype):
         given, (problem, request, automatic) = request, prepared(problem, request, known)
@@ -182,7 +183,6 @@ class Known:
 def prepared(problem: Problem, request: Request, known: Known) -> tuple[Problem, Request, bool]:
     """The checks of `identify`: the problem with the observations of a file, the request with a method and its options
     filled in, and whether the method was chosen here."""
-    of_precision(problem, request.dtype)
     if not problem.unknowns and not problem.unknown_fields:
         raise InputError("problem: has neither unknowns nor unknown_fields; there is nothing to identify")
     _check_level(request.level)

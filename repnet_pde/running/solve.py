@@ -86,6 +86,7 @@ def solve(
         method_options=method_options,
     )
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
+    of_precision(problem, dtype)
     memory = byte_count("memory_limit", memory_limit)
     with limits.running(request.time_limit, progress, memory), precision(problem.dtype), claimed(storing.out):
         return run(problem, request, storing)
@@ -96,7 +97,6 @@ def run(problem: Problem, request: Request, storing: Storing, state: dict | None
 
     ``state``: of that method, to go on with.
     """
-    of_precision(problem, request.dtype)
     seed_number(request.seed)
     seconds("checkpoint_seconds", storing.checkpoint_seconds)
     directory = storing.out
@@ -119,10 +119,11 @@ def _on_patches(
     """The result on subdomains, in the remaining time, if its residual at the held-out points is smaller than that of
     least squares on the whole domain; otherwise None. This is recorded in the notes of ``ready``."""
     problem, tried = ready.problem, ready.plan.unreached
-    assert tried is not None and tried.judge is not None
+    assert tried is not None
     spent, directory = ready.training.seconds, storing.out
     said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
-    if not limits.left():
+    if tried.judge is None or not limits.left():
+        said = said if tried.judge is not None else "auto: least squares on the whole domain was not finished"
         ready.notes.append(f"{said}; no time was left for the method {Patching.name}, which may suit")
         return None
     notes = [f"{said}; on subdomains instead"]

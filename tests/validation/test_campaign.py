@@ -307,7 +307,7 @@ def test_compare_at_small_budgets(decay, address, tmp_path):
     for cell in cells:
         assert all(len(errors) == 2 for errors in cell.errors.values()), cell.note
         if cell.method == "least-squares":  # which may not be over within the seconds
-            assert cell.median(math.inf) < 1
+            assert cell.median(math.inf) <= 1
         else:  # how far it gets within the seconds, if anywhere, depends on the machine
             assert cell.curves and all(math.isfinite(errors[-1]) for _, errors in cell.curves)
         assert (cell.search_seconds > 0) == (cell.network == "siren")
