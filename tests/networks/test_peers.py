@@ -10,7 +10,7 @@ import pytest
 import torch
 from repnet_pde.validation.studies import kill_resume
 
-from repnet_pde import InputError, Problem, Sampling, load_problem, resume, set_precision, solve, train
+from repnet_pde import InputError, Problem, Sampling, load_problem, plan, resume, set_precision, solve, train
 from repnet_pde.backend import quiet, random_state
 from repnet_pde.methods.soap import BETAS, SOAP
 from repnet_pde.networks.matching import USUAL, count_parameters, match_layers
@@ -228,10 +228,10 @@ def test_pirate_under_every_method(method):
 
 def test_pirate_has_its_published_layers():
     for method in ("adam", "gauss-newton"):
-        result = solve(problem(), "pirate", method, iterations=0, progress=False)
-        assert isinstance(result.net, PirateNet)
-        assert result.network_options["layers"] == [256] * 4 and len(result.net.blocks) == 3
-    assert solve(problem(), "fourier", "adam", iterations=0, progress=False).network_options["layers"] == [128, 64, 64]
+        made = plan(problem(), network="pirate", method=method)
+        assert isinstance(made.net, PirateNet)
+        assert made.settings.network_options["layers"] == [256] * 4 and len(made.net.blocks) == 3
+    assert plan(problem(), network="fourier", method="adam").settings.network_options["layers"] == [128, 64, 64]
 
 
 # SOAP ----------------------------------------------------------------------------------------------------------------

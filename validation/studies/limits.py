@@ -171,6 +171,11 @@ def look(arguments: list[str], cache: Path) -> Seen:
     return Seen(time.monotonic() - ready, max(first - ready, 0.0), 1024 * use.ru_maxrss, process.returncode, said)
 
 
+def _has_unknowns(name: str) -> bool:
+    problem = load_problem(name)
+    return bool(problem.unknowns or problem.unknown_fields)
+
+
 @click.command(help=__doc__.split("\n")[0])
 @click.argument("names", nargs=-1)
 @click.option("--time-limit", default=5.0, show_default=True)
@@ -187,7 +192,7 @@ def main(names: tuple[str, ...], time_limit: float, memory_limit: str | None) ->
             (folder / f"{name}.py").write_text(text)
         for name in names or (*catalogue(), *OWN):
             file = str(folder / f"{name}.py") if name in OWN else name
-            verb = "identify" if name not in OWN and load_problem(name).observations else "solve"
+            verb = "identify" if name not in OWN and _has_unknowns(name) else "solve"
             limits = ["--time-limit", str(time_limit)] + (["--memory-limit", memory_limit] if memory_limit else [])
             seen = look([verb, file, *limits, "--out", str(folder / f"run_{name}")], folder / "cache")
             late = max(seen.seconds - time_limit, 0.0)
