@@ -9,10 +9,13 @@ from ..arguments import number
 from ..backend import dde
 from ..errors import InputError, TrainingError, choose
 from ..problem.residuals import residual_vectors
+from .jets import some
 
 AUTOMATIC = "gradient-norm"
 MEMORY = 0.9
 """Fraction of the old weights that is kept when they are rebalanced (arXiv:2308.08468)."""
+MANY, FEWER = 20_000_000, 200
+"""Entries of an array from which the terms are measured at some of the points, and how many of each term."""
 EVERY = 1000
 """Iterations between two updates of the weights (arXiv:2308.08468)."""
 
@@ -59,7 +62,16 @@ class Objective:
     def mean_squares(self) -> torch.Tensor:
         """The unweighted terms (k,), with their graph; for a network that does not cover the whole time interval yet,
         over the rows that it covers, and NaN if there are none."""
-        vectors = residual_vectors(self.data, self.net, self.x)
+        return self._mean_squares(residual_vectors(self.data, self.net, self.x))
+
+    def measure(self) -> None:
+        """`mean_squares` for the history of a method that does not minimise them: at some of the points only, where all
+        of them would make large arrays."""
+        widest = max((max(p.shape, default=1) for p in self.net.parameters()), default=1)
+        data = some(self.data, FEWER) if len(self.data.train_x) * widest > MANY else self.data
+        self._mean_squares(residual_vectors(data, self.net))
+
+    def _mean_squares(self, vectors: list[torch.Tensor]) -> torch.Tensor:
         if not getattr(self.net, "complete", True):
             vectors = [v[~v.isnan()] for v in vectors]
         terms = torch.stack([v.square().mean() for v in vectors])

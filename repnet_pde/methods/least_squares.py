@@ -87,7 +87,7 @@ class LeastSquares(Method):
         """Take a solution that is in the network already as the result of one more iteration."""
         self.iteration += 1
         self._reason = _reason(outcome, linear=self.iteration == 1)
-        self.objective.mean_squares()
+        self.objective.measure()
 
     def state_dict(self) -> dict:
         return {"iteration": self.iteration, "reason": self._reason}

@@ -148,7 +148,7 @@ class LowRank(Method):
             self._judge(system)
         else:
             system.store()
-        self.objective.mean_squares()
+        self.objective.measure()
 
     def _judge(self, system: "_System") -> None:
         """Polish, measure the residual at validation points, and decide whether products are to be added."""

@@ -147,7 +147,7 @@ class Marching(Method):
             )
         if self.net.complete and not self.checks:
             self._reason = self._arrived
-        self.objective.mean_squares()
+        self.objective.measure()
         return added
 
     @property

@@ -143,7 +143,7 @@ class PatchMarching(Patching):
             self._adapt(net, boxes, residuals)
         if self.reached > begin:
             self.worst.append(min([worst, *failed]))
-        self.objective.mean_squares()
+        self.objective.measure()
 
     def _check(self) -> None:
         """One window of the second solution; after the last, its distance from the first."""

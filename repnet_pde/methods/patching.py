@@ -148,7 +148,7 @@ class Patching(Method):
                 self._reason = f"{said}: more than {self.most_patches} would be needed"
         if self.stopped is not None:
             self._end()
-        self.objective.mean_squares()
+        self.objective.measure()
 
     def _next(self, net: Patches, boxes: np.ndarray, residuals: np.ndarray) -> np.ndarray:
         """The boxes (n, 2, d) of the next partition."""

@@ -152,7 +152,7 @@ class Shooting(Method):
 
     def _new_march(self) -> Marching:
         """With the accuracy of this round; where nearly the same unknowns have a solution, it guides the basis."""
-        view: Any = types.SimpleNamespace(problem=self._equations, net=self.net, mean_squares=lambda: None)
+        view: Any = types.SimpleNamespace(problem=self._equations, net=self.net, measure=lambda: None)
         march = Marching(view, 10**9, tolerance=ROUGH if self.rough else self.tolerance)
         march.checks = False
         march.control.factor *= (ROUGH_FACTOR / SPACE_FACTOR if self.rough else 1.0) * (1.25 if self.checking else 1.0)

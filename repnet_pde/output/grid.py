@@ -12,8 +12,8 @@ from ..version import __version__
 
 POINTS_PER_WAVE = 20
 """Nodes per wavelength along each axis."""
-MOST, MOST_LATE = 500_000, 50_000
-"""Maximum number of nodes of a grid, and past a time limit."""
+MOST, MOST_LATE = 500_000, 20_000
+"""Maximum number of nodes of a grid, and where a time limit has ended the training."""
 
 
 def grid(result: Any) -> xarray.Dataset:
@@ -26,7 +26,7 @@ def grid(result: Any) -> xarray.Dataset:
     problem, box = result.problem, result.problem.box
     waves = np.asarray(result.wavenumber) * box.half_width / np.pi
     wanted = np.maximum(2000 if problem.dim == 1 else 100, POINTS_PER_WAVE * waves) + 1
-    shrink = min(1.0, ((MOST_LATE if limits.late() else MOST) / wanted.prod()) ** (1 / problem.dim))
+    shrink = min(1.0, ((MOST_LATE if limits.current().ended else MOST) / wanted.prod()) ** (1 / problem.dim))
     counts = [max(2, math.floor(n * shrink)) for n in wanted]
     axes = [np.linspace(a, b, n) for a, b, n in zip(box.lower, box.upper, counts, strict=True)]
     x = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)

@@ -121,7 +121,7 @@ class JointSearch:
             else:
                 self._finish_start()
         self.rows.system.store()
-        self.objective.mean_squares()
+        self.objective.measure()
 
     def begin_from(self, other: "JointSearch") -> None:
         """Begin at the solution in another network, with the unknowns as they are."""
@@ -158,7 +158,7 @@ class JointSearch:
                 self._explored(agreed)
             else:
                 self.start, self.following, self.stages.stage = 0, True, -1
-        self.objective.mean_squares()
+        self.objective.measure()
 
     def _explore_from_ends(self) -> None:
         """Look for the unknowns alone from what the stages of a start ended at."""
