@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from repnet_pde import InputError
+from repnet_pde import InputError, version
 from repnet_pde.errors import InUseError
 from repnet_pde.files import LOCK, claimed
 
@@ -88,3 +88,17 @@ def test_two_runs_at_once_into_one_directory(tmp_path):
     for run in runs:
         run.join()
     assert found[0] == "done" and found[1] in ("in use", "not an empty directory")
+
+
+def test_digest_of_the_code(tmp_path):
+    """It changes with a name or a byte, and does not depend on the order; results do not depend on what only shows."""
+    one, other = tmp_path / "a.py", tmp_path / "b.py"
+    one.write_text("x = 1\n")
+    other.write_text("y = 1\n")
+    before = version.digest_of([one, other])
+    assert version.digest_of([other, one]) == before
+    other.write_text("y = 2\n")
+    changed = version.digest_of([one, other])
+    other.rename(tmp_path / "c.py")
+    assert len({before, changed, version.digest_of([one, tmp_path / "c.py"])}) == 3
+    assert len(version.code_digest()) == 64

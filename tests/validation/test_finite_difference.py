@@ -1048,7 +1048,7 @@ def test_other_parameters_get_another_file(cache_folder, monkeypatch):
     reference(name, **{**parameters, "high": np.nextafter(5.0, 6.0)})
     reference(name, **parameters, tolerance=1e-6)
     assert len(list(cache_folder.rglob("*.npz"))) == 3
-    monkeypatch.setattr(cache, "SCHEME", cache.SCHEME + 1)
+    monkeypatch.setattr(cache, "code", lambda: "of another day")
     reference(name, **parameters)
     assert len(list(cache_folder.rglob("*.npz"))) == 4
 

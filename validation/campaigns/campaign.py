@@ -26,7 +26,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ... import __version__
 from ...arguments import whole
 from ...errors import InputError, RepNetPDEError
 from ...files import RESULT, RUN, read_json, write_atomically, write_json
@@ -34,6 +33,7 @@ from ...problem import balances
 from ...problem.load import locate, source_digest
 from ...problem.parameters import text
 from ...running.result import plain
+from ...version import code_digest
 
 CAMPAIGN, LOCK = "campaign.json", "campaign.lock"
 OUTCOME, HISTORY, BALANCES = "outcome.json", "history.json", "balances.json"
@@ -71,9 +71,9 @@ class Run:
 
     @property
     def key(self) -> str:
-        """The problem's name and a digest of the inputs, the problem's file and the version of the package."""
+        """The problem's name and a digest of the inputs, the problem's file and the package's code."""
         name, path = locate(self.problem)
-        inputs = asdict(self) | {"problem": name, "source": source_digest(path), "version": __version__}
+        inputs = asdict(self) | {"problem": name, "source": source_digest(path), "code": code_digest()}
         text = json.dumps(inputs, sort_keys=True)
         return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

@@ -6,6 +6,7 @@ Errors of the cache give a warning and never stop a computation.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -18,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from repnet_pde.version import digest_of
+
 from .reference import Reference
 
-SCHEME = 3  # raise when a solver changes its numbers: older files are then no longer found
 VARIABLE = "REPNET_PDE_CACHE"
 _FIELDS = ("error_estimate", "relative_l2_estimate", "order", "wall_seconds", "converged", "levels", "rounding")
 _LEFT_BEHIND = 24 * 3600.0  # seconds after which a temporary file belongs to a killed process
@@ -32,7 +34,7 @@ def folder() -> Path:
 
 
 def path(name: str, parameters: dict) -> Path:
-    """The file of a reference: its name and a hash of name, parameters and `SCHEME`."""
+    """The file of a reference: its name and a hash of name, parameters and the code of this folder."""
     digest = hashlib.sha256(_identity(name, parameters).encode()).hexdigest()
     return folder() / f"{name}-{digest[:24]}.npz"
 
@@ -56,8 +58,14 @@ def cached(name: str, parameters: dict, compute: Callable[[], Reference]) -> Ref
     return result
 
 
+@functools.cache
+def code() -> str:
+    """Digest of the modules of this folder: what they computed before a change is not found any more."""
+    return digest_of(Path(__file__).parent.glob("*.py"))
+
+
 def _identity(name: str, parameters: dict) -> str:
-    return json.dumps([name, parameters, SCHEME], sort_keys=True)
+    return json.dumps([name, parameters, code()], sort_keys=True)
 
 
 def _checksum(meta: str, arrays: dict[str, np.ndarray]) -> str:
