@@ -91,11 +91,15 @@ class Asked:
 def automatic_method(problem: Problem, network: Any, options: Mapping[str, Any] | None) -> tuple[str, str]:
     """The method, or sequence of methods, for a problem and the network asked for (or None), and why."""
     asked = Asked(problem, network, (options or {}).get("layers"))
-    for method, reason in RULES:
-        said = reason(asked)
-        if said is not None:
-            return method, said
-    return GaussNewton.name, "nonlinear or inverse problem, or a network other than a RepNet of one layer: Gauss-Newton"
+    _unfinished.clear()
+    found = ((method, reason(asked)) for method, reason in RULES)
+    last = GaussNewton.name, "nonlinear or inverse problem, or a network other than a RepNet of one layer: Gauss-Newton"
+    method, said = next((pair for pair in found if pair[1] is not None), last)
+    return method, "; ".join([str(said), *(f"no time to test whether {test}" for test in _unfinished)])
+
+
+_unfinished: list[str] = []
+"""The preliminary tests that the last choice had no time for."""
 
 
 def _single_precision(asked: Asked) -> str | None:
@@ -225,6 +229,7 @@ def _preliminary(test: Callable[..., bool]) -> Callable[..., bool]:
         except limits.Ended as ended:
             if ended.reason == limits.INTERRUPTED:
                 raise
+            _unfinished.append(test.__name__.replace("_", " "))
             return False
 
     return within

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from repnet_pde import InputError, Problem, load_problem, set_precision, solve
+from repnet_pde import InputError, Problem, limits, load_problem, set_precision, solve
 from repnet_pde.analysis.linearity import is_linear
 from repnet_pde.analysis.symbol import symbol_wavenumber
 from repnet_pde.analysis.wavenumbers import coefficient_wavenumber, problem_wavenumber
 from repnet_pde.networks.registry import second_order
-from repnet_pde.planning.automatic import patching_converges
+from repnet_pde.planning.automatic import automatic_method, patching_converges
 
 PI = np.pi
 LINE = dde.geometry.Interval(0, 1)
@@ -412,3 +412,9 @@ def test_stated_wavenumbers_are_taken():
     stated = load_problem("helmholtz_2d")
     known = problem_wavenumber(stated)
     assert known.values == known.data == tuple(stated.wavenumber) and known.note is None
+
+
+def test_a_test_without_time_is_said():
+    with limits.running(1e-6):
+        method, why = automatic_method(load_problem("kovasznay_2d"), None, None)
+    assert method == "gauss-newton" and why.endswith("; no time to test whether newton converges")
