@@ -587,15 +587,14 @@ def test_runs_that_replace_the_first_are_part_of_it(files, tmp_path, monkeypatch
 
     whole = begin(tmp_path / "whole")
     assert whole.method == "gauss-newton" and "gauss-newton was used in its place" in whole.notes[0]
-    for i, stops in enumerate([(0, 1, 3), (5, 2, 40)]):
-        out = tmp_path / f"run_{i}"
-        with stopped_after(stops[0]):
-            part = begin(out)
-        for steps in (*stops[1:], 10**6):
-            if part.resumable:
-                with stopped_after(steps):
-                    part = resume(out, progress=False)
-        assert part.finished and kill_resume.compare(tmp_path / "whole", out) == []
+    out = tmp_path / "run"
+    with stopped_after(5):
+        part = begin(out)
+    for steps in (2, 40, 10**6):
+        if part.resumable:
+            with stopped_after(steps):
+                part = resume(out, progress=False)
+    assert part.finished and kill_resume.compare(tmp_path / "whole", out) == []
 
 
 @pytest.mark.parametrize("kind", RESUMED)
