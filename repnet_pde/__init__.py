@@ -38,6 +38,8 @@ _EXPORTS = {
     "set_precision": ".backend",
     "InputError": ".errors",
     "TrainingError": ".errors",
+    "TimeLimitError": ".errors",
+    "MemoryLimitError": ".errors",
     "RepNet": ".networks",
     "RepDeepONet": ".networks",
     "RepDeepONetCartesianProd": ".networks",
