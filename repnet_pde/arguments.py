@@ -1,6 +1,5 @@
 """Checks of arguments that are used everywhere; each raises an `InputError` that names the argument."""
 
-import contextlib
 import inspect
 import math
 from collections.abc import Mapping
@@ -50,27 +49,6 @@ def seconds(argument: str, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, Real) or value <= 0 or value != value:
         raise InputError(f"{argument}: {value!r} given; a number of seconds > 0 is needed")
     return float(value)
-
-
-UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "B": 1.0}
-"""Units of a number of bytes."""
-
-
-def byte_count(argument: str, value: Any) -> float | None:
-    """A number of bytes, or text such as "4 GB"; None for None."""
-    if value is None:
-        return None
-    unit = 1.0
-    if isinstance(value, str):
-        text = value.strip().upper()
-        ending = next((u for u in UNITS if text.endswith(u)), "")
-        unit = UNITS.get(ending, 1.0)
-        with contextlib.suppress(ValueError):
-            value = float(text.removesuffix(ending))
-    count = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    if not 0 < count < math.inf:
-        raise InputError(f"{argument}: {value!r} given; a number of bytes > 0, such as 4e9 or '4 GB', is needed")
-    return count * unit
 
 
 def function(argument: str, value: object, arguments: str) -> None:

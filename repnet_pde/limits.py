@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any
 
 from .errors import InUseError, MemoryLimitError, TimeLimitError
-from .memory import default as default_memory
 from .memory import held, said
+from .memory import limit as memory_limit
 from .progress import Silent, reporter
 from .threads import few
 
@@ -92,7 +92,8 @@ def check(cost: float = 0.0) -> None:
 
 def memory_left() -> float:
     """Bytes; infinite without a limit."""
-    return max(current().memory - held(), 0.0)
+    most = current().memory
+    return most if most == float("inf") else max(most - held(), 0.0)
 
 
 def need(count: float, what: str) -> None:
@@ -110,31 +111,29 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def running(seconds: float | None, progress: bool = False, memory: float | None = None) -> Iterator[None]:
+def running(seconds: float | None, progress: bool = False, memory: float | str | None = None) -> Iterator[None]:
     """Limit what follows to ``seconds``, show its progress if asked for, and let the first Ctrl-C end it in good order;
     a second one raises as usual. Within another, the outer one holds.
 
-    ``memory``: bytes that the process may hold; None takes most of what is free.
-
-    What is called ends by Ctrl-C only, unless it is `endable`.
+    ``memory``: as for `memory.limit`. What is called ends by Ctrl-C only, unless it is `endable`.
 
     Raises:
-        TimeLimitError, KeyboardInterrupt: ended before there was anything to return. InUseError: another thread of this
-            process is within it.
+        InputError: ``memory`` is no number of bytes. InUseError: another thread of this process is within it.
+        TimeLimitError, KeyboardInterrupt: ended before there was anything to return.
     """
+    most = memory_limit(memory)
     if _CURRENT.get() is not None:
         yield
         return
     with _alone():
-        yield from _running(seconds, progress, memory)
+        yield from _running(seconds, progress, most)
 
 
-def _running(seconds: float | None, progress: bool, memory: float | None) -> Iterator[None]:
+def _running(seconds: float | None, progress: bool, memory: float) -> Iterator[None]:
     end = float("inf") if seconds is None else time.monotonic() + seconds
     deadline = end if seconds is None else end - min(RESERVED * seconds, MOST_RESERVED)
     with few(), reporter(progress, end) as report, _interruptible() as interrupted:
-        most = default_memory() if memory is None else memory
-        token = _CURRENT.set(Limits(deadline, end, most, interrupted, (INTERRUPTED,), report))
+        token = _CURRENT.set(Limits(deadline, end, memory, interrupted, (INTERRUPTED,), report))
         try:
             yield
         except Ended as ended:

@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 from repnet_pde import InputError, limits, load_problem, memory, solve
-from repnet_pde.arguments import byte_count
 from repnet_pde.errors import MemoryLimitError
 from repnet_pde.methods.gauss_newton import GaussNewton
 
 
 @pytest.mark.parametrize(
     "given, wanted",
-    [(None, None), (4e9, 4e9), ("4 GB", 4e9), ("1.5GiB", 1.5 * 2**30), ("500 mb", 5e8), ("7", 7.0)],
+    [(4e9, 4e9), ("4 GB", 4e9), ("1.5GiB", 1.5 * 2**30), ("500 mb", 5e8), ("7", 7.0)],
 )
 def test_numbers_of_bytes(given, wanted):
-    assert byte_count("memory_limit", given) == wanted
+    assert memory.limit(given) == wanted
 
 
 @pytest.mark.parametrize("given", ["", "much", "-1 GB", 0, -5, True, "inf", float("nan"), [1], "4 TBB"])
@@ -30,7 +29,7 @@ def test_what_is_held_and_the_default():
     before = memory.held()
     block = np.ones(20_000_000)
     assert 1.2e8 < memory.held() - before < 2.5e8 and memory.peak() >= memory.held() - 1e6
-    assert memory.held() < memory.default() < 2**50
+    assert memory.held() < memory.limit(None) < 2**50
     del block
 
 

@@ -32,13 +32,6 @@ def seconds(value: float | None) -> float | None:
     return checked("time_limit", value)
 
 
-def byte_count(value: str | None) -> float | None:
-    """The value of --memory-limit, checked."""
-    from ..arguments import byte_count as checked
-
-    return checked("memory_limit", value)
-
-
 def number(option: str, text: str, whole: bool = False) -> float:
     """A number as Python writes it: 50, 1e-3, -0.5, 1_000."""
     try:

@@ -119,8 +119,8 @@ def _run(run: Callable[..., Any], name_or_file: str, out: Path | None, as_json: 
     """Execute ``run``, which imports and calls `solve` or `identify`, with the arguments of the command line."""
     parameters, asked = _asked(**given)
     options.writable(out)
-    memory = options.byte_count(asked["memory_limit"])
-    with only_json(as_json), limits.running(options.seconds(asked["time_limit"]), progress=True, memory=memory):
+    seconds, memory = options.seconds(asked["time_limit"]), asked["memory_limit"]
+    with only_json(as_json), limits.running(seconds, progress=True, memory=memory):
         limits.say(f"reading {name_or_file}")
         with limits.endable():  # it may compute its own data
             problem = load_problem(name_or_file, dtype=asked["dtype"], **parameters)

@@ -62,16 +62,21 @@ class Objective:
     def mean_squares(self) -> torch.Tensor:
         """The unweighted terms (k,), with their graph; for a network that does not cover the whole time interval yet,
         over the rows that it covers, and NaN if there are none."""
-        return self._mean_squares(residual_vectors(self.data, self.net, self.x))
+        return self.mean_squares_at(self.data, self.x)
+
+    @property
+    def entries(self) -> int:
+        """Of the largest array in an evaluation: the points times the widest layer."""
+        return len(self.data.train_x) * max((max(p.shape, default=1) for p in self.net.parameters()), default=1)
 
     def measure(self) -> None:
         """`mean_squares` for the history of a method that does not minimise them: at some of the points only, where all
         of them would make large arrays."""
-        widest = max((max(p.shape, default=1) for p in self.net.parameters()), default=1)
-        data = some(self.data, FEWER) if len(self.data.train_x) * widest > MANY else self.data
-        self._mean_squares(residual_vectors(data, self.net))
+        self.mean_squares_at(some(self.data, FEWER) if self.entries > MANY else self.data)
 
-    def _mean_squares(self, vectors: list[torch.Tensor]) -> torch.Tensor:
+    def mean_squares_at(self, data: Any, x: torch.Tensor | None = None) -> torch.Tensor:
+        """`mean_squares` at the points of other data; ``x`` as for `residual_vectors`."""
+        vectors = residual_vectors(data, self.net, x)
         if not getattr(self.net, "complete", True):
             vectors = [v[~v.isnan()] for v in vectors]
         terms = torch.stack([v.square().mean() for v in vectors])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .. import limits
-from ..arguments import byte_count, mapping, number, seconds, seed_number
+from ..arguments import mapping, number, seconds, seed_number
 from ..backend import PRECISIONS, dde, on_cpu, precision, seeded
 from ..checking import accuracy
 from ..discretization.last_layer import last_linear
@@ -214,8 +214,7 @@ def fit(
     solved = any(METHODS[name].ends_by_itself for name, _, _ in stages)
     if solved and len(stages) > 1:
         raise InputError(f"method: {method!r} given; {LeastSquares.name} cannot be combined with another")
-    memory = byte_count("memory_limit", memory_limit)
-    with precision(dtype), limits.running(time_limit, progress, memory):
+    with precision(dtype), limits.running(time_limit, progress, memory_limit):
         data = samples.make(x, y, domain=domain, validation=validation, seed=seed, dtype=dtype)
         settings = Settings(
             network=network,

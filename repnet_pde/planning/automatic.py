@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -55,6 +55,8 @@ class Asked:
     problem: Any
     network: Any
     layers: Sequence[int] | None
+    unfinished: list[str] = field(default_factory=list)
+    """Names of the preliminary tests for which there was no time."""
 
     def allows(self, method: type[Method]) -> bool:
         """Whether no network is requested, or that of ``method``."""
@@ -76,6 +78,21 @@ class Asked:
         ours = self.network is None or (self.named is not None and self.named.ours)
         return ours and (self.layers is None or len(self.layers) == 1) and not self.problem.unknowns
 
+    def passes(self, test: Callable[..., bool], *more: Any) -> bool:
+        """Whether the problem passes a preliminary test, in its part of the time."""
+        name = test.__name__.replace("_", " ")
+        limits.say(f"planning: a preliminary test ({name}?)")
+        try:
+            with limits.within(TRIAL_SHARE * limits.left()):
+                return test(self.problem, *more)
+        except MemoryLimitError:
+            return False
+        except limits.Ended as ended:
+            if ended.reason == limits.INTERRUPTED:
+                raise
+            self.unfinished.append(name)
+            return False
+
     @functools.cached_property
     def large(self) -> bool:
         """Whether least squares on the whole domain would begin with more than `MANY` coefficients."""
@@ -91,15 +108,10 @@ class Asked:
 def automatic_method(problem: Problem, network: Any, options: Mapping[str, Any] | None) -> tuple[str, str]:
     """The method, or sequence of methods, for a problem and the network asked for (or None), and why."""
     asked = Asked(problem, network, (options or {}).get("layers"))
-    _unfinished.clear()
     found = ((method, reason(asked)) for method, reason in RULES)
     last = GaussNewton.name, "nonlinear or inverse problem, or a network other than a RepNet of one layer: Gauss-Newton"
     method, said = next((pair for pair in found if pair[1] is not None), last)
-    return method, "; ".join([str(said), *(f"no time to test whether {test}" for test in _unfinished)])
-
-
-_unfinished: list[str] = []
-"""The preliminary tests that the last choice had no time for."""
+    return method, "; ".join([str(said), *(f"no time to test whether {test}" for test in asked.unfinished)])
 
 
 def _single_precision(asked: Asked) -> str | None:
@@ -139,7 +151,7 @@ def _network_of_products(asked: Asked) -> str | None:
 def _many_coordinates(asked: Asked) -> str | None:
     if not asked.large or asked.problem.dim < 3 or LowRank.why_not(asked.problem):
         return None
-    return "linear problem in many coordinates: a sum of few products" if low_rank_converges(asked.problem) else None
+    return "linear problem in many coordinates: a sum of few products" if asked.passes(low_rank_converges) else None
 
 
 def _many_waves(asked: Asked) -> str | None:
@@ -174,13 +186,13 @@ def _in_time(asked: Asked) -> str | None:
 
 
 def _steady(asked: Asked) -> str | None:
-    if asked.one_layer and not asked.problem.in_time and newton_converges(asked.problem, asked.network):
+    if asked.one_layer and not asked.problem.in_time and asked.passes(newton_converges, asked.network):
         return "nonlinear problem: Newton's method on the last layer"
     return None
 
 
 def _sharp(asked: Asked) -> str | None:
-    if asked.one_layer and asked.free and patching_converges(asked.problem):
+    if asked.one_layer and asked.free and asked.passes(patching_converges):
         return "nonlinear problem, sharp in one place: Newton's method on subdomains"
     return None
 
@@ -215,27 +227,6 @@ RULES: tuple[tuple[str, Callable[[Asked], str | None]], ...] = (
 """(method, function that gives the reason for it or None); the first one that gives a reason decides."""
 
 
-def _preliminary(test: Callable[..., bool]) -> Callable[..., bool]:
-    """A test that has not been passed where its part of the time is over."""
-
-    @functools.wraps(test)
-    def within(problem: Problem, *asked: Any) -> bool:
-        limits.say(f"planning: a preliminary test ({test.__name__.replace('_', ' ')}?)")
-        try:
-            with limits.within(TRIAL_SHARE * limits.left()):
-                return test(problem, *asked)
-        except MemoryLimitError:
-            return False
-        except limits.Ended as ended:
-            if ended.reason == limits.INTERRUPTED:
-                raise
-            _unfinished.append(test.__name__.replace("_", " "))
-            return False
-
-    return within
-
-
-@_preliminary
 def low_rank_converges(problem: Problem) -> bool:
     """Whether the residual of a sum of a few products decreases: a cheap preliminary test."""
     with seeded(0):
@@ -250,7 +241,6 @@ def low_rank_converges(problem: Problem) -> bool:
     return min(method.worst) < LOW_RANK
 
 
-@_preliminary
 def patching_converges(problem: Problem) -> bool:
     """Whether Newton's method on few subdomains, which are halved where the residual is large, makes progress: a cheap
     preliminary test in one dimension."""
@@ -268,7 +258,6 @@ def patching_converges(problem: Problem) -> bool:
     return min(method.worst) < LARGE
 
 
-@_preliminary
 def newton_converges(problem: Problem, network: Any) -> bool:
     """Whether Newton's method on the last layer of a small network makes progress: a cheap preliminary test."""
     name = network or LeastSquares.network

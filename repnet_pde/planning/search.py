@@ -88,10 +88,10 @@ def search_basis(
     """
     search = _Search(problem, network, options, wavenumber, in_turn)
     tried = search.tried
-    late = _search(search, seed)
+    cut = search.run(seed)
     best = min(tried, key=lambda c: c.held_out)
     found = Found(network, best.options, [f"least squares with {best}; {len(tried)} first layer(s) tried"], best)
-    found.notes += [late] if late else []
+    found.notes += [cut] if cut else []
     found.notes += search.advice(best)
     try:
         with limits.endable():
@@ -102,41 +102,9 @@ def search_basis(
                 if network != LeastSquares.network:  # other basis functions are less sensitive to nonuniqueness
                     left = check(problem, best.net, wavenumber, seed + 1, solve=False).loosest
                     found.independent = replace(found.independent, loosest=left)
-    except MemoryLimitError as error:
-        found.notes.append(f"no second solution to compare with: {error}")
-    except limits.Ended as ended:
-        found.notes.append(f"no second solution to compare with: {ended.reason}")
+    except (MemoryLimitError, limits.Ended) as why:
+        found.notes.append(f"no second solution to compare with: {why}")
     return found
-
-
-def _search(search: "_Search", seed: int) -> str | None:
-    """Try the candidates one after the other; gives a note where the time or Ctrl-C ended that."""
-    tried, count = search.tried, len(search.problem.outputs)
-    until = limits.left()
-    for chosen in search.candidates():
-        columns = chosen["layers"][-1] * count
-        work = sum(c.outcome.columns**3 for c in tried) + columns**3
-        best = min((c.held_out for c in tried), default=math.inf)
-        if tried and (work > WORK or (search.in_turn and best > LARGE and limits.left() < until / 2)):
-            break
-        said = "" if not tried else f", held-out residual {best:.1e} so far"
-        limits.say(f"planning: trial {len(tried) + 1} of a first layer, {chosen['layers'][-1]} basis functions{said}")
-        try:
-            with limits.endable():
-                tried.append(attempt(search.problem, search.network, chosen, search.wavenumber, seed))
-        except MemoryLimitError as error:
-            if not tried:
-                raise
-            return f"the search for the first layer was cut short: {error}"
-        except limits.Ended as ended:
-            if not tried and ended.reason == limits.INTERRUPTED:
-                raise
-            if not tried:
-                tried.append(unsolved(search.problem, search.network, chosen, search.wavenumber, seed))
-            return f"the search for the first layer was cut short: {ended.reason}"
-        if tried[-1].held_out <= GOOD:
-            break
-    return None
 
 
 class _Search:
@@ -165,6 +133,30 @@ class _Search:
             self.scale = self.known if "wavenumber" not in options else np.array([])
         elif "slope_scale" in entry.options and not given:
             self.scale = np.array([np.max(self.known * self.half_width) / 2])
+
+    def run(self, seed: int) -> str | None:
+        """Try the candidates one after the other; gives a note where a limit or Ctrl-C ended that."""
+        tried, until = self.tried, limits.left()
+        for chosen in self.candidates():
+            features = chosen["layers"][-1]
+            work = sum(c.outcome.columns**3 for c in tried) + (features * len(self.problem.outputs)) ** 3
+            best = min((c.held_out for c in tried), default=math.inf)
+            if tried and (work > WORK or (self.in_turn and best > LARGE and limits.left() < until / 2)):
+                break
+            so_far = f", held-out residual {best:.1e} so far" if tried else ""
+            limits.say(f"planning: trial {len(tried) + 1} of a first layer, {features} basis functions{so_far}")
+            try:
+                with limits.endable():
+                    tried.append(attempt(self.problem, self.network, chosen, self.wavenumber, seed))
+            except (MemoryLimitError, limits.Ended) as why:
+                if not tried:
+                    if not (isinstance(why, limits.Ended) and why.reason == limits.TIME_LIMIT):
+                        raise
+                    tried.append(unsolved(self.problem, self.network, chosen, self.wavenumber, seed))
+                return f"the search for the first layer was cut short: {why}"
+            if tried[-1].held_out <= GOOD:
+                break
+        return None
 
     def candidates(self) -> Iterator[dict]:
         """The options to try next, from the results so far."""

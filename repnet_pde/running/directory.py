@@ -45,7 +45,7 @@ def write_description(directory: Path, problem: Problem, settings: Settings, req
     }
     write_json(directory / RUN, description)
     for path in directory.iterdir():
-        if path.name not in (RUN, LOCK, settings.data):
+        if path.is_file() and path.name not in (RUN, LOCK, settings.data):
             path.unlink()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import limits
-from ..arguments import byte_count, mapping, number, whole
+from ..arguments import mapping, number, whole
 from ..backend import dde, on_cpu, precision
 from ..checking.status import of_equations
 from ..errors import InputError
@@ -109,11 +109,10 @@ def identify(
     known = Known(bounds, positive, starts, loss)
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
     of_precision(problem, dtype)
-    memory = byte_count("memory_limit", memory_limit)
-    with limits.running(request.time_limit, progress, memory), precision(problem.dtype):
-        given, (problem, request, automatic) = request, prepared(problem, request, known)
-        then = _then(problem, request, known, automatic) | {"method_options": given.method_options}
-        request = replace(request, then=then)
+    with limits.running(request.time_limit, progress, memory_limit), precision(problem.dtype):
+        own = request.method_options
+        problem, request, automatic = prepared(problem, request, known)
+        request = replace(request, then=_then(problem, request, known, automatic) | {"method_options": own})
         with claimed(storing.out):
             return followed(problem, request, storing, run(problem, request, storing))
 

@@ -207,11 +207,14 @@ class Result:
 
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / RESULT, self.to_dict())
-        data = grid(self)
-        write_netcdf(data, directory / SOLUTION)
+        limits.say("the files of the run")
+        with limits.whole():
+            write_json(directory / RESULT, self.to_dict())
+            data = grid(self)
+            write_netcdf(data, directory / SOLUTION)
         if pictures and not limits.late():
-            draw(self, directory, data)
+            with limits.whole():
+                draw(self, directory, data)
         elif pictures:
             warnings.warn(f"no time was left for pictures; draw them by: repnet-pde plot {directory}", stacklevel=2)
         return directory

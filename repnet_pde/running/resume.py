@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import limits
-from ..arguments import byte_count, seconds
+from ..arguments import seconds
 from ..backend import on_cpu, precision, seeded, set_precision
 from ..errors import InputError
 from ..files import CHECKPOINT, claimed
@@ -50,8 +50,7 @@ def resume(
     directory = Path(directory)
     described(directory)  # a directory of another kind is left alone
     storing = Storing(directory, checkpoint_seconds)
-    memory = byte_count("memory_limit", memory_limit)
-    with limits.running(time_limit, progress, memory), precision(), claimed(directory, new=False):
+    with limits.running(time_limit, progress, memory_limit), precision(), claimed(directory, new=False):
         run, state, request = _stored(directory, problem, network)
         if run.settings.on_trial:  # what it is compared with is found once more
             return run_again(run.problem, request, storing, state)

@@ -27,7 +27,6 @@ from ..planning.independent import Independent, check
 from ..planning.plan import Plan
 from ..problem.points import collocation
 from ..problem.problem import Problem
-from ..problem.residuals import residual_vectors
 from ..training.loop import CHECKPOINT_SECONDS, Training
 from ..version import __version__
 from .result import Result
@@ -123,9 +122,7 @@ class Run:
             )
             result = self.result(stopped)
         if directory is not None:
-            limits.say("the files of the run")
-            with limits.whole():
-                result.save(directory)
+            result.save(directory)
         return result
 
     @property
@@ -166,11 +163,9 @@ class Run:
         try:
             with limits.endable():
                 return check(self.problem, self.net, self.wavenumber, self.settings.seed + 1, solve=solve)
-        except MemoryLimitError as error:
-            self.notes.append(f"no second solution to compare with: {error}")
-        except limits.Ended as ended:
-            self.notes.append(f"no second solution to compare with: {ended.reason}")
-        return Independent()
+        except (MemoryLimitError, limits.Ended) as why:
+            self.notes.append(f"no second solution to compare with: {why}")
+            return Independent()
 
     def _analysis(self, relative: dict[str, float]) -> Identification | None:
         """`analyse`, if there is time."""
@@ -233,8 +228,7 @@ class Run:
 
 def _trains(objective: Objective) -> None:
     """Check before training, at some of the points, that every term depends on the parameters of this network."""
-    vectors = residual_vectors(some(objective.data), objective.net)
-    for name, term in zip(objective.names, (v.square().mean() for v in vectors), strict=True):
+    for name, term in zip(objective.names, objective.mean_squares_at(some(objective.data)), strict=True):
         grads = (
             torch.autograd.grad(term, objective.parameters, retain_graph=True, allow_unused=True)
             if term.requires_grad

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import limits
-from ..arguments import byte_count, seconds, seed_number
+from ..arguments import seconds, seed_number
 from ..backend import on_cpu, precision
 from ..errors import TrainingError
 from ..files import claimed
@@ -87,8 +87,7 @@ def solve(
     )
     storing = Storing(None if out is None else Path(out), checkpoint_seconds)
     of_precision(problem, dtype)
-    memory = byte_count("memory_limit", memory_limit)
-    with limits.running(request.time_limit, progress, memory), precision(problem.dtype), claimed(storing.out):
+    with limits.running(request.time_limit, progress, memory_limit), precision(problem.dtype), claimed(storing.out):
         return run(problem, request, storing)
 
 
@@ -121,9 +120,9 @@ def _on_patches(
     problem, tried = ready.problem, ready.plan.unreached
     assert tried is not None
     spent, directory = ready.training.seconds, storing.out
-    said = f"auto: least squares on the whole domain left a held-out residual of {tried.held_out:.1e}"
+    said = "auto: least squares on the whole domain "
+    said += f"left a held-out residual of {tried.held_out:.1e}" if tried.judge else "was not finished"
     if tried.judge is None or not limits.left():
-        said = said if tried.judge is not None else "auto: least squares on the whole domain was not finished"
         ready.notes.append(f"{said}; no time was left for the method {Patching.name}, which may suit")
         return None
     notes = [f"{said}; on subdomains instead"]
@@ -142,8 +141,7 @@ def _on_patches(
     if found < tried.held_out:
         notes[0] += f": {found:.1e}"
         if directory is not None:
-            with limits.whole():
-                result.save(directory)
+            result.save(directory)
         return result
     ready.notes.append(f"{said}; on subdomains {found:.1e}, so it is kept")
     ready.settings.attempt = other.settings.attempt + 1

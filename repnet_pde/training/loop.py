@@ -70,8 +70,7 @@ class Training:
         self._kept_at = -math.inf
         self._long = True
         """Whether the next iteration may take long."""
-        widest = max((max(p.shape, default=1) for p in objective.net.parameters()), default=1)
-        self._entries = 0 if Features.known(objective.net) else len(objective.data.train_x) * widest
+        self._entries = 0 if Features.known(objective.net) else objective.entries
         """Of the largest array in an evaluation of a deep network; the methods for one layer know their own."""
         self.history: dict[str, list] = {
             key: [] for key in ("iteration", "seconds", "method", "loss", "terms", "weights", "relative_l2", "unknowns")

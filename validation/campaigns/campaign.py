@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from ...arguments import whole
 from ...errors import InputError, RepNetPDEError
 from ...files import RESULT, RUN, read_json, write_atomically, write_json
+from ...memory import held
 from ...problem import balances
 from ...problem.load import locate, source_digest
 from ...problem.parameters import text
@@ -229,22 +230,20 @@ class PeakMemory:
     """
 
     def __enter__(self):
-        import psutil
-
-        self._process, self._over = psutil.Process(), threading.Event()
-        self._before = self._peak = self._process.memory_info().rss
+        self._over = threading.Event()
+        self._before = self._peak = held()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLED_EVERY):
-            self._peak = max(self._peak, self._process.memory_info().rss)
+            self._peak = max(self._peak, held())
 
     def __exit__(self, *_):
         self._over.set()
         self._thread.join()
-        self.mib = (max(self._peak, self._process.memory_info().rss) - self._before) / 2**20
+        self.mib = (max(self._peak, held()) - self._before) / 2**20
 
 
 # All of them ----------------------------------------------------------------------------------------------------------
